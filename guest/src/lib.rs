@@ -1,0 +1,74 @@
+//! The rclone connector: a component that knows what a listing means, which file
+//! is read how, and what goes where on a restore. All it can do to the world is
+//! call rclone's verbs (the `rclone` interface) on the one remote it was granted.
+//!
+//! - [`path`]: a remote's paths and a snapshot's paths
+//! - [`listing`]: what `rclone lsjson` prints
+//! - [`duplicates`]: two objects under one name
+//! - [`session`]: what is known while a session lasts
+//! - [`scan`], [`read`]: the importer
+//! - [`restore`]: the exporter
+//! - [`failure`]: why something failed
+
+mod duplicates;
+mod failure;
+mod listing;
+mod path;
+mod read;
+mod restore;
+mod scan;
+mod session;
+
+/// The contract, made from `wit/`.
+mod bindings {
+    wit_bindgen::generate!({ path: "../wit", world: "connector", generate_all });
+}
+
+use bindings::exports::plakar::connector::{exporter, importer};
+use bindings::plakar::connector::types::{Content, Entry, Failure, Location, Remote};
+use wit_bindgen::{FutureReader, StreamReader};
+
+struct Connector;
+
+impl importer::Guest for Connector {
+    async fn open(remote: Remote) -> Result<Location, Failure> {
+        let session = session::open(&remote)?;
+        Ok(Location { root: session.root.path().to_owned() })
+    }
+
+    async fn ping() -> Result<(), Failure> {
+        scan::ping().await
+    }
+
+    async fn scan(
+        settled: StreamReader<String>,
+    ) -> (StreamReader<importer::Discovery>, FutureReader<Result<(), Failure>>) {
+        scan::scan(settled)
+    }
+
+    async fn read(path: String) -> Result<Content, Failure> {
+        read::read(&*session::current()?, &path).await
+    }
+}
+
+impl exporter::Guest for Connector {
+    async fn open(remote: Remote) -> Result<Location, Failure> {
+        session::open(&remote)?;
+        Ok(Location { root: path::SnapshotRoot::of(&remote.root).path().to_owned() })
+    }
+
+    async fn ping() -> Result<(), Failure> {
+        scan::ping().await
+    }
+
+    async fn write(entry: Entry, content: Option<Content>) -> Result<(), Failure> {
+        restore::write(&session::current()?.restore, entry, content).await
+    }
+
+    async fn finish() -> Result<(), Failure> {
+        restore::finish(&session::current()?.restore).await
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+bindings::export!(Connector with_types_in bindings);

@@ -1,0 +1,114 @@
+//! The importer's reads: small files through one long-lived process, large ones
+//! through a process each.
+
+use std::rc::Rc;
+use tokio::sync::Mutex;
+
+use crate::bindings::plakar::connector::rclone::{self, Reader};
+use crate::bindings::plakar::connector::types::{Content, Failure, Reason};
+use crate::path::RemotePath;
+use crate::session::Session;
+
+/// Files from this size on are read by a process of their own: its start costs
+/// less than what one HTTP/2 connection for all would.
+const LARGE: u64 = 8 << 20;
+
+/// How often a reader that died is started again, before reads go without.
+const STARTS: u32 = 5;
+
+/// The processes that read small files.
+#[derive(Default)]
+pub struct Readers {
+    /// For everything below the root.
+    root: Slot,
+    /// For the files directly in one directory called `data`, the last that was
+    /// read from: see [`in_data_directory`].
+    data: Mutex<(String, Slot)>,
+}
+
+type Slot = Mutex<Started>;
+
+#[derive(Default)]
+struct Started {
+    reader: Option<Rc<Reader>>,
+    starts: u32,
+}
+
+/// The bytes of a file that the scan found.
+pub async fn read(session: &Session, absolute: &str) -> Result<Content, Failure> {
+    let size = session.unsettled.borrow().get(absolute).copied().flatten();
+    let Some(path) = session.root.relative(absolute)? else {
+        return Err(Failure::new(Reason::Unsupported, "a directory has no content"));
+    };
+    if size.is_none_or(|size| size < LARGE)
+        && let Some(content) = read_small(&session.readers, &path, size).await
+    {
+        return Ok(content);
+    }
+    // The server behind the reader gives no reasons: this says what is wrong,
+    // where anything is.
+    rclone::cat(path.to_string(), size).await
+}
+
+async fn read_small(readers: &Readers, path: &RemotePath, size: Option<u64>) -> Option<Content> {
+    if in_data_directory(path) {
+        let mut data = readers.data.lock().await;
+        if data.0 != path.parent() {
+            *data = (path.parent().to_owned(), Slot::default());
+        }
+        let (root, slot) = &*data;
+        let reader = started(slot, root).await?;
+        drop(data);
+        reader.read(path.name().to_owned(), size).await.ok()
+    } else {
+        let reader = started(&readers.root, "").await?;
+        match reader.read(path.to_string(), size).await {
+            Ok(content) => Some(content),
+            Err(failure) => {
+                if matches!(failure.reason, Reason::Unavailable) {
+                    readers.root.lock().await.reader = None;
+                }
+                None
+            }
+        }
+    }
+}
+
+/// The reader of this slot, started if need be.
+async fn started(slot: &Slot, root: &str) -> Option<Rc<Reader>> {
+    let mut slot = slot.lock().await;
+    if slot.reader.is_none() && slot.starts < STARTS {
+        slot.starts += 1;
+        slot.reader = Reader::start(root.to_owned()).await.ok().map(Rc::new);
+    }
+    slot.reader.clone()
+}
+
+/// Whether rclone's server would take the path for another one: it redirects
+/// `data/name` to `data/na/name`, wherever `data` lies.
+///
+/// Source: `matchData` in rclone's cmd/serve/restic/restic.go.
+fn in_data_directory(path: &RemotePath) -> bool {
+    path.parent().rsplit('/').next() == Some("data") && path.name().len() >= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_the_server_would_redirect_are_known() {
+        for (path, redirected) in [
+            ("data/ab", true),
+            ("x/data/abcd", true),
+            ("data/é", true),
+            ("data/a", false),
+            ("data/ab/abcd", false),
+            ("mydata/abcd", false),
+            ("data", false),
+        ] {
+            let path = RemotePath::parse(path).unwrap();
+            assert_eq!(in_data_directory(&path), redirected, "{path}");
+        }
+    }
+}

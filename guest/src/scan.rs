@@ -1,0 +1,206 @@
+//! The importer's scan: rclone's listing, entry by entry.
+
+use futures::channel::mpsc;
+use futures::{FutureExt, SinkExt, StreamExt};
+use std::rc::Rc;
+use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, spawn_local};
+
+use crate::bindings::exports::plakar::connector::importer::Discovery;
+use crate::bindings::plakar::connector::rclone::{self, Selection, Trouble};
+use crate::bindings::plakar::connector::types::{
+    Entry, Failure, Kind, Metadata, Reason, Timestamp,
+};
+use crate::bindings::{wit_future, wit_stream};
+use crate::duplicates::Seen;
+use crate::listing::{Item, Parser};
+use crate::path::RemotePath;
+use crate::session::{self, Session};
+
+/// How much of the listing is taken at once.
+const PIECE: usize = 64 * 1024;
+
+/// Backends whose listing holds content hashes without a further call or a read
+/// of the file (rclone's `Hashes` without `SlowHash`, and looked up in their
+/// `Hash()`): there, hashes tell whether a file was replaced.
+const FREE_HASHES: [&str; 14] = [
+    "s3",
+    "google cloud storage",
+    "azureblob",
+    "b2",
+    "swift",
+    "drive",
+    "onedrive",
+    "dropbox",
+    "box",
+    "jottacloud",
+    "mailru",
+    "yandex",
+    "zoho",
+    "pikpak",
+];
+
+/// Reaches the remote: lists its root until the first line came.
+pub async fn ping() -> Result<(), Failure> {
+    let selection = Selection { recursive: false, hashes: false };
+    let (mut lines, _troubles, end) = rclone::list(selection).await?;
+    let mut read = 0;
+    loop {
+        let (result, piece) = lines.read(Vec::with_capacity(PIECE)).await;
+        read += piece.len();
+        // The bracket is printed before the backend is asked.
+        if read > "[\n".len() {
+            return Ok(());
+        }
+        if !matches!(result, StreamResult::Complete(_)) {
+            return end.await;
+        }
+    }
+}
+
+/// Starts the scan, which goes on after this returns.
+pub fn scan(
+    settled: StreamReader<String>,
+) -> (StreamReader<Discovery>, FutureReader<Result<(), Failure>>) {
+    let (discoveries, found) = wit_stream::new();
+    let (ended, end) = wit_future::new(|| Err(Failure::internal("the scan was given up")));
+    spawn_local(async move {
+        let result = match session::current() {
+            Ok(session) => {
+                spawn_local(settle(session.clone(), settled));
+                run(&session, discoveries).await
+            }
+            Err(failure) => Err(failure),
+        };
+        // Nobody waiting for the end is as good as an end.
+        let _ = ended.write(result).await;
+    });
+    (found, end)
+}
+
+/// Forgets what Plakar is done with.
+async fn settle(session: Rc<Session>, mut settled: StreamReader<String>) {
+    loop {
+        let (result, paths) = settled.read(Vec::with_capacity(256)).await;
+        for path in &paths {
+            session.unsettled.borrow_mut().remove(path);
+        }
+        if !matches!(result, StreamResult::Complete(_)) {
+            return;
+        }
+    }
+}
+
+async fn run(session: &Session, mut output: StreamWriter<Discovery>) -> Result<(), Failure> {
+    let selection = Selection {
+        recursive: true,
+        hashes: FREE_HASHES.contains(&session.backend.as_str()),
+    };
+    let (lines, troubles, end) = rclone::list(selection).await?;
+    let (found, mut discoveries) = mpsc::channel::<Vec<Discovery>>(2);
+
+    let listing = list(session, lines, found.clone());
+    let failing = report(session, troubles, found);
+    let sending = async {
+        output.write_all(vec![Discovery::Found(root_entry(session))]).await;
+        while let Some(some) = discoveries.next().await {
+            if !output.write_all(some).await.is_empty() {
+                // Nobody reads on: closing the channel stops the other two.
+                return discoveries.close();
+            }
+        }
+    };
+    let (complete, troubles, ()) = futures::join!(listing, failing, sending);
+    // A listing that makes no sense is given up, so its end would only say that.
+    let complete = complete?;
+    end.await?;
+    if !complete && troubles == 0 {
+        return Err(Failure::new(
+            Reason::Corrupted,
+            "rclone's listing ended before its end: run the backup again",
+        ));
+    }
+    Ok(())
+}
+
+/// The listing's own directory, which rclone doesn't list. Its time isn't known,
+/// so it is the same at every backup.
+fn root_entry(session: &Session) -> Entry {
+    Entry {
+        path: session.root.path().to_owned(),
+        metadata: Metadata {
+            kind: Kind::Directory,
+            size: Some(0),
+            permissions: 0o755,
+            modified: Timestamp { seconds: 0, nanoseconds: 0 },
+            identity: None,
+        },
+        link_target: None,
+    }
+}
+
+/// Turns the listing into discoveries; says whether it came to its end.
+async fn list(
+    session: &Session,
+    mut lines: StreamReader<u8>,
+    mut found: mpsc::Sender<Vec<Discovery>>,
+) -> Result<bool, Failure> {
+    let mut parser = Parser::default();
+    let mut seen = Seen::on(&session.backend);
+    let mut buffer = Vec::with_capacity(PIECE);
+    loop {
+        let (result, piece) = lines.read(buffer).await;
+        let mut some = Vec::new();
+        let parsed =
+            parser.feed(&piece, |item| some.push(discovery(session, &mut seen, &item)));
+        if !some.is_empty() && found.send(some).await.is_err() {
+            return Err(Failure::new(Reason::Cancelled, "the scan was cancelled"));
+        }
+        parsed?;
+        if !matches!(result, StreamResult::Complete(_)) {
+            return Ok(parser.is_complete());
+        }
+        buffer = piece;
+        buffer.clear();
+    }
+}
+
+/// Reports the paths that rclone couldn't list; says how many.
+async fn report(
+    session: &Session,
+    mut troubles: StreamReader<Trouble>,
+    mut found: mpsc::Sender<Vec<Discovery>>,
+) -> usize {
+    let mut count = 0;
+    loop {
+        let (result, some) = troubles.read(Vec::with_capacity(64)).await;
+        count += some.len();
+        let failed = |Trouble { path, failure }| {
+            Discovery::Failed((session.root.absolute(&path), failure))
+        };
+        let some: Vec<_> = some.into_iter().map(failed).collect();
+        if !some.is_empty() {
+            // A closed channel ends the listing, which says so itself.
+            found.send(some).map(drop).await;
+        }
+        if !matches!(result, StreamResult::Complete(_)) {
+            return count;
+        }
+    }
+}
+
+fn discovery(session: &Session, seen: &mut Seen, item: &Item) -> Discovery {
+    let absolute = session.root.absolute(&item.path);
+    if let Err(error) = RemotePath::parse(&item.path) {
+        return Discovery::Failed((absolute, error.into()));
+    }
+    if !seen.insert(&item.path) {
+        let message = "the remote holds another object of the same name in this directory, \
+                       and only one of them was backed up: rename one of them (`rclone dedupe`)";
+        return Discovery::Failed((absolute, Failure::new(Reason::Unsupported, message)));
+    }
+    let metadata = item.metadata();
+    if matches!(metadata.kind, Kind::File) {
+        session.unsettled.borrow_mut().insert(absolute.clone(), metadata.size);
+    }
+    Discovery::Found(Entry { path: absolute, metadata, link_target: None })
+}

@@ -1,0 +1,57 @@
+//! What is known while a session lasts: the remote, what was found and isn't
+//! settled yet, the processes that read.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::bindings::plakar::connector::types::{Failure, Reason, Remote};
+use crate::path::SnapshotRoot;
+use crate::read::Readers;
+use crate::restore::Restore;
+
+/// One session of Plakar's, which this instance serves from `open` to its end.
+pub struct Session {
+    /// rclone's name of the backend.
+    pub backend: String,
+    /// Where the remote's entries lie in the snapshot.
+    pub root: SnapshotRoot,
+    /// Files that were found and that Plakar isn't done with, by absolute path,
+    /// and their sizes. Plakar takes records one after the other, so these are few.
+    pub unsettled: RefCell<HashMap<String, Option<u64>>>,
+    pub readers: Readers,
+    pub restore: Restore,
+}
+
+thread_local! {
+    static SESSION: OnceCell<Rc<Session>> = const { OnceCell::new() };
+}
+
+/// Begins the session. Once only: an instance serves one remote.
+pub fn open(remote: &Remote) -> Result<Rc<Session>, Failure> {
+    if let Some((name, _)) = remote.options.first() {
+        return Err(Failure::new(
+            Reason::InvalidConfiguration,
+            format!("the rclone connector has no option `{name}`: remove it"),
+        ));
+    }
+    let session = Rc::new(Session {
+        backend: remote.backend.clone(),
+        root: SnapshotRoot::of(&remote.root),
+        unsettled: RefCell::default(),
+        readers: Readers::default(),
+        restore: Restore::default(),
+    });
+    SESSION.with(|cell| {
+        cell.set(session.clone())
+            .map_err(|_| Failure::internal("the session was opened twice"))?;
+        Ok(session)
+    })
+}
+
+/// The session that `open` began.
+pub fn current() -> Result<Rc<Session>, Failure> {
+    SESSION.with(|cell| {
+        cell.get().cloned().ok_or_else(|| Failure::internal("nothing was opened yet"))
+    })
+}

@@ -1,0 +1,133 @@
+//! `plakbox`: runs a sandboxed connector for Plakar.
+//!
+//! The rooms, in the order that a backup's bytes go through them:
+//! - [`rclone`]: starts rclone, speaks to its pipes, keeps its secrets
+//! - [`sandbox`]: runs the component that decides what is listed, read and written
+//! - [`plakar`]: speaks Plakar's plugin protocol
+//!
+//! [`policy`] decides what a configuration may say, [`contract`] is what the rooms
+//! speak in, [`opened`] puts them together, and [`person`] is for use by hand.
+
+mod contract;
+mod opened;
+mod person;
+mod plakar;
+mod policy;
+mod rclone;
+mod sandbox;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Backs up and restores every rclone remote with Plakar, from inside a sandbox.
+///
+/// plakbox is a plugin of the backup tool Plakar: `plakar pkg add` installs it, and
+/// Plakar starts it by itself. The connector is a WebAssembly component that can
+/// run rclone on one remote and do nothing else. The commands `ls` and `cat` try
+/// it by hand, on the remotes of your rclone.conf.
+#[derive(Parser)]
+#[command(version, about, long_about, after_help = ENVIRONMENT)]
+struct Arguments {
+    /// The connector, if not rclone.wasm beside this program.
+    #[arg(long, global = true, value_name = "FILE")]
+    component: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const ENVIRONMENT: &str = "Environment:
+  PLAKBOX_RCLONE  the rclone to run, if not the one in PATH (1.70 or later)
+  PLAKBOX_STATE   where refreshed tokens are kept, if not in ~/.local/state/plakbox
+  PLAKBOX_LOG     what to log on stderr: error, warn, info, debug (warn)";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lists a remote of your rclone.conf through the connector
+    Ls {
+        /// NAME:path
+        remote: String,
+    },
+    /// Prints a file of a remote of your rclone.conf through the connector
+    Cat {
+        /// NAME:path/file
+        file: String,
+    },
+    /// Lists what a component imports and exports, and whether it would be run
+    Inspect { component: PathBuf },
+    /// Compiles a component ahead, so that it starts at once
+    Compile {
+        component: PathBuf,
+        /// Where the code goes
+        output: PathBuf,
+    },
+    /// Plakar's source connector: started by Plakar, speaks on stdin and stdout
+    Importer,
+    /// Plakar's destination connector: started by Plakar, speaks on stdin and stdout
+    Exporter,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("PLAKBOX_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .without_time()
+        .init();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("plakbox: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let component = match arguments.component {
+        Some(component) => component,
+        None => opened::own_component()?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("the runtime doesn't start")?;
+    // Dropping the runtime ends every process and removes every private file.
+    runtime.block_on(async {
+        tokio::select! {
+            result = command(arguments.command, component) => result,
+            result = told_to_stop() => result,
+        }
+    })
+}
+
+async fn command(command: Command, component: PathBuf) -> anyhow::Result<()> {
+    match command {
+        Command::Ls { remote } => person::list(&remote, &component).await,
+        Command::Cat { file } => person::print(&file, &component).await,
+        Command::Inspect { component } => person::inspect(&component),
+        Command::Compile { component, output } => person::compile(&component, &output),
+        Command::Importer => plakar::serve(plakar::Role::Importer, component).await,
+        Command::Exporter => plakar::serve(plakar::Role::Exporter, component).await,
+    }
+}
+
+/// Returns when somebody wants this program to end.
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    anyhow::bail!("stopped")
+}

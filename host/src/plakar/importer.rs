@@ -1,0 +1,169 @@
+//! The importer's service: records and contents for Plakar's backups.
+
+use std::sync::OnceLock;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::Role;
+use super::opening::{Answer, Opening, status};
+use super::proto::importer::importer_server::{Importer, ImporterServer};
+use super::proto::importer::{
+    CloseRequest, CloseResponse, ImportRequest, ImportResponse, InitRequest, InitResponse,
+    OpenRequest, OpenResponse, PingRequest, PingResponse,
+};
+use super::records;
+use crate::contract::bindings::exports::plakar::connector::importer::Discovery;
+use crate::contract::{Content, Failure};
+use crate::sandbox::{Scan, Session};
+
+/// Plakar's flags of a location (kloset's location.Flags): the listing comes once,
+/// so that it isn't made a second time only to show a progress bar, and snapshots
+/// of several remotes aren't merged.
+const STREAM: u32 = 1 << 2;
+const NEED_ACKNOWLEDGEMENTS: u32 = 1 << 3;
+const NO_MERGE: u32 = 1 << 4;
+
+/// The largest chunk of a file that Plakar is sent.
+const CHUNK: usize = 1 << 20;
+/// How many records may wait to be sent.
+const RECORDS: usize = 256;
+
+pub fn service(opening: Opening) -> ImporterServer<Service> {
+    ImporterServer::new(Service { opening, device: OnceLock::new() })
+}
+
+pub struct Service {
+    opening: Opening,
+    device: OnceLock<u64>,
+}
+
+type Sent<T> = ReceiverStream<Result<T, Status>>;
+
+#[tonic::async_trait]
+impl Importer for Service {
+    async fn init(&self, request: Request<InitRequest>) -> Result<Response<InitResponse>, Status> {
+        let InitRequest { options, config, .. } = request.into_inner();
+        let options = options.unwrap_or_default();
+        let opened = self.opening.open(Role::Importer, config, options.hostname, options.cwd);
+        let Answer { origin, r#type, root, device } = opened.await?;
+        let _ = self.device.set(device);
+        let flags = STREAM | NEED_ACKNOWLEDGEMENTS | NO_MERGE;
+        Ok(Response::new(InitResponse { origin, r#type, root, flags }))
+    }
+
+    async fn ping(&self, _: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
+        let session = self.opening.session().await?;
+        session.ping_importer().await.map_err(|failure| status(&failure))?;
+        Ok(Response::new(PingResponse {}))
+    }
+
+    type ImportStream = Sent<ImportResponse>;
+
+    async fn import(
+        &self,
+        request: Request<Streaming<ImportRequest>>,
+    ) -> Result<Response<Self::ImportStream>, Status> {
+        let session = self.opening.session().await?;
+        let device = self.device.get().copied().unwrap_or_default();
+        let scan = session.scan().await.map_err(|failure| status(&failure))?;
+        let (records, sent) = mpsc::channel(RECORDS);
+        let results = request.into_inner();
+        tokio::spawn(async move {
+            if let Err(failure) = import(&session, scan, device, results, &records).await {
+                // Plakar going away is told by the connection.
+                let _ = records.send(Err(status(&failure))).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(sent)))
+    }
+
+    type OpenStream = Sent<OpenResponse>;
+
+    async fn open(
+        &self,
+        request: Request<OpenRequest>,
+    ) -> Result<Response<Self::OpenStream>, Status> {
+        let record = request.into_inner().record.unwrap_or_default();
+        if record.is_xattr {
+            return Err(Status::unimplemented("rclone has no extended attributes"));
+        }
+        let session = self.opening.session().await?;
+        let content = session.read(record.pathname).await.map_err(|failure| status(&failure))?;
+        let (chunks, sent) = mpsc::channel(2);
+        tokio::spawn(pass_on(session, content, chunks));
+        Ok(Response::new(ReceiverStream::new(sent)))
+    }
+
+    async fn close(&self, _: Request<CloseRequest>) -> Result<Response<CloseResponse>, Status> {
+        self.opening.close().await;
+        Ok(Response::new(CloseResponse {}))
+    }
+}
+
+/// Sends records until the listing ends, and passes on Plakar's acknowledgements
+/// until Plakar has no more.
+async fn import(
+    session: &Session,
+    mut scan: Scan,
+    device: u64,
+    mut results: Streaming<ImportRequest>,
+    records: &mpsc::Sender<Result<ImportResponse, Status>>,
+) -> Result<(), Failure> {
+    let settled = scan.settled;
+    let acknowledged = tokio::spawn(async move {
+        while let Ok(Some(request)) = results.message().await {
+            let header = request.result.and_then(|result| result.header);
+            if let Some(record) = header
+                && record.error.is_empty()
+            {
+                // A component that doesn't care for them may close the stream.
+                let _ = settled.send(record.pathname).await;
+            }
+        }
+    });
+    while let Some(some) = scan.found.recv().await {
+        for discovery in some {
+            let record = match discovery {
+                Discovery::Found(entry) => records::record(entry, device),
+                Discovery::Failed((path, failure)) => records::error(path, &failure),
+            };
+            let response = ImportResponse { record: Some(record), finished: false };
+            if records.send(Ok(response)).await.is_err() {
+                return Err(Failure::cancelled());
+            }
+        }
+    }
+    match scan.end.await {
+        Ok(end) => end?,
+        Err(_) => return Err(session.fault().await),
+    }
+    let finished = ImportResponse { record: None, finished: true };
+    if records.send(Ok(finished)).await.is_ok() {
+        let _ = acknowledged.await;
+    }
+    Ok(())
+}
+
+/// Sends a content in chunks, and its failure, if it is one, instead of its end.
+async fn pass_on(
+    session: Session,
+    mut content: Content,
+    chunks: mpsc::Sender<Result<OpenResponse, Status>>,
+) {
+    while let Some(mut piece) = content.bytes.recv().await {
+        while !piece.is_empty() {
+            let chunk = piece.split_to(piece.len().min(CHUNK));
+            if chunks.send(Ok(OpenResponse { chunk })).await.is_err() {
+                return;
+            }
+        }
+    }
+    let failure = match content.end.await {
+        Ok(Ok(())) => return,
+        Ok(Err(failure)) => failure,
+        Err(_) => session.fault().await,
+    };
+    let _ = chunks.send(Err(status(&failure))).await;
+}
+

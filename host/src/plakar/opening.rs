@@ -1,0 +1,85 @@
+//! What both kinds of plugin do first: take the remote from Plakar, start the
+//! component, and say where it works.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use tokio::sync::Mutex;
+use tonic::{Code, Status};
+
+use super::Role;
+use crate::contract::{Failure, Location, Reason};
+use crate::opened::{self, Opened};
+use crate::rclone::remote::Said;
+use crate::sandbox::Session;
+
+/// The type of every snapshot of this connector.
+const TYPE: &str = "rclone";
+
+/// A plugin's session: not opened yet, open, or closed.
+pub struct Opening {
+    component: PathBuf,
+    session: Mutex<Option<Session>>,
+}
+
+/// What Plakar is told of an opened session.
+pub struct Answer {
+    pub origin: String,
+    pub r#type: String,
+    pub root: String,
+    /// The device number of every file.
+    pub device: u64,
+}
+
+impl Opening {
+    pub fn new(component: PathBuf) -> Self {
+        Self { component, session: Mutex::new(None) }
+    }
+
+    /// Opens the session that Plakar asks for.
+    pub async fn open(
+        &self,
+        role: Role,
+        config: HashMap<String, String>,
+        hostname: String,
+        directory: String,
+    ) -> Result<Answer, Status> {
+        let said = Said { config: config.into_iter().collect(), hostname, directory };
+        let Opened { session, remote, fingerprint } =
+            opened::open(said, &self.component).await.map_err(|failure| status(&failure))?;
+        let origin = format!("{}-{}", remote.backend.replace(' ', "-"), fingerprint.short());
+        let opened = match role {
+            Role::Importer => session.open_importer(remote).await,
+            Role::Exporter => session.open_exporter(remote).await,
+        };
+        let Location { root } = opened.map_err(|failure| status(&failure))?;
+        *self.session.lock().await = Some(session);
+        Ok(Answer { origin, r#type: TYPE.to_owned(), root, device: fingerprint.device() })
+    }
+
+    /// The open session.
+    pub async fn session(&self) -> Result<Session, Status> {
+        let session = self.session.lock().await;
+        session.clone().ok_or_else(|| Status::failed_precondition("nothing was opened yet"))
+    }
+
+    pub async fn close(&self) {
+        self.session.lock().await.take();
+    }
+}
+
+/// A failure as Plakar shows it: the message alone. The code is for programs, and
+/// never one that Plakar takes for a broken connection.
+pub fn status(failure: &Failure) -> Status {
+    let code = match failure.reason {
+        Reason::InvalidConfiguration => Code::InvalidArgument,
+        Reason::Unauthenticated => Code::Unauthenticated,
+        Reason::Denied => Code::PermissionDenied,
+        Reason::NotFound => Code::NotFound,
+        Reason::Unsupported => Code::Unimplemented,
+        Reason::RateLimited => Code::ResourceExhausted,
+        Reason::Unavailable | Reason::Cancelled => Code::Aborted,
+        Reason::Corrupted => Code::DataLoss,
+        Reason::Internal => Code::Internal,
+    };
+    Status::new(code, &failure.message)
+}

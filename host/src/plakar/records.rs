@@ -1,0 +1,118 @@
+//! Plakar's records and our entries, each made from the other.
+
+use super::proto::connectors::{FileInfo, Record, Result as Acknowledgement};
+use crate::contract::{Entry, Failure, Kind, Metadata, Timestamp};
+
+/// Bits of Go's io/fs.FileMode that say what a file is.
+const DIRECTORY: u32 = 1 << 31;
+const SYMLINK: u32 = 1 << 27;
+const IRREGULAR: u32 = 1 << 19;
+/// All of them: directory, symlink, device, pipe, socket, character device, irregular.
+const TYPES: u32 = DIRECTORY | SYMLINK | 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | IRREGULAR;
+
+/// An entry as Plakar takes it. `device` is the same for all files of a remote.
+pub fn record(entry: Entry, device: u64) -> Record {
+    let Entry { path, metadata, link_target } = entry;
+    let kind = match metadata.kind {
+        Kind::File => 0,
+        Kind::Directory => DIRECTORY,
+        Kind::Symlink => SYMLINK,
+        Kind::Other => IRREGULAR,
+    };
+    let name = path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("/");
+    let info = FileInfo {
+        name: name.to_owned(),
+        size: metadata.size.and_then(|size| i64::try_from(size).ok()).unwrap_or(-1),
+        mode: kind | u32::from(metadata.permissions & 0o777),
+        mod_time: Some(prost_types::Timestamp {
+            seconds: metadata.modified.seconds,
+            nanos: i32::try_from(metadata.modified.nanoseconds).unwrap_or_default(),
+        }),
+        dev: device,
+        ino: metadata.identity.unwrap_or_default(),
+        nlink: 1,
+        ..FileInfo::default()
+    };
+    Record {
+        has_reader: metadata.kind == Kind::File,
+        pathname: path,
+        target: link_target.unwrap_or_default(),
+        file_info: Some(info),
+        ..Record::default()
+    }
+}
+
+/// A path that could not be backed up.
+pub fn error(path: String, failure: &Failure) -> Record {
+    Record { pathname: path, error: failure.message.clone(), ..Record::default() }
+}
+
+/// What Plakar wants to have restored; `None` for what isn't an entry.
+pub fn entry(record: &Record) -> Option<Entry> {
+    let info = record.file_info.as_ref().filter(|_| record.error.is_empty() && !record.is_xattr)?;
+    let kind = match info.mode & TYPES {
+        0 => Kind::File,
+        DIRECTORY => Kind::Directory,
+        SYMLINK => Kind::Symlink,
+        _ => Kind::Other,
+    };
+    let time = info.mod_time.unwrap_or_default();
+    Some(Entry {
+        path: record.pathname.clone(),
+        metadata: Metadata {
+            kind,
+            size: u64::try_from(info.size).ok(),
+            permissions: u16::try_from(info.mode & 0o777).unwrap_or_default(),
+            modified: Timestamp {
+                seconds: time.seconds,
+                nanoseconds: u32::try_from(time.nanos).unwrap_or_default(),
+            },
+            identity: None,
+        },
+        link_target: Some(record.target.clone()).filter(|target| !target.is_empty()),
+    })
+}
+
+/// What became of a record, for Plakar.
+pub fn acknowledge(record: Record, outcome: &Result<(), Failure>) -> Acknowledgement {
+    let error = outcome.as_ref().err().map(|failure| failure.message.clone());
+    Acknowledgement { header: Some(record), error: error.unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_survives_its_record() {
+        for kind in [Kind::File, Kind::Directory, Kind::Symlink, Kind::Other] {
+            let entry = Entry {
+                path: "/a/ü".into(),
+                metadata: Metadata {
+                    kind,
+                    size: Some(7),
+                    permissions: 0o640,
+                    modified: Timestamp { seconds: -5, nanoseconds: 9 },
+                    identity: None,
+                },
+                link_target: (kind == Kind::Symlink).then(|| "b".into()),
+            };
+            assert_eq!(super::entry(&record(entry.clone(), 3)), Some(entry));
+        }
+    }
+
+    #[test]
+    fn unknown_sizes_are_minus_one_and_the_root_has_a_name() {
+        let metadata = Metadata {
+            kind: Kind::Directory,
+            size: None,
+            permissions: 0o755,
+            modified: Timestamp { seconds: 0, nanoseconds: 0 },
+            identity: Some(9),
+        };
+        let record = record(Entry { path: "/".into(), metadata, link_target: None }, 1);
+        let info = record.file_info.unwrap();
+        assert_eq!((info.size, info.name.as_str(), info.ino, info.dev), (-1, "/", 9, 1));
+        assert!(!record.has_reader);
+    }
+}

@@ -1,0 +1,183 @@
+//! The verb `batch`: many small files, collected in a private directory and
+//! uploaded by one `rclone copy`.
+
+use cap_std::fs::{Dir, File, OpenOptions};
+use rustix::fs::{AtFlags, Timespec, Timestamps};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{mpsc, oneshot};
+
+use super::log::Line;
+use super::process::Process;
+use super::{Rclone, reason, sound};
+use crate::contract::{Content, Entry, Failure, Kind, Outcome, Reason, Timestamp};
+
+/// How many bytes one batch may hold: whatever the guest wants, the disk is ours.
+const BUDGET: u64 = 256 << 20;
+
+/// How many files are uploaded at once. Where a backend is far away each takes
+/// long and costs nothing.
+const TRANSFERS: &str = "32";
+
+/// A batch on its way out.
+pub struct Sending {
+    pub outcomes: mpsc::Receiver<Outcome>,
+    pub end: oneshot::Receiver<Result<(), Failure>>,
+}
+
+/// A batch that takes entries. Cheap to clone; its directory goes with the last clone.
+#[derive(Clone)]
+pub struct Batch {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    rclone: Rclone,
+    directory: Dir,
+    path: PathBuf,
+    bytes: AtomicU64,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+impl Batch {
+    pub fn create(rclone: Rclone, (directory, path): (Dir, PathBuf)) -> Result<Self, Failure> {
+        let inner = Inner { rclone, directory, path, bytes: AtomicU64::new(0) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Puts an entry into the batch.
+    pub async fn add(&self, entry: Entry, content: Option<Content>) -> Result<(), Failure> {
+        let path = sound(&entry.path)?;
+        let modified = entry.metadata.modified;
+        let failed = |error: std::io::Error| not_collected(&path, &error);
+        match (entry.metadata.kind, content) {
+            (Kind::Directory, None) => {
+                self.inner.directory.create_dir_all(&path).map_err(failed)?;
+                let directory = self.inner.directory.open_dir(&path).map_err(failed)?;
+                let times = times(modified);
+                rustix::fs::utimensat(&directory, ".", &times, AtFlags::empty())
+                    .map_err(|errno| failed(errno.into()))
+            }
+            (Kind::File, Some(content)) => {
+                if let Some(parent) = Path::new(&path).parent() {
+                    self.inner.directory.create_dir_all(parent).map_err(failed)?;
+                }
+                let mut options = OpenOptions::new();
+                options.write(true).create_new(true);
+                let file = self.inner.directory.open_with(&path, &options).map_err(failed)?;
+                let filled = self.fill(&path, file, content, entry.metadata.size, modified).await;
+                if filled.is_err() {
+                    let _ = self.inner.directory.remove_file(&path);
+                }
+                filled
+            }
+            _ => Err(Failure::new(
+                Reason::Unsupported,
+                format!("`{path}` is neither a file with content nor a directory without"),
+            )),
+        }
+    }
+
+    async fn fill(
+        &self,
+        path: &str,
+        mut file: File,
+        mut content: Content,
+        size: Option<u64>,
+        modified: Timestamp,
+    ) -> Result<(), Failure> {
+        use std::io::Write;
+        let failed = |error: std::io::Error| not_collected(path, &error);
+        let mut count = 0;
+        while let Some(piece) = content.bytes.recv().await {
+            count += piece.len() as u64;
+            let length = piece.len() as u64;
+            let held = self.inner.bytes.fetch_add(length, Ordering::Relaxed) + length;
+            if held > BUDGET {
+                return Err(Failure::new(
+                    Reason::RateLimited,
+                    format!("a batch may hold {BUDGET} bytes at most"),
+                ));
+            }
+            file.write_all(&piece).map_err(failed)?;
+        }
+        Content::ended(content.end).await?;
+        super::reader::counted(count, size)?;
+        rustix::fs::futimens(&file, &times(modified)).map_err(|errno| failed(errno.into()))
+    }
+
+    /// Uploads it.
+    pub async fn send(self) -> Result<Sending, Failure> {
+        let (sink, said) = mpsc::unbounded_channel();
+        let rclone = &self.inner.rclone;
+        let verb = rclone
+            .verb("copy")
+            .args(["--create-empty-src-dirs", "--ignore-times", "--transfers", TRANSFERS])
+            .args(["--checkers", TRANSFERS])
+            .arg(&self.inner.path)
+            .arg(rclone.target(""));
+        let process = verb.start(false, Some(sink)).await?;
+        let (outcomes_in, outcomes) = mpsc::channel(64);
+        let (end_in, end) = oneshot::channel();
+        tokio::spawn(async move {
+            let telling = tokio::spawn(tell(said, outcomes_in));
+            let result = run(process).await;
+            let failures = telling.await.unwrap_or_default();
+            drop(self);
+            let result = match result {
+                // What failed was told file by file.
+                Ok(Some(_)) if failures > 0 => Ok(()),
+                Ok(Some(failure)) => Err(failure),
+                Ok(None) => Ok(()),
+                Err(failure) => Err(failure),
+            };
+            let _ = end_in.send(result);
+        });
+        Ok(Sending { outcomes, end })
+    }
+}
+
+async fn run(mut process: Process) -> Result<Option<Failure>, Failure> {
+    let status = process.wait().await?;
+    if status.success() {
+        return Ok(None);
+    }
+    let failure = process.failure(status);
+    if status.code().is_some() { Ok(Some(failure)) } else { Err(failure) }
+}
+
+/// Passes on what rclone says of single files; returns how many failed.
+async fn tell(mut said: mpsc::UnboundedReceiver<Line>, outcomes: mpsc::Sender<Outcome>) -> usize {
+    let mut failures = 0;
+    while let Some(Line { level, message, object }) = said.recv().await {
+        let outcome = match () {
+            () if level.is_error() => Err(reason::understand(&message)),
+            () if message.starts_with("Copied (") || message.starts_with("Multi-thread Copied (") => Ok(()),
+            () => continue,
+        };
+        let Some(path) = object.filter(|path| !path.is_empty()) else { continue };
+        failures += usize::from(outcome.is_err());
+        // Nobody listening is told by the end.
+        let _ = outcomes.send(Outcome { path, outcome }).await;
+    }
+    failures
+}
+
+fn not_collected(path: &str, error: &std::io::Error) -> Failure {
+    let reason = match error.kind() {
+        std::io::ErrorKind::StorageFull => Reason::Unavailable,
+        _ => Reason::Internal,
+    };
+    Failure::new(reason, format!("`{path}` can't be collected for its upload: {error}"))
+}
+
+fn times(modified: Timestamp) -> Timestamps {
+    let time = Timespec { tv_sec: modified.seconds, tv_nsec: i64::from(modified.nanoseconds) };
+    Timestamps { last_access: time, last_modification: time }
+}

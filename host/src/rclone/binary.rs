@@ -1,0 +1,95 @@
+//! Which rclone is run, and whether it is recent enough.
+
+use semver::Version;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::state::State;
+use crate::contract::{Failure, Reason};
+
+/// Earlier ones ask Google Photos for scopes that it doesn't grant any more.
+const OLDEST: Version = Version::new(1, 70, 0);
+
+/// Where to find rclone, if it isn't to be looked for in `PATH`.
+const VARIABLE: &str = "PLAKBOX_RCLONE";
+
+/// An rclone that was found recent enough.
+#[derive(Debug, Clone)]
+pub struct Binary {
+    path: PathBuf,
+    pub version: Version,
+}
+
+impl Binary {
+    /// Finds rclone and asks its version, unless this very file was asked before.
+    pub fn find(state: &State) -> Result<Self, Failure> {
+        let path = match env::var_os(VARIABLE) {
+            Some(path) => Some(PathBuf::from(path)).filter(|path| path.is_file()),
+            None => env::split_paths(&env::var_os("PATH").unwrap_or_default())
+                .map(|directory| directory.join("rclone"))
+                .find(|path| path.is_absolute() && is_executable(path)),
+        };
+        let path = path.ok_or_else(|| {
+            Failure::new(
+                Reason::InvalidConfiguration,
+                format!("rclone was not found: install rclone {OLDEST} or later (https://rclone.org/install), or set {VARIABLE} to its path"),
+            )
+        })?;
+        let version = state.known_version(&path, || ask(&path))?;
+        if version < OLDEST {
+            return Err(Failure::new(
+                Reason::InvalidConfiguration,
+                format!("rclone {version} at `{}` is too old: install rclone {OLDEST} or later (https://rclone.org/install)", path.display()),
+            ));
+        }
+        Ok(Self { path, version })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Runs `rclone version`.
+fn ask(path: &Path) -> Result<Version, Failure> {
+    let unusable = |why: String| {
+        let message = format!("`{} version` doesn't work ({why}): install rclone anew", path.display());
+        Failure::new(Reason::InvalidConfiguration, message)
+    };
+    let output = Command::new(path)
+        .arg("version")
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| unusable(error.to_string()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let first = text.lines().next().unwrap_or_default();
+    parse(first).ok_or_else(|| unusable(format!("it says `{first}`")))
+}
+
+/// The version in `rclone v1.75.1` or `rclone v1.60.1-DEV`.
+fn parse(line: &str) -> Option<Version> {
+    let text = line.strip_prefix("rclone v")?;
+    let numbers = text.split(|char: char| !char.is_ascii_digit() && char != '.').next()?;
+    let version = Version::parse(numbers);
+    version.or_else(|_| Version::parse(&format!("{numbers}.0"))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_releases_and_of_development_are_read() {
+        assert_eq!(parse("rclone v1.75.1"), Some(Version::new(1, 75, 1)));
+        assert_eq!(parse("rclone v1.60.1-DEV"), Some(Version::new(1, 60, 1)));
+        assert_eq!(parse("rclone v1.71-beta.1234"), Some(Version::new(1, 71, 0)));
+        assert_eq!(parse("bash: no"), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! What tells one remote or account from another, and stays the same when a
+//! token is refreshed.
+//!
+//! Plakar takes a file as unchanged when a snapshot of the same origin has one of
+//! the same name, size and time. Two remotes of one type must therefore never
+//! have the same origin, or the snapshot of one would hold the bytes of the other.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+use super::remote::Section;
+
+/// A digest of all that makes a remote this one. It tells nothing of secrets:
+/// passwords in a configuration are obscured with a random nonce, and tokens and
+/// keys can't be guessed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of a remote with all that it builds upon, in a fixed order.
+    /// `hostname` counts where the remote lies on this machine.
+    pub fn of<'a>(sections: impl Iterator<Item = &'a Section>, hostname: &str) -> Self {
+        let mut digest = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            digest.update((bytes.len() as u64).to_le_bytes());
+            digest.update(bytes);
+        };
+        let mut local = false;
+        for section in sections {
+            part(b"section");
+            for (key, value) in section {
+                part(key.as_bytes());
+                part(lasting(key, value).as_bytes());
+            }
+            local |= on_this_machine(section);
+        }
+        if local {
+            part(hostname.as_bytes());
+        }
+        Self(digest.finalize().into())
+    }
+
+    /// 64 bits of it, for the device number of a snapshot's files.
+    pub fn device(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+
+    /// 64 bits of it in hexadecimal, for a snapshot's origin.
+    pub fn short(&self) -> String {
+        format!("{:016x}", self.device())
+    }
+}
+
+/// What of an option's value lasts: of an OAuth token the refresh token alone, as
+/// the access token and its expiry change every hour.
+fn lasting(key: &str, value: &str) -> String {
+    if key != "token" {
+        return value.to_owned();
+    }
+    let token: BTreeMap<String, Value> = serde_json::from_str(value).unwrap_or_default();
+    let refresh = token.get("refresh_token").and_then(Value::as_str);
+    refresh.filter(|refresh| !refresh.is_empty()).unwrap_or(value).to_owned()
+}
+
+fn on_this_machine(section: &Section) -> bool {
+    let is = |key: &str, test: fn(&str) -> bool| section.get(key).is_some_and(|value| test(value));
+    is("type", |backend| backend == "local")
+        || is("remote", |target| !target.contains(':') || target.starts_with(['/', '.', '~']))
+        || is("upstreams", |targets| targets.split_whitespace().any(|one| !one.contains(':')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pairs: &[(&str, &str)], hostname: &str) -> Fingerprint {
+        let section = pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        Fingerprint::of([section].iter(), hostname)
+    }
+
+    #[test]
+    fn a_refreshed_token_changes_nothing_and_another_account_does() {
+        let drive = |token: &str| of(&[("type", "drive"), ("token", token)], "a");
+        let first = drive(r#"{"access_token":"1","refresh_token":"R","expiry":"2024"}"#);
+        assert_eq!(first, drive(r#"{"expiry":"2025","access_token":"2","refresh_token":"R"}"#));
+        assert_ne!(first, drive(r#"{"access_token":"1","refresh_token":"S","expiry":"2024"}"#));
+        assert_ne!(drive(r#"{"access_token":"1"}"#), drive(r#"{"access_token":"2"}"#));
+    }
+
+    #[test]
+    fn any_other_option_makes_another_remote() {
+        let one = of(&[("type", "webdav"), ("url", "http://a"), ("user", "u")], "h");
+        assert_ne!(one, of(&[("type", "webdav"), ("url", "http://a"), ("user", "v")], "h"));
+        assert_ne!(one, of(&[("type", "webdav"), ("url", "http://au"), ("ser", "u")], "h"));
+        assert_eq!(one, of(&[("type", "webdav"), ("url", "http://a"), ("user", "u")], "other"));
+    }
+
+    #[test]
+    fn the_machine_counts_where_the_files_are_on_it() {
+        for pairs in [
+            &[("type", "local")][..],
+            &[("type", "alias"), ("remote", "/srv")],
+            &[("type", "crypt"), ("remote", "dir")],
+            &[("type", "union"), ("upstreams", "a:x /srv")],
+        ] {
+            assert_ne!(of(pairs, "one"), of(pairs, "two"), "{pairs:?}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The verb `list`: `rclone lsjson`, line by line.
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
+use tokio::process::ChildStdout;
+use tokio::sync::{mpsc, oneshot};
+
+use super::log::Line;
+use super::process::Process;
+use super::{Rclone, reason};
+use crate::contract::{Failure, Selection, Trouble};
+
+/// How much of a pipe is taken at once.
+pub const PIECE: usize = 256 << 10;
+
+/// A listing as it comes.
+pub struct Listing {
+    pub lines: mpsc::Receiver<Bytes>,
+    /// What could not be listed.
+    pub troubles: mpsc::Receiver<Trouble>,
+    pub end: oneshot::Receiver<Result<(), Failure>>,
+}
+
+pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Failure> {
+    let mut verb = rclone.verb("lsjson").arg("--no-mimetype");
+    if selection.recursive {
+        verb = verb.arg("--recursive");
+    }
+    if selection.hashes {
+        verb = verb.arg("--hash");
+    }
+    let (sink, said) = mpsc::unbounded_channel();
+    let process = verb.arg(rclone.target("")).start(false, Some(sink)).await?;
+    let (lines_in, lines) = mpsc::channel(4);
+    let (troubles_in, troubles) = mpsc::channel(64);
+    let (end_in, end) = oneshot::channel();
+    tokio::spawn(async move {
+        let telling = tokio::spawn(tell(said, troubles_in));
+        let result = run(process, lines_in).await;
+        let told = telling.await.unwrap_or_default();
+        // What was said of single directories is told already.
+        let result = match result {
+            Ok(Some(_)) if told > 0 => Ok(()),
+            Ok(Some(failure)) => Err(failure),
+            Ok(None) => Ok(()),
+            Err(failure) => Err(failure),
+        };
+        let _ = end_in.send(result);
+    });
+    Ok(Listing { lines, troubles, end })
+}
+
+/// Streams the listing and waits for the end; `Some` says what an orderly but
+/// unsuccessful end means.
+async fn run(
+    mut process: Process,
+    lines: mpsc::Sender<Bytes>,
+) -> Result<Option<Failure>, Failure> {
+    pump(process.stdout.take(), &lines).await?;
+    drop(lines);
+    let status = process.wait().await?;
+    if status.success() {
+        return Ok(None);
+    }
+    let failure = process.failure(status);
+    // Only what rclone ended by itself after listing the rest counts as orderly.
+    if status.code() == Some(1) { Ok(Some(failure)) } else { Err(failure) }
+}
+
+/// Passes on what rclone says of single directories; returns how many there were.
+async fn tell(
+    mut said: mpsc::UnboundedReceiver<Line>,
+    troubles: mpsc::Sender<Trouble>,
+) -> usize {
+    let mut count = 0;
+    while let Some(Line { level, message, object }) = said.recv().await {
+        match object {
+            Some(path) if level.is_error() && !path.is_empty() => {
+                count += 1;
+                let failure = reason::understand(&message);
+                // Nobody listening is told by the end.
+                let _ = troubles.send(Trouble { path, failure }).await;
+            }
+            _ => {}
+        }
+    }
+    count
+}
+
+/// Moves a process's output on until it ends, or until nobody takes it.
+pub async fn pump(stdout: Option<ChildStdout>, bytes: &mpsc::Sender<Bytes>) -> Result<u64, Failure> {
+    let mut stdout = stdout.ok_or_else(|| Failure::internal("rclone has no output"))?;
+    let mut count = 0;
+    loop {
+        let mut piece = BytesMut::with_capacity(PIECE);
+        let read = tokio::select! {
+            read = stdout.read_buf(&mut piece) => read,
+            () = bytes.closed() => return Err(Failure::cancelled()),
+        };
+        match read {
+            Ok(0) => return Ok(count),
+            Ok(read) => count += read as u64,
+            Err(error) => {
+                return Err(Failure::internal(format!("rclone's output can't be read: {error}")));
+            }
+        }
+        if bytes.send(piece.freeze()).await.is_err() {
+            return Err(Failure::cancelled());
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! What an rclone process says on stderr: JSON lines, turned into `tracing`
+//! events and kept as the reasons of failures.
+
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+
+use super::remote::Remote;
+
+/// The longest line that is looked at; the rest of it is dropped.
+const LONGEST_LINE: usize = 64 << 10;
+/// Of how many files errors are kept at the same time.
+const KEPT: usize = 10_000;
+
+/// One thing that rclone said of one file or directory, or of everything.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Line {
+    pub level: Level,
+    #[serde(rename = "msg")]
+    pub message: String,
+    /// The path below the remote's root that it is about; `None` where it is
+    /// about the run.
+    pub object: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Debug,
+    Info,
+    Notice,
+    Warning,
+    Error,
+    Critical,
+    Alert,
+    Emergency,
+}
+
+impl Level {
+    pub fn is_error(self) -> bool {
+        matches!(self, Self::Error | Self::Critical | Self::Alert | Self::Emergency)
+    }
+}
+
+/// Gets every line that is about a file or directory, as it comes.
+pub type Sink = mpsc::UnboundedSender<Line>;
+
+/// The values that must never appear in a message.
+#[derive(Clone, Default)]
+pub struct Secrets(Arc<[String]>);
+
+impl Secrets {
+    pub fn of(remote: &Remote) -> Self {
+        Self(remote.secrets().into())
+    }
+
+    /// The text without them.
+    pub fn strike(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| {
+            if text.contains(secret.as_str()) { text.replace(secret.as_str(), "***") } else { text }
+        })
+    }
+}
+
+/// The log of one process.
+pub struct Log {
+    kept: Arc<Mutex<Kept>>,
+    /// Asks the follower to take in what is in the pipe, and to say when it has.
+    flush: mpsc::Sender<oneshot::Sender<()>>,
+    follower: Option<tokio::task::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The last error of each file.
+    errors: HashMap<String, String>,
+    /// The last error of all.
+    last: Option<String>,
+}
+
+impl Log {
+    /// Follows the read end of a pipe until it is closed.
+    pub fn follow(
+        pipe: OwnedFd,
+        verb: &'static str,
+        secrets: Secrets,
+        sink: Option<Sink>,
+    ) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&pipe, true)?;
+        // SAFETY: the descriptor is owned by what is registered, so it stays the same
+        // and open until it is deregistered.
+        let pipe = unsafe { AsyncFd::register(pipe) }.map_err(|failed| failed.into_parts().1)?;
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let (flush, flushes) = mpsc::channel(16);
+        let taking = Taking { verb, secrets, sink, kept: kept.clone(), partial: Vec::new() };
+        let follower = tokio::spawn(follow(pipe, taking, flushes));
+        Ok(Self { kept, flush, follower: Some(follower) })
+    }
+
+    /// Returns when everything that was written before the call was taken in.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        // A follower that has ended took in everything.
+        if self.flush.send(done).await.is_ok() {
+            let _ = flushed.await;
+        }
+    }
+
+    /// Returns when the pipe was closed and everything was taken in.
+    pub async fn finish(&mut self) {
+        // A grandchild may hold the pipe open for ever.
+        let patience = std::time::Duration::from_secs(1);
+        if let Some(follower) = self.follower.take() {
+            let stop = follower.abort_handle();
+            if tokio::time::timeout(patience, follower).await.is_err() {
+                stop.abort();
+            }
+        }
+    }
+
+    /// The error that was logged about a file, which is forgotten by this.
+    pub fn take_error(&self, object: &str) -> Option<String> {
+        lock(&self.kept).errors.remove(object)
+    }
+
+    /// The last error of all.
+    pub fn last_error(&self) -> Option<String> {
+        lock(&self.kept).last.clone()
+    }
+}
+
+fn lock(kept: &Mutex<Kept>) -> std::sync::MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn follow(
+    pipe: AsyncFd<OwnedFd>,
+    mut taking: Taking,
+    mut flushes: mpsc::Receiver<oneshot::Sender<()>>,
+) {
+    loop {
+        let flush = tokio::select! {
+            ready = pipe.readable() => {
+                match ready {
+                    Ok(mut guard) => guard.clear_ready(),
+                    Err(_) => return,
+                }
+                None
+            }
+            Some(flush) = flushes.recv() => Some(flush),
+        };
+        let open = taking.drain(pipe.get_ref());
+        if let Some(flush) = flush {
+            let _ = flush.send(());
+        }
+        if !open {
+            return;
+        }
+    }
+}
+
+/// Takes in what comes.
+struct Taking {
+    verb: &'static str,
+    secrets: Secrets,
+    sink: Option<Sink>,
+    kept: Arc<Mutex<Kept>>,
+    partial: Vec<u8>,
+}
+
+impl Taking {
+    /// Reads until the pipe is empty; says whether it is still open.
+    fn drain(&mut self, pipe: &OwnedFd) -> bool {
+        let mut buffer = [0; 16 << 10];
+        loop {
+            match rustix::io::read(pipe, &mut buffer) {
+                Ok(0) => return false,
+                Ok(count) => self.feed(&buffer[..count]),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = LONGEST_LINE.saturating_sub(self.partial.len());
+            self.partial.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.partial);
+                self.line(line.trim_ascii());
+            }
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        if line.is_empty() {
+            return;
+        }
+        // What isn't JSON comes from Go's runtime or from a stranger.
+        let mut line = serde_json::from_slice(line).unwrap_or_else(|_| Line {
+            level: Level::Notice,
+            message: String::from_utf8_lossy(line).into_owned(),
+            object: None,
+        });
+        line.message = self.secrets.strike(&line.message);
+        self.trace(&line);
+        self.keep(&line);
+        if let Some(sink) = &self.sink
+            && line.object.is_some()
+        {
+            // Nobody listening any more is no reason to stop taking in.
+            let _ = sink.send(line);
+        }
+    }
+
+    fn trace(&self, Line { level, message, object }: &Line) {
+        let (verb, object) = (self.verb, object.as_deref().unwrap_or_default());
+        match level {
+            // The connector reports errors itself, with the path in Plakar's words.
+            level if level.is_error() => tracing::info!(verb, object, "{message}"),
+            Level::Notice | Level::Warning => tracing::info!(verb, object, "{message}"),
+            _ => tracing::debug!(verb, object, "{message}"),
+        }
+    }
+
+    fn keep(&self, Line { level, message, object }: &Line) {
+        let mut kept = lock(&self.kept);
+        match object {
+            Some(object) if level.is_error() && !object.is_empty() => {
+                if kept.errors.len() < KEPT {
+                    kept.errors.insert(object.clone(), message.clone());
+                }
+                kept.last = Some(message.clone());
+            }
+            _ if level.is_error() => kept.last = Some(message.clone()),
+            // The summary comes as a notice, after the errors it sums up.
+            _ if kept.last.is_none() && *level == Level::Notice && message.starts_with("Failed to ") => {
+                kept.last = Some(message.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn pair() -> (std::fs::File, OwnedFd) {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        (write.into(), read)
+    }
+
+    #[tokio::test]
+    async fn a_flush_takes_in_all_that_was_written_before() {
+        let (mut write, read) = pair();
+        let log = Log::follow(read, "test", Secrets::default(), None).unwrap();
+        for at in 0..200 {
+            let line = format!(r#"{{"level":"error","msg":"no {at}","object":"a/{at}"}}"#);
+            writeln!(write, "{line}").unwrap();
+            log.flush().await;
+            assert_eq!(log.take_error(&format!("a/{at}")).unwrap(), format!("no {at}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn secrets_are_struck_out_and_nonsense_is_survived() {
+        let (mut write, read) = pair();
+        let secrets = Secrets(["hunter22".to_owned()].into());
+        let mut log = Log::follow(read, "test", secrets, None).unwrap();
+        write.write_all(&[b'x'; 60_000]).unwrap();
+        writeln!(write, "\nnot json\n{{}}").unwrap();
+        writeln!(write, r#"{{"level":"error","msg":"bad hunter22"}}"#).unwrap();
+        drop(write);
+        log.finish().await;
+        assert_eq!(log.last_error().unwrap(), "bad ***");
+    }
+}

@@ -1,0 +1,140 @@
+//! Everything that concerns rclone: its configuration, its processes and their
+//! pipes. Only this module starts processes and touches secrets.
+//!
+//! - [`binary`]: which rclone, and whether it is recent enough
+//! - [`remote`]: what a user says of a remote, parsed
+//! - [`fingerprint`]: what tells one remote or account from another
+//! - [`state`]: the private directories, what is kept in them and what is swept
+//! - [`process`], [`spawner`]: one rclone process, from its start to its end
+//! - [`log`]: what it says on stderr
+//! - [`reason`]: what its words mean
+//! - [`list`], [`cat`], [`reader`], [`batch`], [`receive`]: the verbs
+
+mod batch;
+pub mod binary;
+mod cat;
+pub mod fingerprint;
+mod list;
+mod log;
+mod process;
+mod reader;
+mod reason;
+mod receive;
+pub mod remote;
+mod spawner;
+pub mod state;
+
+pub use batch::Batch;
+pub use list::Listing;
+pub use reader::Reader;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::contract::{Content, Failure, Reason, Selection, Timestamp};
+use binary::Binary;
+use process::Verb;
+use remote::Remote;
+use state::{Scratch, State};
+
+/// The capability: rclone's verbs on one remote. Cheap to clone.
+#[derive(Clone)]
+pub struct Rclone {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    binary: Binary,
+    remote: Remote,
+    /// The configuration file that every process of the session shares.
+    config: state::Configuration,
+    /// Where batches, rclone's cache and its temporary files lie.
+    scratch: Scratch,
+    /// What must not appear in any message.
+    secrets: log::Secrets,
+}
+
+impl Rclone {
+    /// Prepares the session of one remote: writes its private configuration.
+    pub fn new(binary: Binary, remote: Remote, state: &State) -> Result<Self, Failure> {
+        let secrets = log::Secrets::of(&remote);
+        let config = state.configure(&remote)?;
+        let scratch = state.scratch()?;
+        Ok(Self { inner: Arc::new(Inner { binary, remote, config, scratch, secrets }) })
+    }
+
+    /// Lists the remote.
+    pub async fn list(&self, selection: Selection) -> Result<Listing, Failure> {
+        list::list(self, selection).await
+    }
+
+    /// The bytes of one file through a process of its own.
+    pub async fn cat(&self, path: &str, size: Option<u64>) -> Result<Content, Failure> {
+        cat::cat(self, &sound(path)?, size).await
+    }
+
+    /// Starts a process that reads many files below `root`.
+    pub async fn reader(&self, root: &str) -> Result<Reader, Failure> {
+        let root = if root.is_empty() { root.to_owned() } else { sound(root)? };
+        Reader::start(self, &root).await
+    }
+
+    /// An empty batch of files to upload.
+    pub fn batch(&self) -> Result<Batch, Failure> {
+        Batch::create(self.clone(), self.inner.scratch.directory("batch")?)
+    }
+
+    /// Uploads one large file.
+    pub async fn receive(
+        &self,
+        path: &str,
+        size: u64,
+        modified: Timestamp,
+        content: Content,
+    ) -> Result<(), Failure> {
+        receive::receive(self, &sound(path)?, size, modified, content).await
+    }
+
+    /// A process with this verb; arguments follow by [`Verb::arg`].
+    fn verb(&self, name: &'static str) -> Verb<'_> {
+        Verb::new(self, name)
+    }
+
+    /// The remote's root, or a path below it, as rclone takes it.
+    fn target(&self, path: &str) -> String {
+        self.inner.remote.target(path)
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.inner.config.file()
+    }
+}
+
+/// A path below the remote's root as the contract wants it: a guest can't name
+/// anything else.
+pub fn sound(path: &str) -> Result<String, Failure> {
+    let sound = !path.contains('\0')
+        && path.split('/').all(|name| !matches!(name, "" | "." | ".."));
+    if sound {
+        return Ok(path.to_owned());
+    }
+    Err(Failure::new(
+        Reason::Denied,
+        format!("`{}` is not a path below the remote's root", path.escape_debug()),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_below_the_root_are_sound() {
+        for bad in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a/", "a\0"] {
+            assert_eq!(sound(bad).unwrap_err().reason, Reason::Denied, "{bad:?}");
+        }
+        for good in ["a", "-a", "a/b c", "a\nb", "remote:x", "{}"] {
+            assert_eq!(sound(good).unwrap(), good);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! One rclone process: its arguments, its environment, its pipes and its end.
+
+use std::ffi::OsString;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::log::{Log, Sink};
+use super::{Rclone, reason, spawner};
+use crate::contract::{Failure, Reason};
+
+/// What a process inherits of our environment: how to reach the network, where
+/// the user's keys lie, and what the clock shows. Nothing that steers rclone.
+const ENVIRONMENT: [&str; 13] = [
+    "ALL_PROXY",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LANG",
+    "NO_PROXY",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TZ",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// How much a pipe may hold, so that few system calls move much.
+const PIPE: usize = 1 << 20;
+
+/// How long a process may take to end by itself when it is asked to.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A process that isn't started yet.
+pub struct Verb<'a> {
+    rclone: &'a Rclone,
+    name: &'static str,
+    command: Command,
+}
+
+impl<'a> Verb<'a> {
+    pub fn new(rclone: &'a Rclone, name: &'static str) -> Self {
+        let inner = &rclone.inner;
+        let mut command = Command::new(inner.binary.path());
+        command
+            .arg(name)
+            .args(["--use-json-log", "-v", "--stats", "0", "--retries", "1"])
+            .arg("--config")
+            .arg(rclone.config_file())
+            .arg("--cache-dir")
+            .arg(inner.scratch.path().join("cache"))
+            .arg("--temp-dir")
+            .arg(inner.scratch.path())
+            .env_clear()
+            .env("TMPDIR", inner.scratch.path())
+            .current_dir(inner.scratch.path());
+        for name in ENVIRONMENT {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        Self { rclone, name, command }
+    }
+
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.command.arg(arg.into());
+        self
+    }
+
+    pub fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Starts it. `sink` gets what it logs of single files.
+    pub async fn start(mut self, stdin: bool, sink: Option<Sink>) -> Result<Process, Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::internal(format!("rclone {} could not be started: {error}", self.name))
+        };
+        let (errors, log) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map_err(|errno| failed(errno.into()))?;
+        self.command
+            .stdin(if stdin { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(log));
+        let mut child = spawner::spawn(self.command).await.map_err(failed)?;
+        // The command was moved, and with it our copy of the write end.
+        let log = Log::follow(errors, self.name, self.rclone.inner.secrets.clone(), sink)
+            .map_err(failed)?;
+        widen(child.stdout.as_ref());
+        widen(child.stdin.as_ref());
+        Ok(Process {
+            verb: self.name,
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take(),
+            child,
+            log,
+        })
+    }
+}
+
+/// Makes a pipe hold more; where that isn't allowed it stays as it is.
+fn widen(pipe: Option<&impl std::os::fd::AsFd>) {
+    #[cfg(target_os = "linux")]
+    if let Some(pipe) = pipe {
+        let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = pipe;
+}
+
+/// A running process. Dropping it kills it and all that it started.
+pub struct Process {
+    verb: &'static str,
+    pub stdin: Option<ChildStdin>,
+    pub stdout: Option<ChildStdout>,
+    child: Child,
+    pub log: Log,
+}
+
+impl Process {
+    /// Waits for its end and says what went wrong, if anything did.
+    pub async fn end(mut self) -> Result<(), Failure> {
+        let status = self.wait().await?;
+        if status.success() { Ok(()) } else { Err(self.failure(status)) }
+    }
+
+    /// Waits for its end, with everything that it logged taken in.
+    pub async fn wait(&mut self) -> Result<ExitStatus, Failure> {
+        drop(self.stdin.take());
+        let status = self.child.wait().await.map_err(|error| {
+            Failure::internal(format!("rclone {} could not be waited for: {error}", self.verb))
+        })?;
+        self.log.finish().await;
+        Ok(status)
+    }
+
+    /// What an unsuccessful end means.
+    pub fn failure(&self, status: ExitStatus) -> Failure {
+        use std::os::unix::process::ExitStatusExt;
+        if let Some(signal) = status.signal() {
+            return Failure::new(
+                Reason::Unavailable,
+                format!("rclone {} was killed by signal {signal}: run it again", self.verb),
+            );
+        }
+        match self.log.last_error() {
+            Some(error) => reason::understand(&error),
+            None => Failure::internal(format!("rclone {} ended with {status}", self.verb)),
+        }
+    }
+
+    /// Asks it to end and clean up after itself, and insists after a while. Says
+    /// why, if it had ended by itself before.
+    pub async fn stop(mut self) -> Option<Failure> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            self.log.finish().await;
+            return Some(self.failure(status));
+        }
+        self.signal(rustix::process::Signal::TERM);
+        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
+        None
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let group = self.child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(group) = group.and_then(rustix::process::Pid::from_raw) {
+            // It may have ended meanwhile.
+            let _ = rustix::process::kill_process_group(group, signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Its own children are in its group; the group's number isn't given to
+        // anybody else before the child was waited for, and then `id` is none.
+        self.signal(rustix::process::Signal::KILL);
+    }
+}
+

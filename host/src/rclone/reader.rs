@@ -1,0 +1,150 @@
+//! The verb `reader`: many small files through one `rclone serve restic --stdio`,
+//! which speaks HTTP/2 over its pipes and reads any path.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+use super::process::Process;
+use super::{Rclone, reason, sound};
+use crate::contract::{Content, Failure, Reason};
+
+/// What stays as it is in a path.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'~');
+
+/// How much of one file may be on its way before anybody takes it.
+const WINDOW: u32 = 1 << 20;
+/// The same for all files of a reader together.
+const WINDOWS: u32 = 64 << 20;
+/// The largest frame: one Plakar chunk.
+const FRAME: u32 = 1 << 20;
+
+type Sender = http2::SendRequest<Empty<Bytes>>;
+
+/// A running server. Dropping the last clone ends it.
+#[derive(Clone)]
+pub struct Reader {
+    sender: Sender,
+    process: Arc<Process>,
+}
+
+impl Reader {
+    pub async fn start(rclone: &Rclone, root: &str) -> Result<Self, Failure> {
+        let verb = rclone.verb("serve").args(["restic", "--stdio"]);
+        let mut process = verb.arg(rclone.target(root)).start(true, None).await?;
+        let pipes = process.stdout.take().zip(process.stdin.take());
+        let (stdout, stdin) = pipes.ok_or_else(|| Failure::internal("rclone has no pipes"))?;
+        let io = TokioIo::new(tokio::io::join(stdout, stdin));
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOWS)
+            .max_frame_size(FRAME)
+            .handshake(io)
+            .await
+            .map_err(|error| broken(&error))?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                // Every read that this ends says so itself.
+                tracing::debug!("the connection to rclone serve ended: {error}");
+            }
+        });
+        Ok(Self { sender, process: Arc::new(process) })
+    }
+
+    /// The bytes of one file below the reader's root.
+    pub async fn read(&self, path: &str, size: Option<u64>) -> Result<Content, Failure> {
+        let path = sound(path)?;
+        if redirected(&path) {
+            return Err(Failure::new(
+                Reason::Unsupported,
+                format!("`{path}` would be taken for another file by rclone's server"),
+            ));
+        }
+        let uri = format!("http://localhost/{}", utf8_percent_encode(&path, ESCAPED));
+        let request = Request::get(uri).body(Empty::new()).map_err(|error| {
+            Failure::internal(format!("`{path}` can't be asked for: {error}"))
+        })?;
+        let response = self.sender.clone().send_request(request).await;
+        let response = response.map_err(|error| broken(&error))?;
+        if response.status() != StatusCode::OK {
+            self.process.log.flush().await;
+            return Err(match (self.process.log.take_error(&path), response.status()) {
+                (Some(error), _) => reason::understand(&error),
+                (None, StatusCode::NOT_FOUND) => Failure::new(Reason::NotFound, "file not found"),
+                (None, status) => Failure::internal(format!("rclone serve said {status}")),
+            });
+        }
+        let (bytes, end, content) = Content::channel(2);
+        let reader = self.clone();
+        tokio::spawn(async move {
+            let _ = end.send(reader.pass_on(response.into_body(), bytes, &path, size).await);
+        });
+        Ok(content)
+    }
+
+    async fn pass_on(
+        &self,
+        mut body: Incoming,
+        bytes: mpsc::Sender<Bytes>,
+        path: &str,
+        size: Option<u64>,
+    ) -> Result<(), Failure> {
+        let mut count = 0;
+        let ended = loop {
+            let frame = tokio::select! {
+                frame = body.frame() => frame,
+                () = bytes.closed() => return Err(Failure::cancelled()),
+            };
+            match frame {
+                None => break Ok(()),
+                Some(Err(error)) => break Err(broken(&error)),
+                Some(Ok(frame)) => {
+                    let Ok(piece) = frame.into_data() else { continue };
+                    count += piece.len() as u64;
+                    if bytes.send(piece).await.is_err() {
+                        return Err(Failure::cancelled());
+                    }
+                }
+            }
+        };
+        // A transfer of unknown size that breaks ends like a whole one; rclone
+        // says so on stderr, before it ends the stream.
+        self.process.log.flush().await;
+        if let Some(error) = self.process.log.take_error(path) {
+            return Err(reason::understand(&error));
+        }
+        ended?;
+        counted(count, size)
+    }
+}
+
+/// Compares the bytes that came with those that were announced.
+pub fn counted(count: u64, size: Option<u64>) -> Result<(), Failure> {
+    match size {
+        Some(size) if size != count => Err(Failure::new(
+            Reason::Corrupted,
+            format!("{count} bytes came where {size} were listed: the file changed while it was read, or its transfer broke; run the backup again"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn broken(error: &hyper::Error) -> Failure {
+    Failure::new(Reason::Unavailable, format!("rclone serve broke off: {error}"))
+}
+
+/// Whether the server would take the path for another one: it redirects
+/// `data/name` to `data/na/name`, wherever `data` lies.
+///
+/// Source: `matchData` in rclone's cmd/serve/restic/restic.go.
+fn redirected(path: &str) -> bool {
+    let mut names = path.rsplit('/');
+    let name = names.next().unwrap_or_default();
+    names.next() == Some("data") && name.len() >= 2
+}

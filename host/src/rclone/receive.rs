@@ -1,0 +1,139 @@
+//! The verb `receive`: one large file, uploaded as it comes.
+
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt;
+
+use super::process::Process;
+use super::{Rclone, reader};
+use crate::contract::{Content, Failure, Timestamp};
+
+/// rclone's way to say that a backend keeps no modification times: a precision of
+/// a hundred years, in nanoseconds (`fs.ModTimeNotSupported`).
+const NO_TIMES: i64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
+
+/// What a backend can do, as `rclone backend features` prints it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Backend {
+    precision: i64,
+    features: Features,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Features {
+    /// Objects appear whole or not at all.
+    #[serde(default)]
+    bucket_based: bool,
+    /// Files can be renamed.
+    #[serde(rename = "Move", default)]
+    renames: bool,
+}
+
+pub async fn receive(
+    rclone: &Rclone,
+    path: &str,
+    size: u64,
+    modified: Timestamp,
+    content: Content,
+) -> Result<(), Failure> {
+    let backend = features(rclone).await?;
+    // Elsewhere a broken upload could leave a short file under the file's name.
+    let under = if backend.features.bucket_based || !backend.features.renames {
+        path.to_owned()
+    } else {
+        format!("{path}.{}.partial", std::process::id())
+    };
+    let uploaded = upload(rclone, &under, size, content).await;
+    if let Err(failure) = uploaded {
+        if !backend.features.bucket_based {
+            // What isn't there needn't be removed.
+            let _ = run(rclone, "deletefile", &[&rclone.target(&under)]).await;
+        }
+        return Err(failure);
+    }
+    if under != path {
+        run(rclone, "moveto", &[&rclone.target(&under), &rclone.target(path)]).await?;
+    }
+    if backend.precision < NO_TIMES {
+        let time = format!("{}.{:09}", rfc3339(modified.seconds), modified.nanoseconds);
+        run(rclone, "touch", &["--no-create", "--timestamp", &time, &rclone.target(path)]).await?;
+    }
+    Ok(())
+}
+
+async fn features(rclone: &Rclone) -> Result<Backend, Failure> {
+    let mut process = rclone.verb("backend").arg("features").arg(rclone.target("")).start(false, None).await?;
+    let mut text = Vec::new();
+    if let Some(mut stdout) = process.stdout.take() {
+        use tokio::io::AsyncReadExt;
+        let read = (&mut stdout).take(1 << 20).read_to_end(&mut text).await;
+        read.map_err(|error| Failure::internal(format!("rclone's output can't be read: {error}")))?;
+    }
+    process.end().await?;
+    serde_json::from_slice(&text)
+        .map_err(|error| Failure::internal(format!("rclone's features make no sense: {error}")))
+}
+
+async fn upload(rclone: &Rclone, path: &str, size: u64, content: Content) -> Result<(), Failure> {
+    let verb = rclone.verb("rcat").arg("--size").arg(size.to_string());
+    let mut process = verb.arg(rclone.target(path)).start(true, None).await?;
+    match feed(&mut process, size, content).await {
+        Ok(()) => process.end().await,
+        Err(failure) => {
+            // Its input must not end before it does, or it would take it for whole.
+            let stdin = process.stdin.take();
+            let status = process.stop().await;
+            drop(stdin);
+            match status {
+                // It had ended by itself: it knows why.
+                Some(own) => Err(own),
+                None => Err(failure),
+            }
+        }
+    }
+}
+
+/// Gives the process the content; an error if it isn't whole or isn't wanted.
+async fn feed(process: &mut Process, size: u64, mut content: Content) -> Result<(), Failure> {
+    let mut stdin = process.stdin.take();
+    let mut count = 0;
+    let mut result = Ok(());
+    if let Some(stdin) = &mut stdin {
+        while let Some(piece) = content.bytes.recv().await {
+            count += piece.len() as u64;
+            if count > size {
+                break;
+            }
+            if let Err(error) = stdin.write_all(&piece).await {
+                result = Err(Failure::internal(format!("rclone took only a part: {error}")));
+                break;
+            }
+        }
+    }
+    if result.is_ok() {
+        content.bytes.close();
+        result = match Content::ended(content.end).await {
+            Ok(()) => reader::counted(count, Some(size)),
+            failed => failed,
+        };
+    }
+    if result.is_err() {
+        process.stdin = stdin;
+    }
+    result
+}
+
+/// Runs a command that prints nothing.
+async fn run(rclone: &Rclone, name: &'static str, args: &[&str]) -> Result<(), Failure> {
+    let verb = args.iter().fold(rclone.verb(name), |verb, arg| verb.arg(*arg));
+    let mut process = verb.start(false, None).await?;
+    drop(process.stdout.take());
+    process.end().await
+}
+
+/// A Unix time as rclone's `--timestamp` takes it, in UTC.
+fn rfc3339(seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    time.strftime("%Y-%m-%dT%H:%M:%S").to_string()
+}

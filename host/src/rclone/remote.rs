@@ -1,0 +1,347 @@
+//! What a user says of a remote: parsed, checked, and written again in our words.
+
+use ini::{Ini, ParseOption};
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::path::{Path, PathBuf};
+
+use super::fingerprint::Fingerprint;
+use crate::contract::{Failure, Reason};
+use crate::policy;
+
+/// What Plakar puts before each key of an imported rclone configuration.
+const PREFIX: &str = "rclone_";
+
+/// The name of an imported remote in its private configuration.
+const IMPORTED: &str = "remote";
+
+/// The options of one remote, as in a section of rclone.conf.
+pub type Section = BTreeMap<String, String>;
+
+/// A remote, and a path inside it.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    name: String,
+    /// The section called `name`, and every one that it builds upon.
+    sections: BTreeMap<String, Section>,
+    path: String,
+    /// The user's own rclone.conf, where the remote is one of it.
+    file: Option<PathBuf>,
+    hostname: String,
+}
+
+/// What Plakar says of a remote.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// Every key of the source or destination.
+    pub config: BTreeMap<String, String>,
+    /// The name of the machine that Plakar runs on.
+    pub hostname: String,
+    /// The directory that Plakar was started in.
+    pub directory: String,
+}
+
+fn invalid(message: impl AsRef<str>) -> Failure {
+    Failure::new(Reason::InvalidConfiguration, message)
+}
+
+impl Remote {
+    /// Takes the remote out of what Plakar says; gives the options that are left,
+    /// which are the connector's own.
+    pub fn from_plakar(mut said: Said) -> Result<(Self, Vec<(String, String)>), Failure> {
+        let location = said.config.remove("location").unwrap_or_default();
+        let place = location.split_once("://").map_or(location.as_str(), |(_, place)| place);
+        let (imported, options): (Vec<_>, Vec<_>) =
+            said.config.into_iter().partition(|(key, _)| key.starts_with(PREFIX));
+        let section: Section = imported
+            .into_iter()
+            .map(|(key, value)| (key[PREFIX.len()..].to_owned(), value))
+            .collect();
+        let mut remote = if section.is_empty() {
+            Self::from_user_file(place, &said.hostname)?
+        } else {
+            Self::imported(section, place, &said.hostname)?
+        };
+        remote.resolve(&said.directory)?;
+        for (name, section) in &remote.sections {
+            policy::check(name, section)?;
+        }
+        Ok((remote, options))
+    }
+
+    /// A remote that was imported into Plakar: it has no name, and nothing beside it.
+    fn imported(section: Section, path: &str, hostname: &str) -> Result<Self, Failure> {
+        if section.get("type").is_none_or(|backend| backend.is_empty()) {
+            return Err(invalid(
+                "the remote has no `rclone_type`: import it again with `rclone config show NAME | plakar source import -rclone`",
+            ));
+        }
+        Ok(Self {
+            name: IMPORTED.to_owned(),
+            sections: BTreeMap::from([(IMPORTED.to_owned(), section)]),
+            path: path.to_owned(),
+            file: None,
+            hostname: hostname.to_owned(),
+        })
+    }
+
+    /// `NAME:path` of the user's own rclone.conf.
+    fn from_user_file(place: &str, hostname: &str) -> Result<Self, Failure> {
+        let Some((name, path)) = place.split_once(':') else {
+            return Err(invalid(format!(
+                "`rclone://{place}` has neither `rclone_type` nor the name of a remote: import one with `rclone config show NAME | plakar source import -rclone`, or name one of your rclone.conf as rclone://NAME:path"
+            )));
+        };
+        check_name(name)?;
+        let file = user_file()?;
+        let all = read(&file)?;
+        let mut sections = BTreeMap::new();
+        collect(&all, name, &mut sections)?;
+        Ok(Self {
+            name: name.to_owned(),
+            sections,
+            path: path.to_owned(),
+            file: Some(file),
+            hostname: hostname.to_owned(),
+        })
+    }
+
+    /// Makes a path on this machine absolute: rclone runs in a directory of its own.
+    fn resolve(&mut self, directory: &str) -> Result<(), Failure> {
+        if self.backend() != "local" {
+            return Ok(());
+        }
+        if self.path.is_empty() {
+            return Err(invalid(
+                "a remote of type `local` needs a path: rclone:///path/to/directory",
+            ));
+        }
+        if Path::new(directory).is_absolute() {
+            self.path = Path::new(directory).join(&self.path).to_string_lossy().into_owned();
+        }
+        Ok(())
+    }
+
+    /// rclone's name of the backend: `s3`, `google photos`.
+    pub fn backend(&self) -> &str {
+        self.sections
+            .get(&self.name)
+            .and_then(|section| section.get("type"))
+            .map_or("", String::as_str)
+    }
+
+    /// The path inside the remote.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The remote's root, or a path below it, as rclone's commands take it.
+    pub fn target(&self, below: &str) -> String {
+        let (name, path) = (&self.name, &self.path);
+        if below.is_empty() || path.is_empty() || path.ends_with('/') {
+            format!("{name}:{path}{below}")
+        } else {
+            format!("{name}:{path}/{below}")
+        }
+    }
+
+    /// The user's own file, where the remote is one of it.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// What tells this remote or account from any other.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self.sections.values(), &self.hostname)
+    }
+
+    /// The values that nobody else may see.
+    pub fn secrets(&self) -> Vec<String> {
+        let values = self.sections.values().flatten();
+        values
+            .filter(|(key, _)| policy::is_secret(key))
+            .flat_map(|(_, value)| {
+                // A token is JSON with secrets inside.
+                let inner = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(value)
+                    .unwrap_or_default();
+                let inner = inner.into_iter().filter(|(key, _)| policy::is_secret(key));
+                let inner = inner.filter_map(|(_, value)| value.as_str().map(str::to_owned));
+                inner.chain([value.clone()]).collect::<Vec<_>>()
+            })
+            .filter(|secret| secret.len() >= 4)
+            .collect()
+    }
+
+    /// A configuration file that holds this remote alone.
+    pub fn to_ini(&self) -> Vec<u8> {
+        let mut text = String::new();
+        for (name, section) in &self.sections {
+            text += &format!("[{name}]\n");
+            for (key, value) in section {
+                text += &format!("{key} = {value}\n");
+            }
+        }
+        text.into_bytes()
+    }
+}
+
+/// Refuses what rclone would take for more than a name: a backend made up on the
+/// spot (`:sftp:`) or options after a comma (`name,ssh=...:`).
+fn check_name(name: &str) -> Result<(), Failure> {
+    let plain = |char: char| char.is_alphanumeric() || "_-. +@".contains(char);
+    if !name.is_empty() && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "`{}` is not the name of a remote: connection strings are refused, use a remote of your rclone.conf",
+        name.escape_debug()
+    )))
+}
+
+/// The user's rclone.conf.
+///
+/// Source: rclone's documentation of `--config`.
+fn user_file() -> Result<PathBuf, Failure> {
+    let home = env::var_os("HOME").map(PathBuf::from);
+    let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
+    let configs = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| in_home(".config"));
+    env::var_os("RCLONE_CONFIG")
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(configs.map(|configs| configs.join("rclone/rclone.conf")))
+        .chain(in_home(".rclone.conf"))
+        .find(|path| path.is_file())
+        .ok_or_else(|| invalid("there is no rclone.conf: run `rclone config`, or set RCLONE_CONFIG to its path"))
+}
+
+fn read(file: &Path) -> Result<Ini, Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| invalid(format!("`{shown}` can't be read: {error}")))?;
+    if text.starts_with("# Encrypted rclone configuration File") || text.contains("RCLONE_ENCRYPT_V0:") {
+        return Err(invalid(format!(
+            "`{shown}` is encrypted: import the remote with `rclone config show NAME | plakar source import -rclone` instead"
+        )));
+    }
+    let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
+    Ini::load_from_str_opt(&text, options)
+        .map_err(|error| invalid(format!("`{shown}` is no rclone configuration: {error}")))
+}
+
+/// Collects a section and all that it builds upon.
+fn collect(
+    all: &Ini,
+    name: &str,
+    sections: &mut BTreeMap<String, Section>,
+) -> Result<(), Failure> {
+    if sections.contains_key(name) {
+        return Ok(());
+    }
+    let section = all.section(Some(name)).ok_or_else(|| {
+        invalid(format!("your rclone.conf has no remote `{name}`: `rclone listremotes` lists them"))
+    })?;
+    let section: Section = section.iter().map(|(key, value)| (key.into(), value.into())).collect();
+    let wrapped = wrapped(&section);
+    sections.insert(name.to_owned(), section);
+    wrapped.iter().try_for_each(|name| collect(all, name, sections))
+}
+
+/// The names of the remotes that a section builds upon.
+///
+/// Source: the options `remote` (alias, crypt, chunker, compress, hasher, cache,
+/// archive) and `upstreams` (union, combine) of rclone's backends.
+fn wrapped(section: &Section) -> BTreeSet<String> {
+    let remote = section.get("remote").into_iter().map(String::as_str);
+    let upstreams = section.get("upstreams").into_iter().flat_map(|list| list.split_whitespace());
+    let upstreams = upstreams.map(|one| one.split_once('=').map_or(one, |(_, remote)| remote));
+    remote
+        .chain(upstreams)
+        .filter_map(|target| target.trim_matches('"').split_once(':'))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| check_name(name).is_ok() && !name.contains('/'))
+        .collect()
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(config: &[(&str, &str)]) -> Said {
+        let config = config.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        Said { config, hostname: "laptop".into(), directory: "/home/me".into() }
+    }
+
+    #[test]
+    fn an_imported_remote_has_a_type_a_path_and_the_connectors_options() {
+        let said = said(&[
+            ("location", "rclone://photos/2024"),
+            ("rclone_type", "s3"),
+            ("rclone_region", "eu"),
+            ("read_ahead", "1MiB"),
+        ]);
+        let (remote, options) = Remote::from_plakar(said).unwrap();
+        assert_eq!((remote.backend(), remote.path()), ("s3", "photos/2024"));
+        assert_eq!(remote.target(""), "remote:photos/2024");
+        assert_eq!(remote.target("a/b"), "remote:photos/2024/a/b");
+        assert_eq!(remote.to_ini(), b"[remote]\nregion = eu\ntype = s3\n");
+        assert_eq!(options, [("read_ahead".to_owned(), "1MiB".to_owned())]);
+    }
+
+    #[test]
+    fn a_remote_without_a_type_is_refused_with_the_remedy() {
+        let nothing = Remote::from_plakar(said(&[("location", "rclone://")])).unwrap_err();
+        assert!(nothing.message.contains("neither `rclone_type`"), "{}", nothing.message);
+        let half = said(&[("location", "rclone://"), ("rclone_url", "http://x")]);
+        let half = Remote::from_plakar(half).unwrap_err();
+        assert!(half.message.contains("has no `rclone_type`"), "{}", half.message);
+    }
+
+    #[test]
+    fn a_local_path_is_absolute_and_never_empty() {
+        let local = |place: &str| said(&[("location", place), ("rclone_type", "local")]);
+        let (remote, _) = Remote::from_plakar(local("rclone://docs")).unwrap();
+        assert_eq!(remote.path(), "/home/me/docs");
+        let (remote, _) = Remote::from_plakar(local("rclone:///srv")).unwrap();
+        assert_eq!(remote.target("a"), "remote:/srv/a");
+        assert!(Remote::from_plakar(local("rclone://")).is_err());
+    }
+
+    #[test]
+    fn connection_strings_are_no_names() {
+        for name in ["", ":sftp", "a,ssh=x", "a:b", "x/y", "a=b", "a\"", "a\n"] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        for name in ["photos", "My Remote", "a.b-c_d+e@f", "fünf"] {
+            assert!(check_name(name).is_ok(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrapping_remote_brings_what_it_wraps() {
+        let text = "[secret]\ntype = crypt\nremote = base:enc\n[base]\ntype = webdav\n[other]\ntype = s3\n\
+                    [all]\ntype = union\nupstreams = base:a \"secret:b\" /local\n";
+        let ini = Ini::load_from_str(text).unwrap();
+        let names = |name| {
+            let mut sections = BTreeMap::new();
+            collect(&ini, name, &mut sections).unwrap();
+            sections.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(names("secret"), ["base", "secret"]);
+        assert_eq!(names("all"), ["all", "base", "secret"]);
+    }
+
+    #[test]
+    fn secrets_are_found_inside_tokens_too() {
+        let said = said(&[
+            ("rclone_type", "drive"),
+            ("rclone_client_secret", "s3cr3t"),
+            ("rclone_token", r#"{"access_token":"AAAA1","refresh_token":"BBBB2","expiry":"x"}"#),
+        ]);
+        let (remote, _) = Remote::from_plakar(said).unwrap();
+        let secrets = remote.secrets();
+        for secret in ["s3cr3t", "AAAA1", "BBBB2"] {
+            assert!(secrets.iter().any(|known| known == secret), "{secret}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The private directories: what is kept for the next run, what lasts as long as
+//! a session, and what a killed session left behind.
+//!
+//! - `remotes/DIGEST/`: the configuration of one imported remote, shared by all
+//!   sessions of it. Kept only if rclone has rewritten it, which it does when a
+//!   token is refreshed; the digest is of the configuration as Plakar passed it,
+//!   so a changed one starts anew.
+//! - `sessions/ID/`: batches, caches and temporary files of one session.
+//!
+//! Each is locked by those who use it. Whatever nobody locks is swept when the
+//! next session starts.
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use rustix::fs::{FlockOperation, flock};
+use semver::Version;
+use sha2::{Digest, Sha256};
+use std::env;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use super::remote::Remote;
+use crate::contract::{Failure, Reason};
+
+/// Where to keep state, if not in the user's own directory for it.
+const VARIABLE: &str = "PLAKBOX_STATE";
+
+const LOCK: &str = "lock";
+const CONFIG: &str = "rclone.conf";
+/// The digest of the configuration as it was written first.
+const PRISTINE: &str = "pristine";
+
+/// The directory of all that is private: 0700, as is everything in it.
+pub struct State {
+    root: PathBuf,
+}
+
+fn failed(path: &Path, error: &io::Error) -> Failure {
+    let reason = match error.kind() {
+        io::ErrorKind::StorageFull => Reason::Unavailable,
+        _ => Reason::Internal,
+    };
+    Failure::new(
+        reason,
+        format!("the private directory `{}` can't be used: {error}: make it writable, or set {VARIABLE} to another one", path.display()),
+    )
+}
+
+/// Turns an input/output error at a path into a failure.
+trait At<T> {
+    fn at(self, path: &Path) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
+    fn at(self, path: &Path) -> Result<T, Failure> {
+        self.map_err(|error| failed(path, &error.into()))
+    }
+}
+
+impl State {
+    /// Opens the state of this user, and sweeps what killed sessions left in it.
+    pub fn open() -> Result<Self, Failure> {
+        let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+        let standard = || {
+            let states = env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(home);
+            states.map(|states| states.join("plakbox"))
+        };
+        let root = env::var_os(VARIABLE).map(PathBuf::from).or_else(standard).ok_or_else(|| {
+            Failure::internal(format!("there is no home directory: set HOME or {VARIABLE}"))
+        })?;
+        Self::at(root)
+    }
+
+    fn at(root: PathBuf) -> Result<Self, Failure> {
+        for directory in [root.clone(), root.join("remotes"), root.join("sessions")] {
+            private_directory(&directory).at(&directory)?;
+        }
+        let state = Self { root };
+        state.sweep();
+        Ok(state)
+    }
+
+    /// Removes what nobody uses, as far as that is possible.
+    fn sweep(&self) {
+        let entries = |name| fs::read_dir(self.root.join(name)).into_iter().flatten().flatten();
+        for session in entries("sessions") {
+            if let Ok(Some(_lock)) = try_lock(&session.path(), FlockOperation::NonBlockingLockExclusive) {
+                let _ = fs::remove_dir_all(session.path());
+            }
+        }
+        for remote in entries("remotes") {
+            tidy(&remote.path());
+        }
+    }
+
+    /// The configuration file of a remote for one session.
+    pub fn configure(&self, remote: &Remote) -> Result<Configuration, Failure> {
+        if let Some(file) = remote.file() {
+            return Ok(Configuration::Users(file.to_owned()));
+        }
+        let text = remote.to_ini();
+        let digest = hex(&text);
+        let directory = self.root.join("remotes").join(&digest);
+        loop {
+            private_directory(&directory).at(&directory)?;
+            let lock = try_lock(&directory, FlockOperation::LockShared).at(&directory)?;
+            // Somebody may have removed the directory before we had the lock.
+            let Some(lock) = lock else { continue };
+            if !directory.join(CONFIG).exists() {
+                write_private(&directory.join(PRISTINE), digest.as_bytes()).at(&directory)?;
+                write_private(&directory.join(CONFIG), &text).at(&directory)?;
+            }
+            return Ok(Configuration::Private { directory, lock: Some(lock) });
+        }
+    }
+
+    /// A directory for one session's files.
+    pub fn scratch(&self) -> Result<Scratch, Failure> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let since = UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+        let name = format!("{}-{count}-{since:x}", std::process::id());
+        let path = self.root.join("sessions").join(name);
+        private_directory(&path).at(&path)?;
+        let lock = try_lock(&path, FlockOperation::LockExclusive).at(&path)?;
+        Ok(Scratch { path, _lock: lock })
+    }
+
+    /// The version of the rclone at this path: remembered for the file as it is
+    /// now, or else asked for.
+    pub fn known_version(
+        &self,
+        rclone: &Path,
+        ask: impl FnOnce() -> Result<Version, Failure>,
+    ) -> Result<Version, Failure> {
+        let file = self.root.join("rclone-version");
+        let key = fs::metadata(rclone).map(|meta| {
+            let time = (meta.mtime(), meta.mtime_nsec());
+            format!("{}\n{time:?} {} {}", rclone.display(), meta.size(), meta.ino())
+        });
+        let Ok(key) = key else { return ask() };
+        if let Some((known, version)) = fs::read_to_string(&file).unwrap_or_default().rsplit_once('\n')
+            && known == key
+            && let Ok(version) = Version::parse(version)
+        {
+            return Ok(version);
+        }
+        let version = ask()?;
+        // Not remembering costs a moment the next time, nothing else.
+        let _ = write_private(&file, format!("{key}\n{version}").as_bytes());
+        Ok(version)
+    }
+}
+
+/// The configuration file of a session's remote.
+pub enum Configuration {
+    /// The user's own, which rclone keeps up to date itself.
+    Users(PathBuf),
+    /// A private one, of this remote alone.
+    Private { directory: PathBuf, lock: Option<File> },
+}
+
+impl Configuration {
+    pub fn file(&self) -> PathBuf {
+        match self {
+            Self::Users(file) => file.clone(),
+            Self::Private { directory, .. } => directory.join(CONFIG),
+        }
+    }
+}
+
+impl Drop for Configuration {
+    fn drop(&mut self) {
+        if let Self::Private { directory, lock } = self {
+            drop(lock.take());
+            tidy(directory);
+        }
+    }
+}
+
+/// Removes a remote's directory, if nobody uses it and rclone hasn't rewritten
+/// the configuration; else only what rclone left half written.
+fn tidy(directory: &Path) {
+    let Ok(Some(_lock)) = try_lock(directory, FlockOperation::NonBlockingLockExclusive) else { return };
+    let pristine = fs::read_to_string(directory.join(PRISTINE)).unwrap_or_default();
+    let kept = fs::read(directory.join(CONFIG)).is_ok_and(|config| hex(&config) != pristine);
+    if !kept {
+        let _ = fs::remove_dir_all(directory);
+        return;
+    }
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if ![LOCK, CONFIG, PRISTINE].iter().any(|name| entry.file_name() == *name) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The directory of one session, removed with it.
+pub struct Scratch {
+    path: PathBuf,
+    _lock: Option<File>,
+}
+
+impl Scratch {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A new directory in it, and its path for rclone.
+    pub fn directory(&self, kind: &str) -> Result<(Dir, PathBuf), Failure> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("{kind}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = self.path.join(name);
+        private_directory(&path).at(&path)?;
+        let directory = Dir::open_ambient_dir(&path, ambient_authority()).at(&path)?;
+        Ok((directory, path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let meta = fs::metadata(path)?;
+    if meta.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Locks a directory by the file in it. `None`: somebody else has it, or the
+/// directory was removed meanwhile.
+fn try_lock(directory: &Path, how: FlockOperation) -> io::Result<Option<File>> {
+    let path = directory.join(LOCK);
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    match flock(&file, how) {
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+        locked => locked?,
+    }
+    let ours = file.metadata()?.ino();
+    let still = fs::metadata(&path).is_ok_and(|meta| meta.ino() == ours);
+    Ok(still.then_some(file))
+}
+
+/// Writes a file that only this user can read, all of it or nothing.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension(format!("new{}", std::process::id()));
+    let _ = fs::remove_file(&new);
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rclone::remote::Said;
+
+    fn state() -> (tempfile::TempDir, State) {
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::at(directory.path().join("plakbox")).unwrap();
+        (directory, state)
+    }
+
+    fn remote(token: &str) -> Remote {
+        let pairs = [("rclone_type", "drive"), ("rclone_token", token), ("location", "rclone://")];
+        let config = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        Remote::from_plakar(Said { config, ..Said::default() }).unwrap().0
+    }
+
+    fn count(state: &State, name: &str) -> usize {
+        fs::read_dir(state.root.join(name)).unwrap().count()
+    }
+
+    #[test]
+    fn a_configuration_that_rclone_left_alone_is_not_kept() {
+        let (_directory, state) = state();
+        let one = state.configure(&remote("t")).unwrap();
+        let two = state.configure(&remote("t")).unwrap();
+        assert_eq!(one.file(), two.file());
+        let mode = fs::metadata(one.file()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        drop(one);
+        assert!(two.file().exists(), "another session uses it");
+        drop(two);
+        assert_eq!(count(&state, "remotes"), 0);
+    }
+
+    #[test]
+    fn a_rewritten_configuration_is_kept_for_the_same_remote_only() {
+        let (_directory, state) = state();
+        let first = state.configure(&remote("t")).unwrap();
+        fs::write(first.file(), "refreshed").unwrap();
+        fs::write(first.file().with_file_name("rclone.conf123"), "half").unwrap();
+        drop(first);
+        let again = state.configure(&remote("t")).unwrap();
+        assert_eq!(fs::read_to_string(again.file()).unwrap(), "refreshed");
+        assert!(!again.file().with_file_name("rclone.conf123").exists());
+        let other = state.configure(&remote("u")).unwrap();
+        assert!(fs::read_to_string(other.file()).unwrap().contains("token = u"));
+    }
+
+    #[test]
+    fn what_a_killed_session_left_is_swept_and_a_living_one_is_not() {
+        let (_directory, state) = state();
+        let dead = state.root.join("sessions/dead");
+        private_directory(&dead).unwrap();
+        fs::write(dead.join("batch"), "x").unwrap();
+        let living = state.scratch().unwrap();
+        let abandoned = state.configure(&remote("t")).unwrap();
+        let file = abandoned.file();
+        std::mem::forget(abandoned);
+        let again = State::at(state.root.clone()).unwrap();
+        assert!(!dead.exists() && living.path().exists());
+        assert!(file.exists(), "its lock is still held, as by a living session");
+        drop(living);
+        assert_eq!(count(&again, "sessions"), 0);
+    }
+}

@@ -1,0 +1,69 @@
+//! What a component may use up: memory, and time without a pause.
+
+use std::thread;
+use std::time::Duration;
+use wasmtime::{Engine, EngineWeak, ResourceLimiter, Store, UpdateDeadline};
+
+/// How much memory one instance may have, in bytes.
+pub const MEMORY: usize = 256 << 20;
+
+/// How often a running component is looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How many ticks in a row it may compute without once calling the host or
+/// waiting for it: ten seconds.
+const PATIENCE: u32 = 200;
+
+/// The limits of one store.
+#[derive(Default)]
+pub struct Limits {
+    /// Ticks since the component last had to do with the host.
+    busy: u32,
+}
+
+impl Limits {
+    /// Notes that the component had to do with the host.
+    pub fn progress(&mut self) {
+        self.busy = 0;
+    }
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired <= MEMORY {
+            return Ok(true);
+        }
+        Err(wasmtime::format_err!("it wanted more than its {} MiB of memory", MEMORY >> 20))
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= 1 << 20)
+    }
+}
+
+/// Puts a store under its limits.
+pub fn apply<T: 'static>(store: &mut Store<T>, limits: fn(&mut T) -> &mut Limits) {
+    store.limiter(move |data| limits(data));
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |mut store| {
+        let limits = limits(store.data_mut());
+        limits.busy += 1;
+        if limits.busy > PATIENCE {
+            let seconds = (TICK * PATIENCE).as_secs();
+            return Err(wasmtime::format_err!("it computed for {seconds} seconds without a pause"));
+        }
+        Ok(UpdateDeadline::Yield(1))
+    });
+}
+
+/// Keeps the clock by which stores are looked at, as long as the engine lives.
+pub fn tick(engine: &Engine) {
+    let engine: EngineWeak = engine.weak();
+    thread::spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            thread::sleep(TICK);
+        }
+    });
+}

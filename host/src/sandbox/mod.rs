@@ -1,0 +1,20 @@
+//! Where a connector runs: a WebAssembly component that can call what was linked
+//! to it and nothing else. Only this module knows wasmtime.
+//!
+//! - [`component`]: loading a component, compiled ahead or now
+//! - [`imports`]: what a component may import, and what it must export
+//! - [`limits`]: memory and time
+//! - [`capability`]: the `rclone` interface, as the component sees it
+//! - [`streams`]: bytes and items across the border
+//! - [`session`]: one instance at work
+
+mod capability;
+mod component;
+mod imports;
+mod limits;
+mod session;
+mod streams;
+
+pub use component::{Connector, Load, compile, inspect};
+
+pub use session::{Begun, Scan, Session};
