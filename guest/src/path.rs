@@ -15,14 +15,9 @@ pub struct InvalidPath(pub String);
 impl RemotePath {
     /// Takes a relative path as rclone prints it.
     pub fn parse(text: &str) -> Result<Self, InvalidPath> {
-        let sound = text
-            .split('/')
-            .all(|name| !matches!(name, "" | "." | "..") && !name.contains('\0'));
-        if sound {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidPath(text.to_owned()))
-        }
+        let sound =
+            text.split('/').all(|name| !matches!(name, "" | "." | "..") && !name.contains('\0'));
+        if sound { Ok(Self(text.to_owned())) } else { Err(InvalidPath(text.to_owned())) }
     }
 
     pub fn as_str(&self) -> &str {

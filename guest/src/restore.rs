@@ -6,9 +6,9 @@
 //! when the walk leaves it: whatever is in it was put into this batch or an
 //! earlier one, so nothing changes its time afterwards.
 
+use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{Shared, join_all};
-use futures::FutureExt;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use tokio::sync::Mutex;
@@ -24,6 +24,9 @@ const ENTRIES: usize = 1000;
 const BYTES: u64 = 128 << 20;
 /// Files above this size aren't collected but uploaded as they come.
 const LARGE: u64 = 32 << 20;
+
+/// The longest name that file systems take, in bytes.
+const LONGEST_NAME: usize = 255;
 
 type Fate = Result<(), Failure>;
 
@@ -81,7 +84,9 @@ pub async fn write(restore: &Restore, entry: Entry, content: Option<Content>) ->
             told.await.unwrap_or_else(|_| Err(given_up()))
         }
         (Kind::File, Some(content)) => match entry.metadata.size {
-            Some(size) if size <= LARGE => small(restore, path, entry, size, content).await,
+            Some(size) if size <= LARGE && fits(&path) => {
+                small(restore, path, entry, size, content).await
+            }
             Some(size) => large(restore, &path, &entry, size, content).await,
             None => Err(Failure::internal("a file of unknown size can't be restored")),
         },
@@ -89,11 +94,14 @@ pub async fn write(restore: &Restore, entry: Entry, content: Option<Content>) ->
             Reason::Unsupported,
             "rclone can't write symbolic links: restore them to a local directory (`fs://`)",
         )),
-        _ => Err(Failure::new(
-            Reason::Unsupported,
-            "rclone can only write files and directories",
-        )),
+        _ => Err(Failure::new(Reason::Unsupported, "rclone can only write files and directories")),
     }
+}
+
+/// Whether the host's disk takes the path: rclone's own names can be longer than
+/// those on a disk that they stand for.
+fn fits(path: &RemotePath) -> bool {
+    path.as_str().split('/').all(|name| name.len() <= LONGEST_NAME)
 }
 
 /// Sends what is held back; returns when every entry has its fate.
@@ -143,9 +151,11 @@ async fn add(
     size: u64,
     content: Option<Content>,
 ) -> Result<oneshot::Receiver<Fate>, Failure> {
-    if collecting.batch.as_ref().is_some_and(|filling| {
-        filling.waiting.len() >= ENTRIES || filling.bytes + size > BYTES
-    }) {
+    if collecting
+        .batch
+        .as_ref()
+        .is_some_and(|filling| filling.waiting.len() >= ENTRIES || filling.bytes + size > BYTES)
+    {
         seal(collecting).await;
     }
     let filling = match &mut collecting.batch {
@@ -244,4 +254,3 @@ async fn send(filling: Filling) {
 fn given_up() -> Failure {
     Failure::new(Reason::Cancelled, "the restore was given up")
 }
-

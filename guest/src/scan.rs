@@ -91,10 +91,8 @@ async fn settle(session: Rc<Session>, mut settled: StreamReader<String>) {
 }
 
 async fn run(session: &Session, mut output: StreamWriter<Discovery>) -> Result<(), Failure> {
-    let selection = Selection {
-        recursive: true,
-        hashes: FREE_HASHES.contains(&session.backend.as_str()),
-    };
+    let selection =
+        Selection { recursive: true, hashes: FREE_HASHES.contains(&session.backend.as_str()) };
     let (lines, troubles, end) = rclone::list(selection).await?;
     let (found, mut discoveries) = mpsc::channel::<Vec<Discovery>>(2);
 
@@ -150,8 +148,7 @@ async fn list(
     loop {
         let (result, piece) = lines.read(buffer).await;
         let mut some = Vec::new();
-        let parsed =
-            parser.feed(&piece, |item| some.push(discovery(session, &mut seen, &item)));
+        let parsed = parser.feed(&piece, |item| some.push(discovery(session, &mut seen, &item)));
         if !some.is_empty() && found.send(some).await.is_err() {
             return Err(Failure::new(Reason::Cancelled, "the scan was cancelled"));
         }
@@ -174,9 +171,8 @@ async fn report(
     loop {
         let (result, some) = troubles.read(Vec::with_capacity(64)).await;
         count += some.len();
-        let failed = |Trouble { path, failure }| {
-            Discovery::Failed((session.root.absolute(&path), failure))
-        };
+        let failed =
+            |Trouble { path, failure }| Discovery::Failed((session.root.absolute(&path), failure));
         let some: Vec<_> = some.into_iter().map(failed).collect();
         if !some.is_empty() {
             // A closed channel ends the listing, which says so itself.

@@ -43,15 +43,13 @@ pub fn open(remote: &Remote) -> Result<Rc<Session>, Failure> {
         restore: Restore::default(),
     });
     SESSION.with(|cell| {
-        cell.set(session.clone())
-            .map_err(|_| Failure::internal("the session was opened twice"))?;
+        cell.set(session.clone()).map_err(|_| Failure::internal("the session was opened twice"))?;
         Ok(session)
     })
 }
 
 /// The session that `open` began.
 pub fn current() -> Result<Rc<Session>, Failure> {
-    SESSION.with(|cell| {
-        cell.get().cloned().ok_or_else(|| Failure::internal("nothing was opened yet"))
-    })
+    SESSION
+        .with(|cell| cell.get().cloned().ok_or_else(|| Failure::internal("nothing was opened yet")))
 }

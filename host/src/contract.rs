@@ -53,7 +53,9 @@ pub struct Content {
 
 impl Content {
     /// A content, and where to put its bytes and its end.
-    pub fn channel(pieces: usize) -> (mpsc::Sender<Bytes>, oneshot::Sender<Result<(), Failure>>, Self) {
+    pub fn channel(
+        pieces: usize,
+    ) -> (mpsc::Sender<Bytes>, oneshot::Sender<Result<(), Failure>>, Self) {
         let (bytes_in, bytes) = mpsc::channel(pieces);
         let (end_in, end) = oneshot::channel();
         (bytes_in, end_in, Self { bytes, end })

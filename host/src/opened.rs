@@ -5,11 +5,11 @@ use anyhow::Context;
 use std::path::{Path, PathBuf};
 
 use crate::contract::{Failure, Remote};
+use crate::rclone::Rclone;
 use crate::rclone::binary::Binary;
 use crate::rclone::fingerprint::Fingerprint;
 use crate::rclone::remote::{self, Said};
 use crate::rclone::state::State;
-use crate::rclone::Rclone;
 use crate::sandbox::{Connector, Load, Session};
 
 /// The connector's file name, beside this executable.
@@ -29,11 +29,8 @@ pub async fn open(said: Said, path: &Path) -> Result<Opened, Failure> {
     let state = State::open()?;
     let binary = Binary::find(&state)?;
     tracing::info!("rclone {} at `{}`", binary.version, binary.path().display());
-    let remote = Remote {
-        backend: named.backend().to_owned(),
-        root: named.path().to_owned(),
-        options,
-    };
+    let remote =
+        Remote { backend: named.backend().to_owned(), root: named.path().to_owned(), options };
     let fingerprint = named.fingerprint();
     let connector = Connector::load(path, Load::Ready)?;
     let rclone = Rclone::new(binary, named, &state)?;

@@ -189,7 +189,9 @@ async fn write(
 ) -> Result<(), Failure> {
     let outcome = match begun {
         Some(begun) => begun.answer().await,
-        None => Err(Failure::new(Reason::Unsupported, "rclone can only write files and directories")),
+        None => {
+            Err(Failure::new(Reason::Unsupported, "rclone can only write files and directories"))
+        }
     };
     let result = Some(records::acknowledge(record, &outcome));
     let _ = outcomes.send(Ok(ExportResponse { result })).await;
@@ -222,7 +224,10 @@ impl Tally {
             None => Ok(()),
             Some(first) => Err(Failure::new(
                 first.reason,
-                format!("{failures} of {entries} entries were not restored, one of them because: {}", first.message),
+                format!(
+                    "{failures} of {entries} entries were not restored, one of them because: {}",
+                    first.message
+                ),
             )),
         }
     }

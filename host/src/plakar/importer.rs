@@ -166,4 +166,3 @@ async fn pass_on(
     };
     let _ = chunks.send(Err(status(&failure))).await;
 }
-

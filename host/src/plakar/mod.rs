@@ -33,8 +33,6 @@ use std::path::PathBuf;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 
-
-
 /// HTTP/2 windows: Plakar reads one file at a time, as fast as it can.
 const WINDOW: u32 = 4 << 20;
 

@@ -16,8 +16,19 @@ const COMMANDS: [&str; 5] =
 
 /// Parts of an option's name that mark its value as a secret.
 const SECRETS: [&str; 13] = [
-    "pass", "secret", "token", "key", "auth", "credential", "cookie", "sas_url", "bearer", "jwt",
-    "pin", "code", "assertion",
+    "pass",
+    "secret",
+    "token",
+    "key",
+    "auth",
+    "credential",
+    "cookie",
+    "sas_url",
+    "bearer",
+    "jwt",
+    "pin",
+    "code",
+    "assertion",
 ];
 
 /// Refuses a section of a configuration that may not be.
@@ -65,9 +76,10 @@ fn names_connection_string(targets: &str) -> bool {
             if name.contains([':', ',']) { target } else { rest }
         });
         let target = target.trim_matches('"');
-        target.starts_with(':') || target.split(':').next().is_some_and(|name| {
-            target.contains(':') && name.contains(',') && !name.contains('/')
-        })
+        target.starts_with(':')
+            || target.split(':').next().is_some_and(|name| {
+                target.contains(':') && name.contains(',') && !name.contains('/')
+            })
     })
 }
 
@@ -112,7 +124,9 @@ mod tests {
 
     #[test]
     fn wrapped_connection_strings_are_refused() {
-        for target in [":sftp,ssh=x:", ":local:/etc", "base,ssh=x:dir", "base:a :sftp:", "d=:local:/"] {
+        for target in
+            [":sftp,ssh=x:", ":local:/etc", "base,ssh=x:dir", "base:a :sftp:", "d=:local:/"]
+        {
             assert!(verdict(&[("type", "union"), ("upstreams", target)]).is_err(), "{target}");
         }
         for target in ["base:dir", "/srv/a,b", "d=base:x", "base:a,b", "/a:b,c"] {

@@ -112,6 +112,13 @@ impl Batch {
         rustix::fs::futimens(&file, &times(modified)).map_err(|errno| failed(errno.into()))
     }
 
+    /// The directory as rclone takes it: its names are as in rclone's paths already,
+    /// where rclone otherwise writes control characters and some others differently
+    /// than a disk does (rclone's lib/encoder, `Standard`).
+    fn source(&self) -> String {
+        format!(":local,encoding=\"Slash,Ctl,Del,Dot\":{}", self.inner.path.display())
+    }
+
     /// Uploads it.
     pub async fn send(self) -> Result<Sending, Failure> {
         let (sink, said) = mpsc::unbounded_channel();
@@ -120,7 +127,7 @@ impl Batch {
             .verb("copy")
             .args(["--create-empty-src-dirs", "--ignore-times", "--transfers", TRANSFERS])
             .args(["--checkers", TRANSFERS])
-            .arg(&self.inner.path)
+            .arg(self.source())
             .arg(rclone.target(""));
         let process = verb.start(false, Some(sink)).await?;
         let (outcomes_in, outcomes) = mpsc::channel(64);
@@ -158,7 +165,11 @@ async fn tell(mut said: mpsc::UnboundedReceiver<Line>, outcomes: mpsc::Sender<Ou
     while let Some(Line { level, message, object }) = said.recv().await {
         let outcome = match () {
             () if level.is_error() => Err(reason::understand(&message)),
-            () if message.starts_with("Copied (") || message.starts_with("Multi-thread Copied (") => Ok(()),
+            () if message.starts_with("Copied (")
+                || message.starts_with("Multi-thread Copied (") =>
+            {
+                Ok(())
+            }
             () => continue,
         };
         let Some(path) = object.filter(|path| !path.is_empty()) else { continue };

@@ -40,7 +40,10 @@ impl Binary {
         if version < OLDEST {
             return Err(Failure::new(
                 Reason::InvalidConfiguration,
-                format!("rclone {version} at `{}` is too old: install rclone {OLDEST} or later (https://rclone.org/install)", path.display()),
+                format!(
+                    "rclone {version} at `{}` is too old: install rclone {OLDEST} or later (https://rclone.org/install)",
+                    path.display()
+                ),
             ));
         }
         Ok(Self { path, version })
@@ -59,7 +62,8 @@ fn is_executable(path: &Path) -> bool {
 /// Runs `rclone version`.
 fn ask(path: &Path) -> Result<Version, Failure> {
     let unusable = |why: String| {
-        let message = format!("`{} version` doesn't work ({why}): install rclone anew", path.display());
+        let message =
+            format!("`{} version` doesn't work ({why}): install rclone anew", path.display());
         Failure::new(Reason::InvalidConfiguration, message)
     };
     let output = Command::new(path)

@@ -52,10 +52,7 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
 
 /// Streams the listing and waits for the end; `Some` says what an orderly but
 /// unsuccessful end means.
-async fn run(
-    mut process: Process,
-    lines: mpsc::Sender<Bytes>,
-) -> Result<Option<Failure>, Failure> {
+async fn run(mut process: Process, lines: mpsc::Sender<Bytes>) -> Result<Option<Failure>, Failure> {
     pump(process.stdout.take(), &lines).await?;
     drop(lines);
     let status = process.wait().await?;
@@ -68,10 +65,7 @@ async fn run(
 }
 
 /// Passes on what rclone says of single directories; returns how many there were.
-async fn tell(
-    mut said: mpsc::UnboundedReceiver<Line>,
-    troubles: mpsc::Sender<Trouble>,
-) -> usize {
+async fn tell(mut said: mpsc::UnboundedReceiver<Line>, troubles: mpsc::Sender<Trouble>) -> usize {
     let mut count = 0;
     while let Some(Line { level, message, object }) = said.recv().await {
         match object {
@@ -88,7 +82,10 @@ async fn tell(
 }
 
 /// Moves a process's output on until it ends, or until nobody takes it.
-pub async fn pump(stdout: Option<ChildStdout>, bytes: &mpsc::Sender<Bytes>) -> Result<u64, Failure> {
+pub async fn pump(
+    stdout: Option<ChildStdout>,
+    bytes: &mpsc::Sender<Bytes>,
+) -> Result<u64, Failure> {
     let mut stdout = stdout.ok_or_else(|| Failure::internal("rclone has no output"))?;
     let mut count = 0;
     loop {

@@ -240,7 +240,10 @@ impl Taking {
             }
             _ if level.is_error() => kept.last = Some(message.clone()),
             // The summary comes as a notice, after the errors it sums up.
-            _ if kept.last.is_none() && *level == Level::Notice && message.starts_with("Failed to ") => {
+            _ if kept.last.is_none()
+                && *level == Level::Notice
+                && message.starts_with("Failed to ") =>
+            {
                 kept.last = Some(message.clone());
             }
             _ => {}

@@ -113,8 +113,8 @@ impl Rclone {
 /// A path below the remote's root as the contract wants it: a guest can't name
 /// anything else.
 pub fn sound(path: &str) -> Result<String, Failure> {
-    let sound = !path.contains('\0')
-        && path.split('/').all(|name| !matches!(name, "" | "." | ".."));
+    let sound =
+        !path.contains('\0') && path.split('/').all(|name| !matches!(name, "" | "." | ".."));
     if sound {
         return Ok(path.to_owned());
     }

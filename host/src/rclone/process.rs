@@ -180,4 +180,3 @@ impl Drop for Process {
         self.signal(rustix::process::Signal::KILL);
     }
 }
-

@@ -67,9 +67,9 @@ impl Reader {
             ));
         }
         let uri = format!("http://localhost/{}", utf8_percent_encode(&path, ESCAPED));
-        let request = Request::get(uri).body(Empty::new()).map_err(|error| {
-            Failure::internal(format!("`{path}` can't be asked for: {error}"))
-        })?;
+        let request = Request::get(uri)
+            .body(Empty::new())
+            .map_err(|error| Failure::internal(format!("`{path}` can't be asked for: {error}")))?;
         let response = self.sender.clone().send_request(request).await;
         let response = response.map_err(|error| broken(&error))?;
         if response.status() != StatusCode::OK {
@@ -129,7 +129,9 @@ pub fn counted(count: u64, size: Option<u64>) -> Result<(), Failure> {
     match size {
         Some(size) if size != count => Err(Failure::new(
             Reason::Corrupted,
-            format!("{count} bytes came where {size} were listed: the file changed while it was read, or its transfer broke; run the backup again"),
+            format!(
+                "{count} bytes came where {size} were listed: the file changed while it was read, or its transfer broke; run the backup again"
+            ),
         )),
         _ => Ok(()),
     }

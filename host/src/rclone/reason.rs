@@ -23,7 +23,13 @@ const MEANINGS: &[(&[&str], Reason, &str)] = &[
         "set RCLONE_CONFIG_PASS to the password of your rclone.conf",
     ),
     (
-        &["invalid_grant", "invalid_client", "token expired", "couldn't fetch token", "empty token"],
+        &[
+            "invalid_grant",
+            "invalid_client",
+            "token expired",
+            "couldn't fetch token",
+            "empty token",
+        ],
         Reason::Unauthenticated,
         "run `rclone config reconnect NAME:` and import the remote into plakar again",
     ),
@@ -52,7 +58,15 @@ const MEANINGS: &[(&[&str], Reason, &str)] = &[
         "check what the remote's account may do there",
     ),
     (
-        &["directory not found", "object not found", "file not found", "no such file", "nosuchbucket", "bucket not found", "404"],
+        &[
+            "directory not found",
+            "object not found",
+            "file not found",
+            "no such file",
+            "nosuchbucket",
+            "bucket not found",
+            "404",
+        ],
         Reason::NotFound,
         "check the path",
     ),
@@ -82,7 +96,8 @@ const MEANINGS: &[(&[&str], Reason, &str)] = &[
 /// The failure that an error of rclone's stands for.
 pub fn understand(error: &str) -> Failure {
     let lower = error.to_lowercase();
-    let meaning = MEANINGS.iter().find(|(words, ..)| words.iter().any(|word| mentions(&lower, word)));
+    let meaning =
+        MEANINGS.iter().find(|(words, ..)| words.iter().any(|word| mentions(&lower, word)));
     let error = plain(error);
     match meaning {
         Some((_, reason, remedy)) => Failure::new(*reason, format!("{error}: {remedy}")),
@@ -100,9 +115,19 @@ fn mentions(text: &str, word: &str) -> bool {
 
 /// The error without what rclone wraps around it.
 fn plain(error: &str) -> &str {
-    const WRAPPINGS: [&str; 5] =
-        ["Failed to copy: ", "error listing: ", "error in ListJSON: ", "Post request put error: ", "error reading source directory: "];
+    const WRAPPINGS: [&str; 5] = [
+        "Failed to copy: ",
+        "error listing: ",
+        "error in ListJSON: ",
+        "Post request put error: ",
+        "error reading source directory: ",
+    ];
     let mut plain = error;
+    if plain.starts_with("Attempt ")
+        && let Some((_, rest)) = plain.split_once(" errors and: ")
+    {
+        plain = rest;
+    }
     if plain.starts_with("Failed to ")
         && let Some((_, rest)) = plain.split_once("last error was: ")
     {
@@ -126,7 +151,11 @@ mod tests {
                 Reason::InvalidConfiguration,
                 r#"Failed to create file system for "remote:": didn't find backend called "x": check `rclone_type`: `rclone help backends` lists what this rclone knows"#,
             ),
-            ("error listing: directory not found", Reason::NotFound, "directory not found: check the path"),
+            (
+                "error listing: directory not found",
+                Reason::NotFound,
+                "directory not found: check the path",
+            ),
             (
                 "Failed to lsjson with 2 errors: last error was: error in ListJSON: 401 Unauthorized",
                 Reason::Unauthenticated,

@@ -11,6 +11,9 @@ use crate::contract::{Content, Failure, Timestamp};
 /// a hundred years, in nanoseconds (`fs.ModTimeNotSupported`).
 const NO_TIMES: i64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
 
+/// What rclone says where a time can't be set afterwards (`fs.ErrorCantSetModTime`).
+const CANNOT_SET_TIMES: &str = "can't set modified time";
+
 /// What a backend can do, as `rclone backend features` prints it.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -57,13 +60,23 @@ pub async fn receive(
     }
     if backend.precision < NO_TIMES {
         let time = format!("{}.{:09}", rfc3339(modified.seconds), modified.nanoseconds);
-        run(rclone, "touch", &["--no-create", "--timestamp", &time, &rclone.target(path)]).await?;
+        let touched =
+            run(rclone, "touch", &["--no-create", "--timestamp", &time, &rclone.target(path)])
+                .await;
+        match touched {
+            // Some backends, WebDAV among them, take a time with an upload and never after.
+            Err(failure) if failure.message.contains(CANNOT_SET_TIMES) => {
+                tracing::info!("`{path}` keeps the time of its upload: {}", failure.message);
+            }
+            touched => touched?,
+        }
     }
     Ok(())
 }
 
 async fn features(rclone: &Rclone) -> Result<Backend, Failure> {
-    let mut process = rclone.verb("backend").arg("features").arg(rclone.target("")).start(false, None).await?;
+    let mut process =
+        rclone.verb("backend").arg("features").arg(rclone.target("")).start(false, None).await?;
     let mut text = Vec::new();
     if let Some(mut stdout) = process.stdout.take() {
         use tokio::io::AsyncReadExt;

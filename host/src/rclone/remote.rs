@@ -15,6 +15,9 @@ const PREFIX: &str = "rclone_";
 /// The name of an imported remote in its private configuration.
 const IMPORTED: &str = "remote";
 
+/// What `rclone config show` prints instead of a password.
+const HIDDEN: &str = "*** ENCRYPTED ***";
+
 /// The options of one remote, as in a section of rclone.conf.
 pub type Section = BTreeMap<String, String>;
 
@@ -75,6 +78,11 @@ impl Remote {
             return Err(invalid(
                 "the remote has no `rclone_type`: import it again with `rclone config show NAME | plakar source import -rclone`",
             ));
+        }
+        if let Some((key, _)) = section.iter().find(|(_, value)| *value == HIDDEN) {
+            return Err(invalid(format!(
+                "the remote's `{key}` was hidden by `rclone config show`: import it with `plakar source import -rclone -overwrite -config ~/.config/rclone/rclone.conf NAME`, or back up rclone://NAME:path"
+            )));
         }
         Ok(Self {
             name: IMPORTED.to_owned(),
@@ -211,29 +219,32 @@ fn user_file() -> Result<PathBuf, Failure> {
         .chain(configs.map(|configs| configs.join("rclone/rclone.conf")))
         .chain(in_home(".rclone.conf"))
         .find(|path| path.is_file())
-        .ok_or_else(|| invalid("there is no rclone.conf: run `rclone config`, or set RCLONE_CONFIG to its path"))
+        .ok_or_else(|| {
+            invalid(
+                "there is no rclone.conf: run `rclone config`, or set RCLONE_CONFIG to its path",
+            )
+        })
 }
 
 fn read(file: &Path) -> Result<Ini, Failure> {
     let shown = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| invalid(format!("`{shown}` can't be read: {error}")))?;
-    if text.starts_with("# Encrypted rclone configuration File") || text.contains("RCLONE_ENCRYPT_V0:") {
+    if text.starts_with("# Encrypted rclone configuration File")
+        || text.contains("RCLONE_ENCRYPT_V0:")
+    {
         return Err(invalid(format!(
             "`{shown}` is encrypted: import the remote with `rclone config show NAME | plakar source import -rclone` instead"
         )));
     }
-    let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
+    let options =
+        ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
     Ini::load_from_str_opt(&text, options)
         .map_err(|error| invalid(format!("`{shown}` is no rclone configuration: {error}")))
 }
 
 /// Collects a section and all that it builds upon.
-fn collect(
-    all: &Ini,
-    name: &str,
-    sections: &mut BTreeMap<String, Section>,
-) -> Result<(), Failure> {
+fn collect(all: &Ini, name: &str, sections: &mut BTreeMap<String, Section>) -> Result<(), Failure> {
     if sections.contains_key(name) {
         return Ok(());
     }
@@ -261,7 +272,6 @@ fn wrapped(section: &Section) -> BTreeSet<String> {
         .filter(|name| check_name(name).is_ok() && !name.contains('/'))
         .collect()
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -295,6 +305,13 @@ mod tests {
         let half = said(&[("location", "rclone://"), ("rclone_url", "http://x")]);
         let half = Remote::from_plakar(half).unwrap_err();
         assert!(half.message.contains("has no `rclone_type`"), "{}", half.message);
+    }
+
+    #[test]
+    fn a_password_that_rclone_hid_is_refused_with_the_remedy() {
+        let hidden = said(&[("rclone_type", "webdav"), ("rclone_pass", "*** ENCRYPTED ***")]);
+        let failure = Remote::from_plakar(hidden).unwrap_err();
+        assert!(failure.message.contains("`pass` was hidden"), "{}", failure.message);
     }
 
     #[test]

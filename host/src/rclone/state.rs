@@ -46,7 +46,10 @@ fn failed(path: &Path, error: &io::Error) -> Failure {
     };
     Failure::new(
         reason,
-        format!("the private directory `{}` can't be used: {error}: make it writable, or set {VARIABLE} to another one", path.display()),
+        format!(
+            "the private directory `{}` can't be used: {error}: make it writable, or set {VARIABLE} to another one",
+            path.display()
+        ),
     )
 }
 
@@ -88,7 +91,9 @@ impl State {
     fn sweep(&self) {
         let entries = |name| fs::read_dir(self.root.join(name)).into_iter().flatten().flatten();
         for session in entries("sessions") {
-            if let Ok(Some(_lock)) = try_lock(&session.path(), FlockOperation::NonBlockingLockExclusive) {
+            if let Ok(Some(_lock)) =
+                try_lock(&session.path(), FlockOperation::NonBlockingLockExclusive)
+            {
                 let _ = fs::remove_dir_all(session.path());
             }
         }
@@ -143,7 +148,8 @@ impl State {
             format!("{}\n{time:?} {} {}", rclone.display(), meta.size(), meta.ino())
         });
         let Ok(key) = key else { return ask() };
-        if let Some((known, version)) = fs::read_to_string(&file).unwrap_or_default().rsplit_once('\n')
+        if let Some((known, version)) =
+            fs::read_to_string(&file).unwrap_or_default().rsplit_once('\n')
             && known == key
             && let Ok(version) = Version::parse(version)
         {
@@ -185,7 +191,9 @@ impl Drop for Configuration {
 /// Removes a remote's directory, if nobody uses it and rclone hasn't rewritten
 /// the configuration; else only what rclone left half written.
 fn tidy(directory: &Path) {
-    let Ok(Some(_lock)) = try_lock(directory, FlockOperation::NonBlockingLockExclusive) else { return };
+    let Ok(Some(_lock)) = try_lock(directory, FlockOperation::NonBlockingLockExclusive) else {
+        return;
+    };
     let pristine = fs::read_to_string(directory.join(PRISTINE)).unwrap_or_default();
     let kept = fs::read(directory.join(CONFIG)).is_ok_and(|config| hex(&config) != pristine);
     if !kept {
@@ -240,7 +248,8 @@ fn private_directory(path: &Path) -> io::Result<()> {
 /// directory was removed meanwhile.
 fn try_lock(directory: &Path, how: FlockOperation) -> io::Result<Option<File>> {
     let path = directory.join(LOCK);
-    let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let opened =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let file = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,

@@ -206,7 +206,8 @@ impl AccessorTask<Cell> for Task {
                 let _ = answer.send(exporter.call_ping(border).await?);
             }
             Call::Write(entry, content, answer) => {
-                let content = content.map(|content| border.with(|store| content_in(store, content)));
+                let content =
+                    content.map(|content| border.with(|store| content_in(store, content)));
                 let written = exporter.call_write(border, entry, content.transpose()?).await?;
                 let _ = answer.send(written);
             }

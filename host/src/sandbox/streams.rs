@@ -122,7 +122,10 @@ impl StreamProducer<Cell> for Arriving {
         }
     }
 
-    fn try_into(me: Pin<Box<Self>>, ty: TypeId) -> core::result::Result<Box<dyn Any>, Pin<Box<Self>>> {
+    fn try_into(
+        me: Pin<Box<Self>>,
+        ty: TypeId,
+    ) -> core::result::Result<Box<dyn Any>, Pin<Box<Self>>> {
         if ty != TypeId::of::<Self>() {
             return Err(me);
         }

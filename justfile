@@ -1,0 +1,87 @@
+# Every recipe of the project. `make` gets just and forwards to this.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+version := "v0.1.0"
+# Programs that the tests and the demonstration need, built once for all clones.
+tools := env("PLAKBOX_TOOLS", env("HOME") / ".cache/plakbox/tools")
+target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+wasm := "wasm32-wasip2"
+
+export PATH := tools / "bin" + ":" + env("PATH")
+
+# Lists the recipes
+default:
+    @just --list
+
+# Builds what manifest.yaml names: the host, the component, and the component compiled ahead
+build: wasm-target
+    cargo build --quiet --release --package rclone-connector --target {{ wasm }}
+    cargo build --quiet --release --package plakbox
+    mkdir -p bin
+    # A running program can't be written over, only replaced.
+    cp --remove-destination {{ target }}/release/plakbox bin/plakbox
+    cp --remove-destination {{ target }}/{{ wasm }}/release/rclone_connector.wasm bin/rclone.wasm
+    bin/plakbox compile bin/rclone.wasm bin/rclone.cwasm
+
+# Makes bin/rclone_VERSION_OS_ARCH.ptar
+package: build plakar
+    rm -f bin/*.ptar
+    cd bin && plakar pkg create ../manifest.yaml {{ version }} > package.log 2>&1 || { cat package.log; exit 1; }
+    ls -sh bin/*.ptar
+
+# Shows a real backup and restore, from nothing
+demo: package rclone
+    tests/demo.sh "$PWD"/bin/*.ptar
+
+# Everything that CI runs
+test: lint deny unit end-to-end
+    @echo "everything passed"
+
+# Formatting, clippy and documentation, without a warning
+lint: wasm-target
+    cargo fmt --all --check
+    cargo clippy --quiet --release --package plakbox --package plakbox-tests --all-targets -- -D warnings
+    cargo clippy --quiet --release --package rclone-connector --package rogue --target {{ wasm }} -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps --document-private-items --package plakbox --package plakbox-tests
+
+# Licences, sources and bans; advisories where their database can be had
+deny: cargo-deny
+    cargo deny --log-level error check licenses bans sources
+    cargo deny --log-level error fetch db > /dev/null 2>&1 \
+        && cargo deny --log-level error check advisories \
+        || echo "advisories were not checked: their database can't be fetched from here"
+
+# The tests beside the code
+unit:
+    cargo test --quiet --release --package plakbox --package rclone-connector
+
+# Real Plakar, real rclone
+end-to-end: package rclone rogue
+    cargo test --quiet --release --package plakbox-tests
+
+# Measures, and prints a table
+bench: package rclone
+    tests/bench.sh
+
+# The component of the sandbox's tests
+rogue: wasm-target
+    cargo build --quiet --release --package rogue --target {{ wasm }}
+    mkdir -p bin
+    cp {{ target }}/{{ wasm }}/release/rogue.wasm bin/rogue.wasm
+
+# The compiler's support for components
+wasm-target:
+    @rustup target list --installed | grep -qx {{ wasm }} || rustup target add {{ wasm }}
+
+# plakar, if it isn't in PATH
+plakar:
+    @command -v plakar > /dev/null || tests/tools/build.sh plakar github.com/PlakarKorp/plakar "{{ tools }}/bin"
+
+# rclone, if a recent one isn't in PATH
+rclone:
+    @tests/tools/recent.sh || tests/tools/build.sh rclone github.com/rclone/rclone "{{ tools }}/bin"
+
+# cargo-deny, if it isn't in PATH
+cargo-deny:
+    @command -v cargo-deny > /dev/null || cargo install --quiet --locked --root "{{ tools }}" cargo-deny

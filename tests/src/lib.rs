@@ -1,0 +1,17 @@
+//! What the tests work with: real programs in a place of their own.
+//!
+//! - [`tools`]: where plakar, rclone and the package are
+//! - [`place`]: a home, a store and remotes that vanish with the test
+//! - [`tree`]: directories full of files, made and compared
+//! - [`servers`]: WebDAV and S3 by `rclone serve`
+//! - [`web`]: a plain web server that counts, and breaks where it is told to
+//! - [`processes`]: what runs, and what it says of itself in /proc
+
+pub mod place;
+pub mod processes;
+pub mod servers;
+pub mod tools;
+pub mod tree;
+pub mod web;
+
+pub use place::{Place, Run};

@@ -1,0 +1,58 @@
+//! What runs, and what it says of itself in /proc.
+
+use rustix::process::{Pid, Signal};
+use std::fs;
+use std::path::Path;
+
+/// The processes whose command line holds both texts, apart from this one.
+pub fn find(first: &str, second: &str) -> Vec<u32> {
+    let numbers = fs::read_dir("/proc").unwrap().flatten();
+    numbers
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|id| *id != std::process::id())
+        .filter(|id| {
+            let line = command_line(*id);
+            line.contains(first) && line.contains(second)
+        })
+        .collect()
+}
+
+/// The arguments of a process, separated by spaces; empty once it has ended.
+pub fn command_line(id: u32) -> String {
+    let bytes = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\0', " ")
+}
+
+/// The rclone processes that work for this place.
+pub fn rclones(place: &Path) -> Vec<u32> {
+    find("rclone", place.to_str().unwrap())
+        .into_iter()
+        .filter(|id| command_line(*id).contains("--use-json-log"))
+        .collect()
+}
+
+/// The plakbox processes of this place.
+pub fn plakboxes(place: &Path) -> Vec<u32> {
+    find("bin/plakbox ", place.to_str().unwrap())
+}
+
+pub fn kill(id: u32) {
+    signal(id, Signal::KILL);
+}
+
+pub fn interrupt(id: u32) {
+    signal(id, Signal::INT);
+}
+
+fn signal(id: u32, signal: Signal) {
+    if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process(id, signal);
+    }
+}
+
+/// The most memory that a process had at once, in bytes; 0 once it has ended.
+pub fn peak_memory(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
+}

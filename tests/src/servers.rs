@@ -1,0 +1,81 @@
+//! WebDAV and S3 on loopback, by `rclone serve`.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::thread;
+
+use crate::{Place, tools};
+
+pub const KEY: &str = "AKIAPLAKBOX";
+pub const SECRET: &str = "a-secret-of-the-tests";
+pub const USER: &str = "user";
+pub const PASSWORD: &str = "a-password-of-the-tests";
+
+/// A server that ends with the test.
+pub struct Server {
+    child: Child,
+    pub address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Serves a directory; `kind` is `webdav` or `s3`.
+pub fn serve(place: &Place, kind: &str, directory: &Path) -> Server {
+    let mut command = place.command(tools::rclone());
+    command.args(["serve", kind, "--addr", "127.0.0.1:0", "-v"]).arg(directory);
+    match kind {
+        "webdav" => command.args(["--user", USER, "--pass", PASSWORD]),
+        _ => command.args(["--auth-key", &format!("{KEY},{SECRET}")]),
+    };
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let address = loop {
+        let line = lines.next().expect("rclone serve ended").unwrap();
+        if let Some((_, address)) = line.split_once("http://") {
+            let end =
+                address.find(|char: char| !char.is_ascii_digit() && char != '.' && char != ':');
+            break address[..end.unwrap_or(address.len())].to_owned();
+        }
+    };
+    thread::spawn(move || lines.for_each(drop));
+    Server { child, address }
+}
+
+/// Adds a WebDAV remote for a server.
+pub fn webdav_remote(place: &Place, name: &str, server: &Server) {
+    let password = obscure(place, PASSWORD);
+    let url = format!("http://{}/", server.address);
+    let options = [
+        ("type", "webdav"),
+        ("url", &url),
+        ("vendor", "rclone"),
+        ("user", USER),
+        ("pass", &password),
+    ];
+    place.remote(name, &options);
+}
+
+/// Adds an S3 remote for a server.
+pub fn s3_remote(place: &Place, name: &str, server: &Server) {
+    let url = format!("http://{}", server.address);
+    let options = [
+        ("type", "s3"),
+        ("provider", "Rclone"),
+        ("endpoint", &url),
+        ("access_key_id", KEY),
+        ("secret_access_key", SECRET),
+    ];
+    place.remote(name, &options);
+}
+
+/// A password as rclone wants it in its configuration.
+pub fn obscure(place: &Place, password: &str) -> String {
+    let output = place.command(tools::rclone()).args(["obscure", password]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}

@@ -1,0 +1,189 @@
+//! Directories full of files, made by code and compared byte by byte.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, FileTimes};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A generator of bytes that are the same at every run (SplitMix64).
+pub struct Bytes(pub u64);
+
+impl Bytes {
+    pub fn number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
+        (0..count.div_ceil(8)).flat_map(|_| self.number().to_le_bytes()).take(count).collect()
+    }
+}
+
+/// A time with nanoseconds, a different one for each number.
+pub fn time(number: u64) -> SystemTime {
+    UNIX_EPOCH
+        + Duration::new(
+            1_000_000_000 + number * 1000,
+            u32::try_from(number % 1000).unwrap() * 1_000_003,
+        )
+}
+
+/// Writes a file with this time, and the directories above it.
+pub fn file(path: &Path, bytes: &[u8], modified: SystemTime) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut file = File::create(path).unwrap();
+    file.write_all(bytes).unwrap();
+    file.set_times(FileTimes::new().set_modified(modified)).unwrap();
+}
+
+/// Names that programs stumble over. Each is fine on Linux.
+pub fn difficult_names() -> Vec<String> {
+    let long = "l".repeat(255);
+    [
+        "two words",
+        " leading",
+        "trailing ",
+        "it's",
+        "say \"x\"",
+        "back\\slash",
+        "{braces}",
+        "[a]*?",
+        "-dash",
+        "--flag",
+        ".hidden",
+        "..two",
+        "tab\there",
+        "new\nline",
+        "percent%20",
+        "a%2fb",
+        "#hash",
+        "colon:x",
+        "semi;colon",
+        "dollar$(x)`y`",
+        "ünïcödé",
+        "e\u{301}",
+        "\u{1f600}\u{1f469}\u{200d}\u{1f467}",
+        "日本語",
+        "plus+equals=",
+        "~tilde",
+        "remote:path",
+        "data",
+        "ab␊cd",
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain([long])
+    .collect()
+}
+
+/// Fills a directory with `count` files: small ones of many sizes and times, empty
+/// ones, empty directories, deep ones, difficult names where `difficult`.
+pub fn grow(root: &Path, count: u64, difficult: bool) {
+    let mut bytes = Bytes(count);
+    for number in 0..count {
+        let size = match number % 10 {
+            0 => 0,
+            1 => 60_000,
+            _ => usize::try_from(bytes.number() % 5000).unwrap(),
+        };
+        let path = root.join(format!("dir {}/sub{}/file {number}.bin", number % 7, number % 11));
+        file(&path, &bytes.take(size), time(number));
+    }
+    let deep = (0..20).fold(root.to_owned(), |path, level| path.join(format!("level{level}")));
+    file(&deep.join("deepest"), b"deep", time(1));
+    fs::create_dir_all(root.join("empty/inside")).unwrap();
+    // The two that rclone's restic server would mix up.
+    file(&root.join("data/abcd"), b"direct", time(2));
+    file(&root.join("data/ab/abcd"), b"below", time(3));
+    if difficult {
+        for (number, name) in difficult_names().into_iter().enumerate() {
+            let bytes = bytes.take(number * 10);
+            file(&root.join("names").join(&name), &bytes, time(number as u64));
+            file(&root.join("dirs").join(&name).join("x"), name.as_bytes(), time(number as u64));
+        }
+    }
+    set_directory_times(root);
+}
+
+/// Gives every directory below the root a time that depends on its path.
+fn set_directory_times(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        if entry.file_type().unwrap().is_dir() {
+            set_directory_times(&entry.path());
+            let number = entry.file_name().len() as u64 * 37;
+            let times = FileTimes::new().set_modified(time(number));
+            File::open(entry.path()).unwrap().set_times(times).unwrap();
+        }
+    }
+}
+
+/// What of a tree must be the same after it was restored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Names and bytes, and where the remote has no directories, no empty ones.
+    Files,
+    /// And the times of files.
+    FileTimes,
+    /// And directories, empty or not, with their times.
+    Everything,
+}
+
+type Shown = BTreeMap<String, (Option<SystemTime>, Option<u64>)>;
+
+fn show(root: &Path, keep: Keep) -> Shown {
+    let mut shown = Shown::new();
+    collect(root, root, keep, &mut shown);
+    shown
+}
+
+fn collect(root: &Path, directory: &Path, keep: Keep, shown: &mut Shown) {
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        let path = entry.path();
+        let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        let meta = entry.metadata().unwrap();
+        if meta.is_dir() {
+            if keep == Keep::Everything {
+                shown.insert(name, (meta.modified().ok(), None));
+            }
+            collect(root, &path, keep, shown);
+        } else {
+            let modified = (keep != Keep::Files).then(|| meta.modified().unwrap());
+            shown.insert(name, (modified, Some(meta.len())));
+        }
+    }
+}
+
+/// The two trees must be the same.
+#[track_caller]
+pub fn assert_same(one: &Path, other: &Path, keep: Keep) {
+    let (left, right) = (show(one, keep), show(other, keep));
+    for (name, here) in &left {
+        match right.get(name) {
+            None => panic!("{name:?} is missing"),
+            Some(there) => assert_eq!(here, there, "{name:?} differs"),
+        }
+        if here.1.is_some() {
+            assert!(same_bytes(&one.join(name), &other.join(name)), "{name:?} has other bytes");
+        }
+    }
+    for name in right.keys() {
+        assert!(left.contains_key(name), "{name:?} is too many");
+    }
+}
+
+fn same_bytes(one: &Path, other: &Path) -> bool {
+    let (mut one, mut other) = (File::open(one).unwrap(), File::open(other).unwrap());
+    let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        let count = one.read(&mut left).unwrap();
+        if other.read_exact(&mut right[..count]).is_err() || left[..count] != right[..count] {
+            return false;
+        }
+        if count == 0 {
+            return other.read(&mut right).unwrap() == 0;
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Every failure is one clear line that says what is wrong and what to do, on
+//! Plakar's own output, soon, and nothing is lost or half written.
+
+use plakbox_tests::place::run;
+use plakbox_tests::tree::Bytes;
+use plakbox_tests::web::{Page, Web};
+use plakbox_tests::{Place, Run, servers, tools, tree};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// A backup with this script in the place of rclone.
+fn backup_with_rclone(place: &Place, script: &str) -> Run {
+    let rclone = place.path("rclone");
+    fs::write(&rclone, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&rclone, fs::Permissions::from_mode(0o755)).unwrap();
+    place.backup_by(place.backup_command("@source").env("PLAKBOX_RCLONE", rclone))
+}
+
+fn with_source() -> Place {
+    let place = Place::new();
+    tree::file(&place.directory_remote("source").join("file"), b"x", tree::time(1));
+    place.import("source");
+    place
+}
+
+#[test]
+fn rclone_missing() {
+    let place = with_source();
+    run(place.backup_command("@source").env("PLAKBOX_RCLONE", "/nowhere/rclone"))
+        .soon()
+        .bad("rclone was not found: install rclone 1.70.0 or later (https://rclone.org/install), or set PLAKBOX_RCLONE to its path");
+}
+
+#[test]
+fn rclone_too_old() {
+    let place = with_source();
+    backup_with_rclone(&place, "echo rclone v1.60.1-DEV")
+        .soon()
+        .bad("is too old: install rclone 1.70.0 or later (https://rclone.org/install)");
+}
+
+#[test]
+fn rclone_that_is_something_else() {
+    let place = with_source();
+    backup_with_rclone(&place, "echo hello")
+        .soon()
+        .bad("doesn't work (it says `hello`): install rclone anew");
+}
+
+#[test]
+fn no_type() {
+    let place = Place::new();
+    place.import_text("source", b"[half]\nurl = http://localhost/\n");
+    place.backup("@half").soon().bad("the remote has no `rclone_type`: import it again with `rclone config show NAME | plakar source import -rclone`");
+    place
+        .backup("rclone://nothing")
+        .soon()
+        .bad("has neither `rclone_type` nor the name of a remote");
+    place
+        .backup("rclone://nobody:x")
+        .soon()
+        .bad("your rclone.conf has no remote `nobody`: `rclone listremotes` lists them");
+}
+
+#[test]
+fn unknown_type() {
+    let place = Place::new();
+    place.remote("odd", &[("type", "punchcards")]);
+    place.import("odd");
+    place.backup("@odd").soon().bad(r#"didn't find backend called "punchcards": check `rclone_type`: `rclone help backends` lists what this rclone knows"#);
+}
+
+#[test]
+fn unknown_option() {
+    let place = with_source();
+    place.plakar(["source", "set", "source", "read_a_head=1"]).good();
+    place
+        .backup("@source")
+        .soon()
+        .bad("the rclone connector has no option `read_a_head`: remove it");
+}
+
+#[test]
+fn a_hidden_password() {
+    let place = Place::new();
+    let server = servers::serve(&place, "webdav", &place.directory_remote("source"));
+    servers::webdav_remote(&place, "dav", &server);
+    place.import("dav");
+    place.backup("@dav").soon().bad("the remote's `pass` was hidden by `rclone config show`");
+}
+
+#[test]
+fn wrong_credentials() {
+    let place = Place::new();
+    let directory = place.path("served");
+    fs::create_dir_all(directory.join("bucket")).unwrap();
+    let [dav, s3] = ["webdav", "s3"].map(|kind| servers::serve(&place, kind, &directory));
+    let wrong = servers::obscure(&place, "wrong");
+    let url = format!("http://{}/", dav.address);
+    place.remote("dav", &[("type", "webdav"), ("url", &url), ("user", "user"), ("pass", &wrong)]);
+    place
+        .backup("rclone://dav:")
+        .soon()
+        .bad("401 Unauthorized: check the remote's user, password or keys");
+    let url = format!("http://{}", s3.address);
+    let keys = [("access_key_id", servers::KEY), ("secret_access_key", "wrongwrong")];
+    let options =
+        [&[("type", "s3"), ("provider", "Rclone"), ("endpoint", &*url)], &keys[..]].concat();
+    place.remote("s3", &options);
+    place.backup("rclone://s3:bucket").soon().bad("check the remote's user, password or keys");
+}
+
+#[test]
+fn server_not_reachable() {
+    let place = Place::new();
+    place.remote("gone", &[("type", "webdav"), ("url", "http://127.0.0.1:9/")]);
+    place.import("gone");
+    place
+        .backup("@gone")
+        .soon()
+        .bad("connect: connection refused: check the network and the server, and run it again");
+    place
+        .plakar(["source", "ping", "gone"])
+        .soon()
+        .bad("connection refused: check the network and the server, and run it again");
+}
+
+#[test]
+fn path_not_found() {
+    let place = Place::new();
+    place.directory_remote("source");
+    place.backup("rclone://source:not/there").soon().bad("directory not found: check the path");
+}
+
+#[test]
+fn a_directory_that_can_t_be_listed_is_an_error_of_its_path_and_the_rest_is_kept() {
+    let (place, web) = (Place::new(), Web::new());
+    web.put("good/file", Page::new("good"));
+    // A link to a directory that isn't there: listing it fails, nothing else does.
+    web.put("index/inside/", Page::new("<a href=\"gone/\">gone/</a>").breaking(5));
+    place.remote("web", &[("type", "http"), ("url", &web.url)]);
+    place.import("web");
+    let run = place.backup("@web").says("1 errors").says("/index/inside");
+    assert!(
+        run.text.lines().any(|line| line.contains("KO") && line.contains("inside")),
+        "{}",
+        run.text
+    );
+    assert_eq!(place.content("/good/file"), b"good");
+}
+
+#[test]
+fn a_file_that_can_t_be_read_is_an_error_of_its_path_and_the_rest_is_kept() {
+    let place = Place::new();
+    let source = place.directory_remote("source");
+    for number in 0..20 {
+        tree::file(&source.join(format!("file{number}")), b"good", tree::time(number));
+    }
+    // Listed as a file, and gone or unreadable when it is read: a dead FUSE mount
+    // would do the same.
+    let script = format!(
+        "case \"$1\" in serve) rm -f '{0}/file7';; cat) rm -f '{0}/file7';; esac\nexec '{1}' \"$@\"",
+        source.display(),
+        tools::rclone().display()
+    );
+    place.import("source");
+    let run = backup_with_rclone(&place, &script).says("1 errors");
+    let line = run.text.lines().find(|line| line.contains("KO") && line.contains("/file7"));
+    assert!(line.is_some_and(|line| line.contains("not found")), "{}", run.text);
+    assert_eq!(place.content("/file8"), b"good");
+}
+
+#[test]
+fn a_destination_that_refuses_one_file_gets_the_others() {
+    let place = with_source();
+    let source = place.path("source");
+    for number in 0..20 {
+        tree::file(&source.join(format!("file{number}")), b"good", tree::time(number));
+    }
+    place.backup("@source").good();
+    let target = place.directory_remote("target");
+    // A directory of that name stands in the way.
+    fs::create_dir_all(target.join("file7/full")).unwrap();
+    let run = place.restore("rclone://target:").soon().bad("1 of 2");
+    let line =
+        run.text.lines().find(|line| line.contains("KO") && line.contains("/file7")).unwrap();
+    assert!(line.contains("is a directory") || line.contains("file exists"), "{line}");
+    assert_eq!(fs::read(target.join("file8")).unwrap(), b"good");
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 21);
+}
+
+#[test]
+fn a_destination_that_can_t_be_written_says_so() {
+    let place = with_source();
+    place.backup("@source").good();
+    place.remote("nowhere", &[("type", "alias"), ("remote", "/proc/nowhere")]);
+    place.restore("rclone://nowhere:").soon().bad("entries were not restored");
+}
+
+#[test]
+fn rclone_killed_half_way_through_a_backup_is_never_a_shorter_file() {
+    for verb in ["lsjson", "serve", "cat"] {
+        let (place, web) = (Place::new(), Web::new());
+        let stalling = |size| Page {
+            stalls: std::time::Duration::from_secs(2),
+            ..Page::new(Bytes(1).take(size))
+        };
+        web.put("a/small", stalling(100_000).chunked());
+        web.put("b/large", stalling(30 << 20));
+        place.remote("source", &[("type", "http"), ("url", &web.url)]);
+        place.import("source");
+        let script = format!(
+            "if [ \"$1\" = {verb} ]; then (sleep 1; kill -9 $$) & fi\nexec '{}' \"$@\"",
+            tools::rclone().display()
+        );
+        let script = if verb == "lsjson" {
+            format!("if [ \"$1\" = lsjson ]; then echo '['; kill -9 $$; fi\n{script}")
+        } else {
+            script
+        };
+        let run = backup_with_rclone(&place, &script).soon();
+        match verb {
+            "lsjson" => drop(run.bad("rclone lsjson was killed by signal 9: run it again")),
+            _ => {
+                let run = run.says("errors");
+                let broken = if verb == "cat" { "/b/large" } else { "/a/small" };
+                let line =
+                    run.text.lines().find(|line| line.contains("KO") && line.contains(broken));
+                assert!(line.is_some(), "{verb}: {}", run.text);
+                let listed = place.listed();
+                assert!(!listed.contains(&broken[3..]), "{verb}: {}", listed);
+            }
+        }
+    }
+}
+
+#[test]
+fn rclone_killed_half_way_through_a_restore_fails_clearly() {
+    let place = with_source();
+    let mut bytes = Bytes(3);
+    tree::file(&place.path("source/large"), &bytes.take(40 << 20), tree::time(9));
+    place.backup("@source").good();
+    for verb in ["copy", "rcat"] {
+        let target = place.directory_remote(&format!("target-{verb}"));
+        let script = format!(
+            "if [ \"$1\" = {verb} ]; then kill -9 $$; fi\nexec '{}' \"$@\"",
+            tools::rclone().display()
+        );
+        let rclone = place.path("rclone");
+        fs::write(&rclone, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&rclone, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = place.restore_command(&format!("rclone://target-{verb}:"));
+        run(command.env("PLAKBOX_RCLONE", &rclone))
+            .soon()
+            .bad(&format!("rclone {verb} was killed by signal 9: run it again"));
+        let large = fs::metadata(target.join("large")).map(|meta| meta.len()).ok();
+        assert!(large.is_none_or(|size| size == 40 << 20), "a short file: {large:?}");
+    }
+}
