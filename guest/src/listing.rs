@@ -95,9 +95,14 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// Whether the closing bracket came, and nothing is left over.
-    pub fn is_complete(&self) -> bool {
-        self.ended && self.partial.is_empty()
+    /// Takes the end of the listing; says whether the closing bracket came. rclone
+    /// ends the line of an item only when there is another, so without a bracket
+    /// the last item is still to come.
+    pub fn end(&mut self, each: impl FnMut(Item)) -> Result<bool, Malformed> {
+        if !self.partial.is_empty() {
+            self.feed(b"\n", each)?;
+        }
+        Ok(self.ended)
     }
 
     /// Takes the next bytes and hands each item that they complete to `each`.
@@ -165,7 +170,8 @@ mod tests {
         for piece in pieces {
             parser.feed(piece, |item| items.push(item)).unwrap();
         }
-        (items, parser.is_complete())
+        let complete = parser.end(|item| items.push(item)).unwrap();
+        (items, complete)
     }
 
     #[test]
@@ -180,9 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_without_its_bracket_is_not_complete() {
-        let (items, complete) = parse(&[&LISTING.as_bytes()[..LISTING.len() - 2]]);
+    fn a_listing_without_its_bracket_is_not_complete_and_keeps_its_last_item() {
+        let broken = LISTING.strip_suffix("\n]\n").unwrap();
+        let (items, complete) = parse(&[broken.as_bytes()]);
         assert_eq!((items.len(), complete), (3, false));
+        let mut parser = Parser::default();
+        parser.feed(&broken.as_bytes()[..broken.len() - 5], |_| ()).unwrap();
+        assert!(matches!(parser.end(|_| ()), Err(Malformed::NoEntry { .. })));
     }
 
     #[test]

@@ -148,13 +148,16 @@ async fn list(
     loop {
         let (result, piece) = lines.read(buffer).await;
         let mut some = Vec::new();
-        let parsed = parser.feed(&piece, |item| some.push(discovery(session, &mut seen, &item)));
+        let mut take = |item: Item| some.push(discovery(session, &mut seen, &item));
+        let mut parsed = parser.feed(&piece, &mut take).map(|()| None);
+        if parsed.is_ok() && !matches!(result, StreamResult::Complete(_)) {
+            parsed = parser.end(&mut take).map(Some);
+        }
         if !some.is_empty() && found.send(some).await.is_err() {
             return Err(Failure::new(Reason::Cancelled, "the scan was cancelled"));
         }
-        parsed?;
-        if !matches!(result, StreamResult::Complete(_)) {
-            return Ok(parser.is_complete());
+        if let Some(complete) = parsed? {
+            return Ok(complete);
         }
         buffer = piece;
         buffer.clear();

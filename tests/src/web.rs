@@ -16,7 +16,7 @@ pub struct Page {
     pub sized: bool,
     /// After how many bytes the connection breaks.
     pub breaks: Option<usize>,
-    /// A pause after the first byte.
+    /// A pause in the middle.
     pub stalls: Duration,
     /// An RFC 9110 date.
     pub modified: String,
@@ -128,7 +128,7 @@ fn answer(mut stream: &TcpStream, site: &Mutex<Site>) -> std::io::Result<bool> {
         return Ok(true);
     }
     let end = page.breaks.unwrap_or(page.bytes.len());
-    let (first, rest) = page.bytes[..end].split_at(end.min(1));
+    let (first, rest) = page.bytes[..end].split_at(end.div_ceil(2));
     for piece in
         std::iter::once(first).chain(rest.chunks(64 << 10)).filter(|piece| !piece.is_empty())
     {

@@ -25,7 +25,7 @@ fn ls_and_cat_drive_the_connector() {
     let cat = run(place.command(tools::plakbox()).args(["cat", "source:a/file"])).good();
     assert_eq!(cat.text, "content of it");
     run(place.command(tools::plakbox()).args(["cat", "source:a/none"]))
-        .bad("not found: check the path");
+        .bad("file not found: check the path");
     run(place.command(tools::plakbox()).args(["cat", "none"]))
         .bad("names no remote: say NAME:path/file");
     run(place.command(tools::plakbox()).args(["ls", ":local:/etc"]))

@@ -1,6 +1,6 @@
 //! A snapshot never holds another remote's bytes, however alike their files look.
 
-use plakbox_tests::{Place, servers, tree};
+use plakbox_tests::{Place, servers, tools, tree};
 use std::fs;
 use std::path::Path;
 
@@ -73,13 +73,20 @@ fn accounts_that_differ_in_the_token_alone_are_told_apart_and_a_refresh_is_not_a
 fn an_object_replaced_by_one_of_the_same_size_and_time_is_read_again() {
     let place = Place::new();
     let directory = place.path("served");
-    alike(&directory.join("bucket"), b"first");
+    fs::create_dir_all(directory.join("bucket")).unwrap();
     let server = servers::serve(&place, "s3", &directory);
     servers::s3_remote(&place, "s3", &server);
+    let upload = |bytes: &[u8]| {
+        alike(&place.path("upload"), bytes);
+        let mut upload = place.command(tools::rclone());
+        upload.args(["copyto", "--ignore-times"]).arg(place.path("upload/file"));
+        assert!(upload.arg("s3:bucket/file").status().unwrap().success());
+    };
+    upload(b"first");
     place.import("s3");
     place.plakar(["source", "set", "s3", "location=rclone://bucket"]).good();
     place.backup("@s3").good();
-    alike(&directory.join("bucket"), b"other");
+    upload(b"other");
     place.backup("@s3").good();
     assert_eq!(place.content("/bucket/file"), b"other");
 }

@@ -112,6 +112,16 @@ impl Batch {
         rustix::fs::futimens(&file, &times(modified)).map_err(|errno| failed(errno.into()))
     }
 
+    /// The path of the batch that rclone means: while it uploads `a` it calls it
+    /// `a.1f2e3d4c.partial` on some backends.
+    fn named(&self, object: String) -> String {
+        let partial = object.strip_suffix(".partial").and_then(|rest| rest.rsplit_once('.'));
+        match partial {
+            Some((path, _)) if !self.inner.directory.exists(&object) => path.to_owned(),
+            _ => object,
+        }
+    }
+
     /// The directory as rclone takes it: its names are as in rclone's paths already,
     /// where rclone otherwise writes control characters and some others differently
     /// than a disk does (rclone's lib/encoder, `Standard`).
@@ -133,7 +143,7 @@ impl Batch {
         let (outcomes_in, outcomes) = mpsc::channel(64);
         let (end_in, end) = oneshot::channel();
         tokio::spawn(async move {
-            let telling = tokio::spawn(tell(said, outcomes_in));
+            let telling = tokio::spawn(tell(self.clone(), said, outcomes_in));
             let result = run(process).await;
             let failures = telling.await.unwrap_or_default();
             drop(self);
@@ -160,7 +170,11 @@ async fn run(mut process: Process) -> Result<Option<Failure>, Failure> {
 }
 
 /// Passes on what rclone says of single files; returns how many failed.
-async fn tell(mut said: mpsc::UnboundedReceiver<Line>, outcomes: mpsc::Sender<Outcome>) -> usize {
+async fn tell(
+    batch: Batch,
+    mut said: mpsc::UnboundedReceiver<Line>,
+    outcomes: mpsc::Sender<Outcome>,
+) -> usize {
     let mut failures = 0;
     while let Some(Line { level, message, object }) = said.recv().await {
         let outcome = match () {
@@ -173,6 +187,7 @@ async fn tell(mut said: mpsc::UnboundedReceiver<Line>, outcomes: mpsc::Sender<Ou
             () => continue,
         };
         let Some(path) = object.filter(|path| !path.is_empty()) else { continue };
+        let path = batch.named(path);
         failures += usize::from(outcome.is_err());
         // Nobody listening is told by the end.
         let _ = outcomes.send(Outcome { path, outcome }).await;

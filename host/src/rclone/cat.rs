@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use super::list::pump;
 use super::process::Process;
 use super::{Rclone, reader};
-use crate::contract::{Content, Failure};
+use crate::contract::{Content, Failure, Reason};
 
 pub async fn cat(rclone: &Rclone, path: &str, size: Option<u64>) -> Result<Content, Failure> {
     let process = rclone.verb("cat").arg(rclone.target(path)).start(false, None).await?;
@@ -24,7 +24,15 @@ async fn run(
     let count = pump(process.stdout.take(), &bytes).await?;
     // The end of the bytes is told after how they ended is known: whoever reads
     // them never takes a broken transfer for a short file.
-    process.end().await?;
+    let ended = process.end().await;
     drop(bytes);
+    ended.map_err(|failure| match failure.reason {
+        // rclone says the same of its directory.
+        Reason::NotFound => Failure::new(
+            Reason::NotFound,
+            "file not found: check the path, or whether it was removed meanwhile",
+        ),
+        _ => failure,
+    })?;
     reader::counted(count, size)
 }

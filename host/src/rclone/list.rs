@@ -13,6 +13,10 @@ use crate::contract::{Failure, Selection, Trouble};
 /// How much of a pipe is taken at once.
 pub const PIECE: usize = 256 << 10;
 
+/// How rclone begins to say that a directory could not be listed; it goes on with
+/// the others then (rclone's fs/walk/walk.go).
+const NOT_LISTED: &str = "error listing";
+
 /// A listing as it comes.
 pub struct Listing {
     pub lines: mpsc::Receiver<Bytes>,
@@ -60,8 +64,8 @@ async fn run(mut process: Process, lines: mpsc::Sender<Bytes>) -> Result<Option<
         return Ok(None);
     }
     let failure = process.failure(status);
-    // Only what rclone ended by itself after listing the rest counts as orderly.
-    if status.code() == Some(1) { Ok(Some(failure)) } else { Err(failure) }
+    // A killed process has not listed the rest.
+    if status.code().is_some() { Ok(Some(failure)) } else { Err(failure) }
 }
 
 /// Passes on what rclone says of single directories; returns how many there were.
@@ -69,7 +73,9 @@ async fn tell(mut said: mpsc::UnboundedReceiver<Line>, troubles: mpsc::Sender<Tr
     let mut count = 0;
     while let Some(Line { level, message, object }) = said.recv().await {
         match object {
-            Some(path) if level.is_error() && !path.is_empty() => {
+            Some(path)
+                if level.is_error() && !path.is_empty() && message.starts_with(NOT_LISTED) =>
+            {
                 count += 1;
                 let failure = reason::understand(&message);
                 // Nobody listening is told by the end.
