@@ -46,7 +46,7 @@ fn a_secret_is_in_no_log_no_argument_no_readable_file_and_not_in_the_guest() {
 
     let run = finish(child, start).good();
     assert!(!run.text.contains(MARKER), "{}", run.text);
-    assert!(run.text.contains("DEBUG"), "the log must have been on:\n{}", run.text);
+    assert!(run.text.contains("INFO plakbox"), "the log must have been on:\n{}", run.text);
     let origin = place.plakar(["at", &place.store(), "info", &place.last()]).good();
     assert!(!origin.text.contains(MARKER), "{}", origin.text);
 }
