@@ -6,13 +6,16 @@
 //! - [`listing`]: what `rclone lsjson` prints
 //! - [`duplicates`]: two objects under one name
 //! - [`session`]: what is known while a session lasts
-//! - [`scan`], [`read`]: the importer
+//! - [`options`]: what a user may set
+//! - [`scan`], [`read`], [`ahead`]: the importer
 //! - [`restore`]: the exporter
 //! - [`failure`]: why something failed
 
+mod ahead;
 mod duplicates;
 mod failure;
 mod listing;
+mod options;
 mod path;
 mod read;
 mod restore;
@@ -47,7 +50,7 @@ impl importer::Guest for Connector {
     }
 
     async fn read(path: String) -> Result<Content, Failure> {
-        read::read(&*session::current()?, &path).await
+        read::read(&session::current()?, &path).await
     }
 }
 

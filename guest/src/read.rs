@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use tokio::sync::Mutex;
 
+use crate::ahead;
 use crate::bindings::plakar::connector::rclone::{self, Reader};
 use crate::bindings::plakar::connector::types::{Content, Failure, Reason};
 use crate::path::RemotePath;
@@ -11,7 +12,7 @@ use crate::session::Session;
 
 /// Files from this size on are read by a process of their own: its start costs
 /// less than what one HTTP/2 connection for all would.
-const LARGE: u64 = 8 << 20;
+pub const LARGE: u64 = 8 << 20;
 
 /// How often a reader that died is started again, before reads go without.
 const STARTS: u32 = 5;
@@ -34,9 +35,21 @@ struct Started {
     starts: u32,
 }
 
-/// The bytes of a file that the scan found.
-pub async fn read(session: &Session, absolute: &str) -> Result<Content, Failure> {
-    let size = session.unsettled.borrow().get(absolute).copied().flatten();
+/// The bytes of a file that the scan found: what was fetched ahead, or else now.
+pub async fn read(session: &Rc<Session>, absolute: &str) -> Result<Content, Failure> {
+    let fetching = session.ahead.take(absolute);
+    ahead::advance(session);
+    if let Some(fetching) = fetching
+        && let Ok(Ok(fetched)) = fetching.await
+    {
+        return Ok(fetched.into_content());
+    }
+    open(session, absolute).await
+}
+
+/// Opens a file that the scan found.
+pub async fn open(session: &Session, absolute: &str) -> Result<Content, Failure> {
+    let size = session.ahead.size(absolute);
     let Some(path) = session.root.relative(absolute)? else {
         return Err(Failure::new(Reason::Unsupported, "a directory has no content"));
     };

@@ -82,7 +82,7 @@ async fn settle(session: Rc<Session>, mut settled: StreamReader<String>) {
     loop {
         let (result, paths) = settled.read(Vec::with_capacity(256)).await;
         for path in &paths {
-            session.unsettled.borrow_mut().remove(path);
+            session.ahead.settled(path);
         }
         if !matches!(result, StreamResult::Complete(_)) {
             return;
@@ -199,7 +199,7 @@ fn discovery(session: &Session, seen: &mut Seen, item: &Item) -> Discovery {
     }
     let metadata = item.metadata();
     if matches!(metadata.kind, Kind::File) {
-        session.unsettled.borrow_mut().insert(absolute.clone(), metadata.size);
+        session.ahead.found(&absolute, metadata.size);
     }
     Discovery::Found(Entry { path: absolute, metadata, link_target: None })
 }

@@ -1,11 +1,12 @@
 //! What is known while a session lasts: the remote, what was found and isn't
 //! settled yet, the processes that read.
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
-use crate::bindings::plakar::connector::types::{Failure, Reason, Remote};
+use crate::ahead::Ahead;
+use crate::bindings::plakar::connector::types::{Failure, Remote};
+use crate::options::Options;
 use crate::path::SnapshotRoot;
 use crate::read::Readers;
 use crate::restore::Restore;
@@ -16,9 +17,10 @@ pub struct Session {
     pub backend: String,
     /// Where the remote's entries lie in the snapshot.
     pub root: SnapshotRoot,
-    /// Files that were found and that Plakar isn't done with, by absolute path,
-    /// and their sizes. Plakar takes records one after the other, so these are few.
-    pub unsettled: RefCell<HashMap<String, Option<u64>>>,
+    pub options: Options,
+    /// Files that were found and that Plakar isn't done with. It takes records one
+    /// after the other, so these are few.
+    pub ahead: Ahead,
     pub readers: Readers,
     pub restore: Restore,
 }
@@ -29,16 +31,11 @@ thread_local! {
 
 /// Begins the session. Once only: an instance serves one remote.
 pub fn open(remote: &Remote) -> Result<Rc<Session>, Failure> {
-    if let Some((name, _)) = remote.options.first() {
-        return Err(Failure::new(
-            Reason::InvalidConfiguration,
-            format!("the rclone connector has no option `{name}`: remove it"),
-        ));
-    }
     let session = Rc::new(Session {
         backend: remote.backend.clone(),
         root: SnapshotRoot::of(&remote.root),
-        unsettled: RefCell::default(),
+        options: Options::parse(&remote.options)?,
+        ahead: Ahead::default(),
         readers: Readers::default(),
         restore: Restore::default(),
     });

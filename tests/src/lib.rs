@@ -3,12 +3,14 @@
 //! - [`tools`]: where plakar, rclone and the package are
 //! - [`place`]: a home, a store and remotes that vanish with the test
 //! - [`tree`]: directories full of files, made and compared
+//! - [`relay`]: a server that looks far away
 //! - [`servers`]: WebDAV and S3 by `rclone serve`
 //! - [`web`]: a plain web server that counts, and breaks where it is told to
 //! - [`processes`]: what runs, and what it says of itself in /proc
 
 pub mod place;
 pub mod processes;
+pub mod relay;
 pub mod servers;
 pub mod tools;
 pub mod tree;

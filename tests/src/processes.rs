@@ -50,9 +50,18 @@ fn signal(id: u32, signal: Signal) {
     }
 }
 
+/// The memory that a process has, in bytes; 0 once it has ended.
+pub fn memory(id: u32) -> u64 {
+    status(id, "VmRSS:")
+}
+
 /// The most memory that a process had at once, in bytes; 0 once it has ended.
 pub fn peak_memory(id: u32) -> u64 {
+    status(id, "VmHWM:")
+}
+
+fn status(id: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or("0 kB");
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
 }

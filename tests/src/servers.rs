@@ -47,31 +47,35 @@ pub fn serve(place: &Place, kind: &str, directory: &Path) -> Server {
     Server { child, address }
 }
 
+/// Adds a remote for a server of this kind at this address.
+pub fn remote(place: &Place, name: &str, kind: &str, address: &str) {
+    if kind == "webdav" {
+        let password = obscure(place, PASSWORD);
+        let url = format!("http://{address}/");
+        let options = [
+            ("type", kind),
+            ("url", &url),
+            ("vendor", "rclone"),
+            ("user", USER),
+            ("pass", &password),
+        ];
+        place.remote(name, &options);
+    } else {
+        let url = format!("http://{address}");
+        let keys = [("access_key_id", KEY), ("secret_access_key", SECRET)];
+        let options = [("type", kind), ("provider", "Rclone"), ("endpoint", &url)];
+        place.remote(name, &[&options[..], &keys].concat());
+    }
+}
+
 /// Adds a WebDAV remote for a server.
 pub fn webdav_remote(place: &Place, name: &str, server: &Server) {
-    let password = obscure(place, PASSWORD);
-    let url = format!("http://{}/", server.address);
-    let options = [
-        ("type", "webdav"),
-        ("url", &url),
-        ("vendor", "rclone"),
-        ("user", USER),
-        ("pass", &password),
-    ];
-    place.remote(name, &options);
+    remote(place, name, "webdav", &server.address);
 }
 
 /// Adds an S3 remote for a server.
 pub fn s3_remote(place: &Place, name: &str, server: &Server) {
-    let url = format!("http://{}", server.address);
-    let options = [
-        ("type", "s3"),
-        ("provider", "Rclone"),
-        ("endpoint", &url),
-        ("access_key_id", KEY),
-        ("secret_access_key", SECRET),
-    ];
-    place.remote(name, &options);
+    remote(place, name, "s3", &server.address);
 }
 
 /// A password as rclone wants it in its configuration.

@@ -1,0 +1,245 @@
+//! Reads ahead of Plakar, which opens one file at a time: the contents of coming
+//! records are fetched, several at once and in the order of the records, before
+//! they are asked for.
+//!
+//! How far ahead grows by one file with each file that Plakar opens, and falls to
+//! nothing when it passes one over. So a first backup soon has all streams busy,
+//! and a backup with few changes fetches nothing in vain: what was fetched and not
+//! wanted is never more than what was wanted before it.
+
+use futures::future::{Either, select};
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
+use std::rc::Rc;
+use tokio::sync::oneshot;
+use wit_bindgen::{FutureReader, StreamReader, StreamResult, spawn_local};
+
+use crate::bindings::plakar::connector::types::{Content, Failure};
+use crate::bindings::{wit_future, wit_stream};
+use crate::read;
+use crate::session::Session;
+
+/// How much of one file is held; the rest of a larger one waits in its stream.
+const PREFIX: u64 = 1 << 20;
+
+/// What a file of unknown size counts for until it is known.
+const UNKNOWN: u64 = 256 << 10;
+
+/// How many large files are begun ahead: each is a process of its own.
+const LARGE: usize = 2;
+
+/// The smallest piece of a stream that is asked for.
+const PIECE: usize = 64 << 10;
+
+/// The beginning of a file, and what is left of it.
+pub struct Fetched {
+    bytes: Vec<u8>,
+    /// `None`: the bytes are all of it, and they were complete.
+    rest: Option<Content>,
+}
+
+/// The files that Plakar may open next, and what was fetched of them.
+#[derive(Default)]
+pub struct Ahead {
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What was found and not begun, in the order of the records.
+    coming: VecDeque<Rc<str>>,
+    /// What was found and isn't settled.
+    files: HashMap<Rc<str>, File>,
+    /// Files that Plakar opened since it last passed one over.
+    streak: usize,
+    /// Files that are begun and not opened.
+    held: usize,
+    /// Their bytes, as far as they are or will be held.
+    reserved: u64,
+    /// Those of them that have a process of their own.
+    large: usize,
+}
+
+struct File {
+    size: Option<u64>,
+    stage: Stage,
+}
+
+/// What comes of a fetch. A failure is no file's fate yet: it may be read again.
+pub type Fetching = oneshot::Receiver<Result<Fetched, Failure>>;
+
+enum Stage {
+    Found,
+    Begun { reserved: u64, large: bool, fetching: Fetching },
+    Opened,
+}
+
+impl Ahead {
+    /// Notes a file that Plakar is going to be told of.
+    pub fn found(&self, path: &str, size: Option<u64>) {
+        let mut state = self.state.borrow_mut();
+        let path: Rc<str> = path.into();
+        state.coming.push_back(path.clone());
+        state.files.insert(path, File { size, stage: Stage::Found });
+    }
+
+    /// The size of a file that isn't settled, where it is known.
+    pub fn size(&self, path: &str) -> Option<u64> {
+        self.state.borrow().files.get(path)?.size
+    }
+
+    /// Notes that Plakar is done with a file: what was fetched in vain is dropped.
+    pub fn settled(&self, path: &str) {
+        let mut state = self.state.borrow_mut();
+        let Some(file) = state.files.remove(path) else { return };
+        if !matches!(file.stage, Stage::Opened) {
+            state.streak = 0;
+        }
+        state.release(&file.stage);
+        // Files are settled in about the order in which they were found.
+        while state.coming.front().is_some_and(|path| !state.files.contains_key(path)) {
+            state.coming.pop_front();
+        }
+    }
+
+    /// Takes what is being fetched of a file that Plakar opens. `None`: nothing is,
+    /// and it is to be read as if nothing had been tried.
+    pub fn take(&self, path: &str) -> Option<Fetching> {
+        let mut state = self.state.borrow_mut();
+        state.streak += 1;
+        let file = state.files.get_mut(path)?;
+        let stage = std::mem::replace(&mut file.stage, Stage::Opened);
+        state.release(&stage);
+        match stage {
+            Stage::Begun { fetching, .. } => Some(fetching),
+            Stage::Found | Stage::Opened => None,
+        }
+    }
+}
+
+impl State {
+    fn release(&mut self, stage: &Stage) {
+        if let Stage::Begun { reserved, large, .. } = stage {
+            self.held -= 1;
+            self.reserved -= reserved;
+            self.large -= usize::from(*large);
+        }
+    }
+
+    /// The next file to begin, if there is one and room for it.
+    fn next(
+        &mut self,
+        session: &Session,
+    ) -> Option<(Rc<str>, oneshot::Sender<Result<Fetched, Failure>>)> {
+        let most = self.streak.min(session.options.streams);
+        while self.held < most {
+            let path = self.coming.front()?.clone();
+            let Some(file) =
+                self.files.get_mut(&path).filter(|file| matches!(file.stage, Stage::Found))
+            else {
+                // Settled or opened before its turn came.
+                self.coming.pop_front();
+                continue;
+            };
+            let reserved = file.size.unwrap_or(UNKNOWN).min(PREFIX);
+            let large = file.size.is_some_and(|size| size >= read::LARGE);
+            if self.reserved + reserved > session.options.read_ahead || large && self.large >= LARGE
+            {
+                return None;
+            }
+            let (sender, fetching) = oneshot::channel();
+            file.stage = Stage::Begun { reserved, large, fetching };
+            self.coming.pop_front();
+            self.held += 1;
+            self.reserved += reserved;
+            self.large += usize::from(large);
+            return Some((path, sender));
+        }
+        None
+    }
+}
+
+/// Begins as many files as may be begun.
+pub fn advance(session: &Rc<Session>) {
+    loop {
+        let next = session.ahead.state.borrow_mut().next(session);
+        let Some((path, sender)) = next else { return };
+        let session = session.clone();
+        spawn_local(async move {
+            let mut sender = sender;
+            let fetched = {
+                let fetching = pin!(fetch(&session, &path));
+                let unwanted = pin!(sender.closed());
+                match select(fetching, unwanted).await {
+                    Either::Left((fetched, _)) => fetched,
+                    // Dropping the fetch ends it at rclone's end, too.
+                    Either::Right(_) => return,
+                }
+            };
+            let _ = sender.send(fetched);
+        });
+    }
+}
+
+/// Reads the beginning of a file; all of it, if it is small.
+async fn fetch(session: &Session, path: &str) -> Result<Fetched, Failure> {
+    let size = session.ahead.size(path);
+    let (mut stream, end) = read::open(session, path).await?;
+    let expected =
+        size.map_or(PIECE, |size| usize::try_from(size.min(PREFIX)).unwrap_or(PIECE) + 1);
+    let mut bytes: Vec<u8> = Vec::with_capacity(expected);
+    loop {
+        if bytes.capacity() == bytes.len() {
+            bytes.reserve(PIECE);
+        }
+        let (result, more) = stream.read(bytes).await;
+        bytes = more;
+        if !matches!(result, StreamResult::Complete(_)) {
+            end.await?;
+            return Ok(Fetched { bytes, rest: None });
+        }
+        if bytes.len() as u64 >= PREFIX && size != Some(bytes.len() as u64) {
+            return Ok(Fetched { bytes, rest: Some((stream, end)) });
+        }
+    }
+}
+
+impl Fetched {
+    /// What was fetched as a content.
+    pub fn into_content(self) -> (StreamReader<u8>, FutureReader<Result<(), Failure>>) {
+        let (mut output, stream) = wit_stream::new();
+        let (ended, end) = wit_future::new(|| Err(Failure::internal("a read was given up")));
+        spawn_local(async move {
+            let left = output.write_all(self.bytes).await;
+            let result = match self.rest {
+                Some(rest) if left.is_empty() => pass_on(rest, &mut output).await,
+                _ => Ok(()),
+            };
+            drop(output);
+            // Whoever doesn't wait for the end doesn't want it.
+            let _ = ended.write(result).await;
+        });
+        (stream, end)
+    }
+}
+
+async fn pass_on(
+    (mut stream, end): Content,
+    output: &mut wit_bindgen::StreamWriter<u8>,
+) -> Result<(), Failure> {
+    let mut buffer = Vec::with_capacity(4 * PIECE);
+    loop {
+        let (result, bytes) = stream.read(buffer).await;
+        buffer = output.write_all(bytes).await;
+        if !buffer.is_empty() {
+            return Ok(());
+        }
+        if !matches!(result, StreamResult::Complete(_)) {
+            return end.await;
+        }
+        if buffer.capacity() == 0 {
+            buffer = Vec::with_capacity(4 * PIECE);
+        }
+    }
+}

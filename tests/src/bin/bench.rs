@@ -1,0 +1,248 @@
+//! Measures plakbox against rclone and against Plakar's own connectors: each case
+//! interleaved with its rival in one run, repeated, medians and ratios in a table.
+//!
+//! `bench [ROUNDS [CASE]]`; where `PEER_PTAR` names Plakar's official rclone
+//! package, that is measured, too.
+
+use plakbox_tests::place::run;
+use plakbox_tests::tree::Bytes;
+use plakbox_tests::{Place, processes, relay, servers, tools, tree};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const ROUND_TRIP: Duration = Duration::from_millis(40);
+
+/// One way to do the work of a case.
+struct Way<'a> {
+    name: &'static str,
+    run: Box<dyn FnMut(usize) -> Duration + 'a>,
+}
+
+fn way<'a>(name: &'static str, run: impl FnMut(usize) -> Duration + 'a) -> Way<'a> {
+    Way { name, run: Box::new(run) }
+}
+
+/// Runs a command that must succeed.
+fn timed(command: &mut Command) -> Duration {
+    run(command).good().took
+}
+
+/// Runs every way in turn, several times, and prints a row for each.
+fn case(name: &str, rounds: usize, mut ways: Vec<Way<'_>>) {
+    let memory = Memory::watch();
+    let mut took: Vec<Vec<Duration>> = vec![Vec::new(); ways.len()];
+    for round in 0..rounds {
+        for (at, way) in ways.iter_mut().enumerate() {
+            took[at].push((way.run)(round));
+        }
+    }
+    let peak = memory.stop();
+    let medians: Vec<_> = took
+        .iter_mut()
+        .map(|times| {
+            times.sort_unstable();
+            times[times.len() / 2].as_secs_f64()
+        })
+        .collect();
+    for (way, median) in ways.iter().zip(&medians) {
+        let ratio = medians[0] / median;
+        println!("| {name} | {} | {median:.2} s | {ratio:.2} |", way.name);
+    }
+    println!(
+        "| {name} | plakbox's memory, with its rclones | {} MiB, {} MiB | |",
+        peak.0 >> 20,
+        peak.1 >> 20
+    );
+}
+
+/// The most memory that plakbox, and plakbox with its rclone processes, had.
+struct Memory {
+    stop: Arc<AtomicBool>,
+    peaks: Arc<[AtomicU64; 2]>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Memory {
+    fn watch() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let peaks = Arc::new([const { AtomicU64::new(0) }; 2]);
+        let (stopped, seen) = (stop.clone(), peaks.clone());
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                let own = processes::find("bin/plakbox ", "porter");
+                let rclones = processes::find("rclone", "--use-json-log");
+                let own: u64 = own.into_iter().map(processes::memory).sum();
+                let all: u64 = own + rclones.into_iter().map(processes::memory).sum::<u64>();
+                seen[0].fetch_max(own, Ordering::Relaxed);
+                seen[1].fetch_max(all, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        Self { stop, peaks, thread }
+    }
+
+    fn stop(self) -> (u64, u64) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap();
+        (self.peaks[0].load(Ordering::Relaxed), self.peaks[1].load(Ordering::Relaxed))
+    }
+}
+
+/// A place with an empty store of its own for every backup.
+struct Stores<'a> {
+    place: &'a Place,
+    count: usize,
+}
+
+impl Stores<'_> {
+    fn backup(&mut self, source: &str) -> Duration {
+        self.count += 1;
+        let store = self.place.path(&format!("store{}", self.count));
+        let store = store.to_str().unwrap();
+        self.place.plakar(["at", store, "create", "-plaintext"]).good();
+        let took = self.again(store, source);
+        std::fs::remove_dir_all(store).unwrap();
+        took
+    }
+
+    fn again(&self, store: &str, source: &str) -> Duration {
+        let mut command = self.place.command(tools::plakar());
+        command.args(["at", store, "backup", source]);
+        timed(command.stdout(Stdio::null()))
+    }
+}
+
+/// `rclone copy` with its defaults.
+fn copy(place: &Place, from: &str, to: &str, more: &[&str]) -> Duration {
+    let mut command = place.command(tools::rclone());
+    timed(command.args(["copy", from, to]).args(more))
+}
+
+fn small_files(directory: &Path, count: u64, size: usize) {
+    let mut bytes = Bytes(count);
+    for number in 0..count {
+        let path = directory.join(format!("dir{}/file{number}", number % 20));
+        tree::file(&path, &bytes.take(size), tree::time(number));
+    }
+}
+
+/// Backup and restore of 500 small files on a server that is 40 ms away.
+fn far_away(kind: &str, rounds: usize) {
+    let place = Place::new();
+    let files = place.path("files");
+    small_files(&files, 500, 20_000);
+    let served = place.path("served");
+    std::fs::create_dir_all(served.join("bucket")).unwrap();
+    let server = servers::serve(&place, kind, &served);
+    let far = relay::start(&server.address, ROUND_TRIP);
+    servers::remote(&place, "near", kind, &server.address);
+    servers::remote(&place, "far", kind, &far);
+    copy(&place, files.to_str().unwrap(), "near:bucket/source", &[]);
+
+    let mut stores = Stores { place: &place, count: 0 };
+    case(
+        &format!("back up 500 x 20 KB from {kind}, 40 ms away"),
+        rounds,
+        vec![
+            way("plakbox", |_| stores.backup("rclone://far:bucket/source")),
+            way("rclone copy", |round| {
+                copy(
+                    &place,
+                    "far:bucket/source",
+                    place.path(&format!("copied{round}")).to_str().unwrap(),
+                    &[],
+                )
+            }),
+            way("rclone copy, 32 transfers", |round| {
+                let to = place.path(&format!("copied32-{round}"));
+                copy(&place, "far:bucket/source", to.to_str().unwrap(), &["--transfers", "32"])
+            }),
+        ],
+    );
+    place.backup("rclone://near:bucket/source").good();
+    case(
+        &format!("restore 500 x 20 KB to {kind}, 40 ms away"),
+        rounds,
+        vec![
+            way("plakbox", |round| {
+                timed(&mut place.restore_command(&format!("rclone://far:bucket/restored{round}")))
+            }),
+            way("rclone copy", |round| {
+                copy(&place, files.to_str().unwrap(), &format!("far:bucket/uploaded{round}"), &[])
+            }),
+            way("rclone copy, 32 transfers", |round| {
+                let to = format!("far:bucket/uploaded32-{round}");
+                copy(&place, files.to_str().unwrap(), &to, &["--transfers", "32"])
+            }),
+        ],
+    );
+}
+
+/// Backup of a local tree, against Plakar's own importer of files.
+fn local(name: &str, rounds: usize, fill: impl Fn(&Path), again: bool) {
+    let place = Place::new();
+    let files = place.directory_remote("files");
+    fill(&files);
+    let (mut ours, mut theirs) =
+        (Stores { place: &place, count: 0 }, Stores { place: &place, count: 1000 });
+    let directory = files.to_str().unwrap().to_owned();
+    if !again {
+        let ways = vec![
+            way("plakbox", |_| ours.backup("rclone://files:")),
+            way("plakar's fs importer", |_| theirs.backup(&directory)),
+        ];
+        return case(name, rounds, ways);
+    }
+    let stores = ["ours", "theirs"].map(|name| place.path(name).to_str().unwrap().to_owned());
+    for (store, source) in stores.iter().zip(["rclone://files:", &directory]) {
+        place.plakar(["at", store, "create", "-plaintext"]).good();
+        ours.again(store, source);
+    }
+    let list = || {
+        let mut command = place.command(tools::rclone());
+        timed(command.args(["lsjson", "-R", "files:"]).stdout(Stdio::null()))
+    };
+    let ways = vec![
+        way("plakbox", |_| ours.again(&stores[0], "rclone://files:")),
+        way("plakar's fs importer", |_| theirs.again(&stores[1], &directory)),
+        way("rclone lsjson alone", |_| list()),
+    ];
+    case(name, rounds, ways);
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let rounds = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let wanted = arguments.next().unwrap_or_default();
+    let start = Instant::now();
+    println!("| case | way | median of {rounds} | plakbox / way |");
+    println!("| --- | --- | --- | --- |");
+    for kind in ["s3", "webdav"] {
+        if kind.contains(&wanted) {
+            far_away(kind, rounds);
+        }
+    }
+    let many = |directory: &Path| small_files(directory, 10_000, 16_000);
+    let one = |directory: &Path| {
+        let mut bytes = Bytes(5);
+        let block = bytes.take(1 << 20);
+        let whole: Vec<u8> = (0..1024_u32)
+            .flat_map(|number| [&number.to_le_bytes()[..], &block[4..]].concat())
+            .collect();
+        tree::file(&directory.join("one"), &whole, tree::time(1));
+    };
+    if "many".contains(&wanted) {
+        local("back up 10,000 x 16 KB, local", rounds, many, false);
+    }
+    if "one".contains(&wanted) {
+        local("back up 1 GiB in one file, local", rounds, one, false);
+    }
+    if "unchanged".contains(&wanted) {
+        local("back up 10,000 unchanged files, local", rounds, many, true);
+    }
+    eprintln!("measured in {:.0?}", start.elapsed());
+}
