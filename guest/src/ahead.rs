@@ -29,6 +29,9 @@ const UNKNOWN: u64 = 256 << 10;
 /// How many large files are begun ahead: each is a process of its own.
 const LARGE: usize = 2;
 
+/// The most files that the reader may keep: some KiB apiece.
+const WARM: usize = 20_000;
+
 /// The smallest piece of a stream that is asked for.
 const PIECE: usize = 64 << 10;
 
@@ -59,6 +62,9 @@ struct State {
     reserved: u64,
     /// Those of them that have a process of their own.
     large: usize,
+    /// How many files were found so far, and whether they were all.
+    total: usize,
+    listed: bool,
 }
 
 struct File {
@@ -80,8 +86,22 @@ impl Ahead {
     pub fn found(&self, path: &str, size: Option<u64>) {
         let mut state = self.state.borrow_mut();
         let path: Rc<str> = path.into();
+        state.total += 1;
         state.coming.push_back(path.clone());
         state.files.insert(path, File { size, stage: Stage::Found });
+    }
+
+    /// Notes that everything was found.
+    pub fn listed(&self) {
+        self.state.borrow_mut().listed = true;
+    }
+
+    /// Whether a listing by the reader itself would save more calls than it costs,
+    /// and fits in its memory: when many files are being read in a row and many are
+    /// still to come.
+    pub fn deserves_warmth(&self) -> bool {
+        let state = self.state.borrow();
+        state.listed && state.total <= WARM && state.streak >= 4 && state.coming.len() >= 32
     }
 
     /// The size of a file that isn't settled, where it is known.

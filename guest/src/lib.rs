@@ -6,6 +6,7 @@
 //! - [`listing`]: what `rclone lsjson` prints
 //! - [`duplicates`]: two objects under one name
 //! - [`session`]: what is known while a session lasts
+//! - [`times`]: files' own times, where a listing lacks them
 //! - [`options`]: what a user may set
 //! - [`scan`], [`read`], [`ahead`]: the importer
 //! - [`restore`]: the exporter
@@ -21,6 +22,7 @@ mod read;
 mod restore;
 mod scan;
 mod session;
+mod times;
 
 /// The contract, made from `wit/`.
 mod bindings {

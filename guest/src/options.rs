@@ -10,11 +10,14 @@ pub struct Options {
     pub read_ahead: u64,
     /// How many files are read at the same time.
     pub streams: usize,
+    /// Whether files keep their own times where these cost a call each, or get the
+    /// server's.
+    pub own_times: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { read_ahead: 64 << 20, streams: 32 }
+        Self { read_ahead: 64 << 20, streams: 32, own_times: true }
     }
 }
 
@@ -42,11 +45,18 @@ impl Options {
                         .filter(|streams| (1..=MOST_STREAMS).contains(streams))
                         .ok_or_else(|| wrong(key, value, "a number from 1 to 128"))?;
                 }
+                "times" => {
+                    options.own_times = match value.as_str() {
+                        "own" => true,
+                        "server" => false,
+                        _ => return Err(wrong(key, value, "own or server")),
+                    };
+                }
                 _ => {
                     return Err(Failure::new(
                         Reason::InvalidConfiguration,
                         format!(
-                            "the rclone connector has no option `{key}`, only `read_ahead` and `streams`: remove it"
+                            "the rclone connector has no option `{key}`, only `read_ahead`, `streams` and `times`: remove it"
                         ),
                     ));
                 }
@@ -89,6 +99,7 @@ mod tests {
         assert_eq!(parse("read_ahead", "1MiB").unwrap().read_ahead, 1 << 20);
         assert_eq!(parse("read_ahead", "0").unwrap().read_ahead, 0);
         assert_eq!(parse("streams", "8").unwrap().streams, 8);
+        assert!(!parse("times", "server").unwrap().own_times);
     }
 
     #[test]
@@ -100,6 +111,7 @@ mod tests {
             ("read_ahead", "99999999999999999999GiB"),
             ("streams", "0"),
             ("streams", "1000"),
+            ("times", "none"),
             ("reed_ahead", "1"),
         ] {
             let failure = parse(key, value).unwrap_err();

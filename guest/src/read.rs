@@ -1,8 +1,10 @@
 //! The importer's reads: small files through one long-lived process, large ones
 //! through a process each.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use tokio::sync::Mutex;
+use wit_bindgen::spawn_local;
 
 use crate::ahead;
 use crate::bindings::plakar::connector::rclone::{self, Reader};
@@ -25,6 +27,8 @@ pub struct Readers {
     /// For the files directly in one directory called `data`, the last that was
     /// read from: see [`in_data_directory`].
     data: Mutex<(String, Slot)>,
+    /// Whether the root's reader was asked to list everything.
+    warm: Cell<bool>,
 }
 
 type Slot = Mutex<Started>;
@@ -39,12 +43,23 @@ struct Started {
 pub async fn read(session: &Rc<Session>, absolute: &str) -> Result<Content, Failure> {
     let fetching = session.ahead.take(absolute);
     ahead::advance(session);
+    if session.ahead.deserves_warmth() && !session.readers.warm.replace(true) {
+        spawn_local(warm(session.clone()));
+    }
     if let Some(fetching) = fetching
         && let Ok(Ok(fetched)) = fetching.await
     {
         return Ok(fetched.into_content());
     }
     open(session, absolute).await
+}
+
+/// Lets the reader list everything, so that reads need no look-up. Reads go on
+/// meanwhile; where it fails they go on as before.
+async fn warm(session: Rc<Session>) {
+    if let Some(reader) = started(&session.readers.root, "").await {
+        let _ = reader.warm().await;
+    }
 }
 
 /// Opens a file that the scan found.

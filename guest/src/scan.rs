@@ -1,7 +1,8 @@
 //! The importer's scan: rclone's listing, entry by entry.
 
 use futures::channel::mpsc;
-use futures::{FutureExt, SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, Stream, StreamExt};
+use std::pin::pin;
 use std::rc::Rc;
 use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, spawn_local};
 
@@ -15,33 +16,14 @@ use crate::duplicates::Seen;
 use crate::listing::{Item, Parser};
 use crate::path::RemotePath;
 use crate::session::{self, Session};
+use crate::times::{self, Known};
 
 /// How much of the listing is taken at once.
 const PIECE: usize = 64 * 1024;
 
-/// Backends whose listing holds content hashes without a further call or a read
-/// of the file (rclone's `Hashes` without `SlowHash`, and looked up in their
-/// `Hash()`): there, hashes tell whether a file was replaced.
-const FREE_HASHES: [&str; 14] = [
-    "s3",
-    "google cloud storage",
-    "azureblob",
-    "b2",
-    "swift",
-    "drive",
-    "onedrive",
-    "dropbox",
-    "box",
-    "jottacloud",
-    "mailru",
-    "yandex",
-    "zoho",
-    "pikpak",
-];
-
 /// Reaches the remote: lists its root until the first line came.
 pub async fn ping() -> Result<(), Failure> {
-    let selection = Selection { recursive: false, hashes: false };
+    let selection = Selection { recursive: false, hashes: false, server_times: true, files: None };
     let (mut lines, _troubles, end) = rclone::list(selection).await?;
     let mut read = 0;
     loop {
@@ -91,23 +73,43 @@ async fn settle(session: Rc<Session>, mut settled: StreamReader<String>) {
 }
 
 async fn run(session: &Session, mut output: StreamWriter<Discovery>) -> Result<(), Failure> {
-    let selection =
-        Selection { recursive: true, hashes: FREE_HASHES.contains(&session.backend.as_str()) };
+    let costly = times::are_costly(session);
+    let selection = Selection {
+        recursive: true,
+        hashes: session.lists_hashes() && !costly,
+        server_times: true,
+        files: None,
+    };
     let (lines, troubles, end) = rclone::list(selection).await?;
+    let (items_in, items) = mpsc::channel(2);
     let (found, mut discoveries) = mpsc::channel::<Vec<Discovery>>(2);
 
-    let listing = list(session, lines, found.clone());
-    let failing = report(session, troubles, found);
+    let listing = list(lines, items_in);
+    let knowing = async {
+        if costly {
+            discover(session, times::own(session, items), found.clone()).await;
+        } else {
+            let known = items.map(|some| some.into_iter().map(Ok).collect());
+            discover(session, known, found.clone()).await;
+        }
+        session.ahead.listed();
+    };
+    let failing = report(session, troubles, found.clone());
     let sending = async {
         output.write_all(vec![Discovery::Found(root_entry(session))]).await;
         while let Some(some) = discoveries.next().await {
             if !output.write_all(some).await.is_empty() {
-                // Nobody reads on: closing the channel stops the other two.
+                // Nobody reads on: closing the channel stops the others.
                 return discoveries.close();
             }
         }
     };
-    let (complete, troubles, ()) = futures::join!(listing, failing, sending);
+    let finding = async {
+        let ends = futures::join!(listing, knowing, failing);
+        found.clone().close_channel();
+        ends
+    };
+    let ((complete, (), troubles), ()) = futures::join!(finding, sending);
     // A listing that makes no sense is given up, so its end would only say that.
     let complete = complete?;
     end.await?;
@@ -136,24 +138,21 @@ fn root_entry(session: &Session) -> Entry {
     }
 }
 
-/// Turns the listing into discoveries; says whether it came to its end.
+/// Takes the listing apart; says whether it came to its end.
 async fn list(
-    session: &Session,
     mut lines: StreamReader<u8>,
-    mut found: mpsc::Sender<Vec<Discovery>>,
+    mut items: mpsc::Sender<Vec<Item>>,
 ) -> Result<bool, Failure> {
     let mut parser = Parser::default();
-    let mut seen = Seen::on(&session.backend);
     let mut buffer = Vec::with_capacity(PIECE);
     loop {
         let (result, piece) = lines.read(buffer).await;
         let mut some = Vec::new();
-        let mut take = |item: Item| some.push(discovery(session, &mut seen, &item));
-        let mut parsed = parser.feed(&piece, &mut take).map(|()| None);
+        let mut parsed = parser.feed(&piece, |item| some.push(item)).map(|()| None);
         if parsed.is_ok() && !matches!(result, StreamResult::Complete(_)) {
-            parsed = parser.end(&mut take).map(Some);
+            parsed = parser.end(|item| some.push(item)).map(Some);
         }
-        if !some.is_empty() && found.send(some).await.is_err() {
+        if !some.is_empty() && items.send(some).await.is_err() {
             return Err(Failure::new(Reason::Cancelled, "the scan was cancelled"));
         }
         if let Some(complete) = parsed? {
@@ -161,6 +160,26 @@ async fn list(
         }
         buffer = piece;
         buffer.clear();
+    }
+}
+
+/// Turns what is known into discoveries.
+async fn discover(
+    session: &Session,
+    known: impl Stream<Item = Vec<Known>>,
+    mut found: mpsc::Sender<Vec<Discovery>>,
+) {
+    let mut seen = Seen::on(&session.backend);
+    let mut known = pin!(known);
+    while let Some(some) = known.next().await {
+        let discoveries = some.into_iter().map(|known| match known {
+            Ok(item) => discovery(session, &mut seen, &item),
+            Err((path, failure)) => Discovery::Failed((session.root.absolute(&path), failure)),
+        });
+        if found.send(discoveries.collect()).await.is_err() {
+            // Dropping what is known stops the listing, which says so itself.
+            return;
+        }
     }
 }
 

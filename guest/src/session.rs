@@ -25,6 +25,33 @@ pub struct Session {
     pub restore: Restore,
 }
 
+/// Backends whose listing holds content hashes without a further call or a read
+/// of the file (rclone's `Hashes` without `SlowHash`, and looked up in their
+/// `Hash()`): there, hashes tell whether a file was replaced.
+const FREE_HASHES: [&str; 14] = [
+    "s3",
+    "google cloud storage",
+    "azureblob",
+    "b2",
+    "swift",
+    "drive",
+    "onedrive",
+    "dropbox",
+    "box",
+    "jottacloud",
+    "mailru",
+    "yandex",
+    "zoho",
+    "pikpak",
+];
+
+impl Session {
+    /// Whether content hashes are asked for.
+    pub fn lists_hashes(&self) -> bool {
+        FREE_HASHES.contains(&self.backend.as_str())
+    }
+}
+
 thread_local! {
     static SESSION: OnceCell<Rc<Session>> = const { OnceCell::new() };
 }

@@ -184,7 +184,11 @@ impl Place {
 
     /// Runs a backup that was prepared.
     pub fn backup_by(&self, command: &mut Command) -> Run {
-        let run = run(command);
+        self.note(run(command))
+    }
+
+    /// Notes the snapshot that a backup made.
+    pub fn note(&self, run: Run) -> Run {
         let done = run.text.lines().find_map(|line| line.split_once(": backup completed"));
         if let Some((snapshot, _)) = done {
             self.last.replace(Some(snapshot.to_owned()));

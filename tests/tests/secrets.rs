@@ -44,7 +44,7 @@ fn a_secret_is_in_no_log_no_argument_no_readable_file_and_not_in_the_guest() {
     assert_eq!(found, 1, "the private configuration, and nothing else");
     assert_eq!(fs::metadata(place.state()).unwrap().permissions().mode() & 0o077, 0);
 
-    let run = finish(child, start).good();
+    let run = place.note(finish(child, start)).good();
     assert!(!run.text.contains(MARKER), "{}", run.text);
     assert!(run.text.contains("INFO plakbox"), "the log must have been on:\n{}", run.text);
     let origin = place.plakar(["at", &place.store(), "info", &place.last()]).good();

@@ -17,6 +17,9 @@ pub const PIECE: usize = 256 << 10;
 /// the others then (rclone's fs/walk/walk.go).
 const NOT_LISTED: &str = "error listing";
 
+/// How many files are looked up at once.
+const LOOK_UPS: &str = "64";
+
 /// A listing as it comes.
 pub struct Listing {
     pub lines: mpsc::Receiver<Bytes>,
@@ -32,6 +35,13 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
     }
     if selection.hashes {
         verb = verb.arg("--hash");
+    }
+    if selection.server_times {
+        verb = verb.arg("--use-server-modtime");
+    }
+    if let Some(files) = &selection.files {
+        verb = verb.arg("--files-from-raw").arg(rclone.file_of_lines(files)?);
+        verb = verb.args(["--no-traverse", "--checkers", LOOK_UPS]);
     }
     let (sink, said) = mpsc::unbounded_channel();
     let process = verb.arg(rclone.target("")).start(false, Some(sink)).await?;

@@ -105,6 +105,22 @@ impl Rclone {
         self.inner.remote.target(path)
     }
 
+    /// A private file with these paths, one a line.
+    fn file_of_lines(&self, paths: &[String]) -> Result<PathBuf, Failure> {
+        let mut text = String::new();
+        for path in paths {
+            if path.contains(['\n', '\r']) {
+                return Err(Failure::new(
+                    Reason::Unsupported,
+                    format!("`{}` has a line break in its name", path.escape_debug()),
+                ));
+            }
+            text += &sound(path)?;
+            text.push('\n');
+        }
+        self.inner.scratch.file("files", text.as_bytes())
+    }
+
     fn config_file(&self) -> PathBuf {
         self.inner.config.file()
     }

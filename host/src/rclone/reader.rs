@@ -36,7 +36,7 @@ pub struct Reader {
 
 impl Reader {
     pub async fn start(rclone: &Rclone, root: &str) -> Result<Self, Failure> {
-        let verb = rclone.verb("serve").args(["restic", "--stdio"]);
+        let verb = rclone.verb("serve").args(["restic", "--stdio", "--use-server-modtime"]);
         let mut process = verb.arg(rclone.target(root)).start(true, None).await?;
         let pipes = process.stdout.take().zip(process.stdin.take());
         let (stdout, stdin) = pipes.ok_or_else(|| Failure::internal("rclone has no pipes"))?;
@@ -55,6 +55,25 @@ impl Reader {
             }
         });
         Ok(Self { sender, process: Arc::new(process) })
+    }
+
+    /// Lists everything below the root once: the server keeps what it has listed,
+    /// so that a read costs one call instead of two.
+    pub async fn warm(&self) -> Result<(), Failure> {
+        let request = Request::get("http://localhost/")
+            .header("accept", "application/vnd.x.restic.rest.v2")
+            .body(Empty::new())
+            .map_err(|error| Failure::internal(error.to_string()))?;
+        let response = self.sender.clone().send_request(request).await;
+        let response = response.map_err(|error| broken(&error))?;
+        if response.status() != StatusCode::OK {
+            return Err(Failure::internal(format!("rclone serve said {}", response.status())));
+        }
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            frame.map_err(|error| broken(&error))?;
+        }
+        Ok(())
     }
 
     /// The bytes of one file below the reader's root.

@@ -218,11 +218,21 @@ impl Scratch {
         &self.path
     }
 
+    /// A new file in it.
+    pub fn file(&self, kind: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
+        let path = self.new_path(kind);
+        write_private(&path, bytes).at(&path)?;
+        Ok(path)
+    }
+
+    fn new_path(&self, kind: &str) -> PathBuf {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        self.path.join(format!("{kind}-{}", COUNT.fetch_add(1, Ordering::Relaxed)))
+    }
+
     /// A new directory in it, and its path for rclone.
     pub fn directory(&self, kind: &str) -> Result<(Dir, PathBuf), Failure> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("{kind}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = self.path.join(name);
+        let path = self.new_path(kind);
         private_directory(&path).at(&path)?;
         let directory = Dir::open_ambient_dir(&path, ambient_authority()).at(&path)?;
         Ok((directory, path))

@@ -70,6 +70,12 @@ impl rclone::HostReaderWithStore<Cell> for HasSelf<Cell> {
         }
     }
 
+    async fn warm(border: &Border, reader: Resource<Reader>) -> Verb<()> {
+        granted(border);
+        let reader = border.with(|mut access| access.get().table.get(&reader).cloned())?;
+        Ok(reader.warm().await)
+    }
+
     async fn read(
         border: &Border,
         reader: Resource<Reader>,
