@@ -11,6 +11,7 @@
 mod contract;
 mod opened;
 mod person;
+mod pipe;
 mod plakar;
 mod policy;
 mod rclone;
@@ -94,8 +95,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(component) => component,
         None => opened::own_component()?,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread: the work is passing bytes on, and waking another thread for each
+    // piece costs more than it gains beside Plakar and rclone, which have theirs.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the runtime doesn't start")?;

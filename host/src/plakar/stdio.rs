@@ -11,6 +11,8 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::oneshot;
 use tonic::transport::server::Connected;
 
+use crate::pipe;
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
@@ -30,6 +32,9 @@ pub fn connection() -> Result<impl Stream<Item = io::Result<Stdio>>, Unusable> {
     }
     let input = Receiver::from_owned_fd(stdin().try_clone_to_owned()?)?;
     let output = Sender::from_owned_fd(stdout().try_clone_to_owned()?)?;
+    for pipe in [stdin(), stdout()] {
+        pipe::widen(pipe);
+    }
     let (open, closed) = oneshot::channel::<()>();
     let stdio = Stdio { input, output, _open: open };
     let end = stream::once(closed).filter_map(async |_| None);

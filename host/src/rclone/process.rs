@@ -8,6 +8,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use super::log::{Log, Sink};
 use super::{Rclone, reason, spawner};
 use crate::contract::{Failure, Reason};
+use crate::pipe;
 
 /// What a process inherits of our environment: how to reach the network, where
 /// the user's keys lie, and what the clock shows. Nothing that steers rclone.
@@ -26,9 +27,6 @@ const ENVIRONMENT: [&str; 13] = [
     "https_proxy",
     "no_proxy",
 ];
-
-/// How much a pipe may hold, so that few system calls move much.
-const PIPE: usize = 1 << 20;
 
 /// How long a process may take to end by itself when it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -89,8 +87,8 @@ impl<'a> Verb<'a> {
         // The command was moved, and with it our copy of the write end.
         let log = Log::follow(errors, self.name, self.rclone.inner.secrets.clone(), sink)
             .map_err(failed)?;
-        widen(child.stdout.as_ref());
-        widen(child.stdin.as_ref());
+        child.stdout.as_ref().map(pipe::widen);
+        child.stdin.as_ref().map(pipe::widen);
         Ok(Process {
             verb: self.name,
             stdin: child.stdin.take(),
@@ -99,16 +97,6 @@ impl<'a> Verb<'a> {
             log,
         })
     }
-}
-
-/// Makes a pipe hold more; where that isn't allowed it stays as it is.
-fn widen(pipe: Option<&impl std::os::fd::AsFd>) {
-    #[cfg(target_os = "linux")]
-    if let Some(pipe) = pipe {
-        let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = pipe;
 }
 
 /// A running process. Dropping it kills it and all that it started.
