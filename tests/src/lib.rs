@@ -6,9 +6,11 @@
 //! - [`relay`]: a server that looks far away
 //! - [`servers`]: WebDAV and S3 by `rclone serve`
 //! - [`web`]: a plain web server that counts, and breaks where it is told to
+//! - [`plugin`]: the importer, driven without Plakar
 //! - [`processes`]: what runs, and what it says of itself in /proc
 
 pub mod place;
+pub mod plugin;
 pub mod processes;
 pub mod relay;
 pub mod servers;

@@ -111,14 +111,18 @@ impl StreamProducer<Cell> for Arriving {
         if destination.remaining(store.as_context_mut()) == Some(0) {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
-        match self.bytes.poll_recv(cx) {
-            Poll::Ready(Some(bytes)) => {
-                destination.set_buffer(bytes);
-                Poll::Ready(Ok(StreamResult::Completed))
-            }
-            Poll::Ready(None) => Poll::Ready(Ok(StreamResult::Dropped)),
-            Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
-            Poll::Pending => Poll::Pending,
+        loop {
+            return match self.bytes.poll_recv(cx) {
+                // Nothing is no item, and a stream may only be told of items.
+                Poll::Ready(Some(bytes)) if bytes.is_empty() => continue,
+                Poll::Ready(Some(bytes)) => {
+                    destination.set_buffer(bytes);
+                    Poll::Ready(Ok(StreamResult::Completed))
+                }
+                Poll::Ready(None) => Poll::Ready(Ok(StreamResult::Dropped)),
+                Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
+                Poll::Pending => Poll::Pending,
+            };
         }
     }
 

@@ -1,0 +1,94 @@
+//! Drives the importer as Plakar does, without Plakar: hundreds of rounds in the time
+//! of one backup.
+
+use bytes::Bytes;
+use hyper_util::rt::TokioIo;
+use std::collections::HashMap;
+use std::process::Stdio;
+use tokio::process::Child;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Status, Streaming};
+use tower::service_fn;
+
+use crate::{Place, tools};
+use proto::importer::importer_client::ImporterClient;
+use proto::importer::{ImportRequest, ImportResponse, InitRequest, OpenRequest, OpenResponse};
+pub use proto::plakar::connectors::Record;
+use proto::plakar::connectors::Result as Acknowledgement;
+
+#[allow(clippy::all)]
+mod proto {
+    pub mod plakar {
+        pub mod connectors {
+            tonic::include_proto!("plakar.connectors");
+        }
+    }
+    pub mod importer {
+        tonic::include_proto!("importer");
+    }
+}
+
+/// A running importer.
+pub struct Importer {
+    client: ImporterClient<Channel>,
+    _child: Child,
+}
+
+/// A scan: records come, acknowledgements go.
+pub struct Scan {
+    records: Streaming<ImportResponse>,
+    acknowledge: tokio::sync::mpsc::Sender<ImportRequest>,
+}
+
+impl Importer {
+    /// Starts one for a configuration as Plakar passes it.
+    pub async fn start(place: &Place, config: &[(&str, &str)]) -> Result<Self, Status> {
+        let mut command = tokio::process::Command::from(place.command(tools::plakbox()));
+        command.arg("importer").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let pipes = tokio::io::join(child.stdout.take().unwrap(), child.stdin.take().unwrap());
+        let mut pipes = Some(TokioIo::new(pipes));
+        let connect = service_fn(move |_| {
+            let pipes = pipes.take().ok_or(std::io::Error::other("there is one connection"));
+            async move { pipes }
+        });
+        let endpoint = Endpoint::from_static("http://localhost");
+        let channel = endpoint.connect_with_connector(connect).await.unwrap();
+        let mut client = ImporterClient::new(channel);
+        let config: HashMap<_, _> =
+            config.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        client.init(InitRequest { config, ..InitRequest::default() }).await?;
+        Ok(Self { client, _child: child })
+    }
+
+    pub async fn scan(&mut self) -> Result<Scan, Status> {
+        let (acknowledge, requests) = tokio::sync::mpsc::channel(16);
+        let records = self.client.import(ReceiverStream::new(requests)).await?.into_inner();
+        Ok(Scan { records, acknowledge })
+    }
+
+    /// Opens a file.
+    pub async fn open(&mut self, path: &str) -> Result<Streaming<OpenResponse>, Status> {
+        let record = Record { pathname: path.to_owned(), ..Record::default() };
+        Ok(self.client.open(OpenRequest { record: Some(record) }).await?.into_inner())
+    }
+}
+
+impl Scan {
+    /// The next record; `None` when there are no more.
+    pub async fn next(&mut self) -> Result<Option<Record>, Status> {
+        Ok(self.records.message().await?.and_then(|response| response.record))
+    }
+
+    /// Says that Plakar is done with a record.
+    pub async fn settle(&self, record: Record) {
+        let result = Acknowledgement { header: Some(record), error: String::new() };
+        self.acknowledge.send(ImportRequest { result: Some(result) }).await.unwrap();
+    }
+}
+
+/// The next piece of a file; `None` at its end.
+pub async fn piece(content: &mut Streaming<OpenResponse>) -> Result<Option<Bytes>, Status> {
+    Ok(content.message().await?.map(|response| response.chunk))
+}
