@@ -60,9 +60,14 @@ unit:
 end-to-end: package rclone rogue
     cargo test --quiet --release --package plakbox-tests
 
-# Measures, and prints a table
-bench: package rclone
+# Reads under concurrency, faults and cancellation, for so many rounds
+concurrency rounds="1000": package rclone
+    PLAKBOX_ROUNDS={{ rounds }} cargo test --quiet --release --package plakbox-tests --test concurrency
+
+# Measures against rclone and Plakar's own connectors, so many rounds, and prints tables
+bench rounds="3" case="": package rclone
     tests/bench.sh
+    cargo run --quiet --release --package plakbox-tests --bin bench -- {{ rounds }} {{ case }}
 
 # The component of the sandbox's tests
 rogue: wasm-target

@@ -72,6 +72,9 @@ struct File {
     stage: Stage,
 }
 
+/// Where the outcome of a fetch goes; closed when nobody wants it any more.
+type Fetcher = oneshot::Sender<Result<Fetched, Failure>>;
+
 /// What comes of a fetch. A failure is no file's fate yet: it may be read again.
 pub type Fetching = oneshot::Receiver<Result<Fetched, Failure>>;
 
@@ -148,11 +151,9 @@ impl State {
     }
 
     /// The next file to begin, if there is one and room for it.
-    fn next(
-        &mut self,
-        session: &Session,
-    ) -> Option<(Rc<str>, oneshot::Sender<Result<Fetched, Failure>>)> {
-        let most = self.streak.min(session.options.streams);
+    fn next(&mut self, session: &Session) -> Option<(Rc<str>, Fetcher)> {
+        // A single change among many files says nothing of the next file.
+        let most = self.streak.saturating_sub(1).min(session.options.streams);
         while self.held < most {
             let path = self.coming.front()?.clone();
             let Some(file) =

@@ -68,6 +68,7 @@ impl Web {
         let shared = site.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                let _ = stream.set_nodelay(true);
                 let site = shared.clone();
                 // A client that goes away ends its thread.
                 thread::spawn(move || while answer(&stream, &site).unwrap_or(false) {});

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::env;
 use std::time::Duration;
 
-/// How many rounds: more by `PLAKBOX_ROUNDS=5000 just concurrency`.
+/// How many rounds: more by `just concurrency 5000`.
 fn rounds() -> u64 {
     env::var("PLAKBOX_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
 }
@@ -28,23 +28,24 @@ async fn round(number: u64, slow: bool) {
     let mut dice = Bytes(number);
     let web = Web::new();
     let mut pages: HashMap<String, Page> = HashMap::new();
-    let files = 5 + dice.number() % 60;
+    let files = 3 + dice.number() % 25;
     for at in 0..files {
-        let size = match dice.number() % 12 {
+        let size = match dice.number() % 24 {
             0 => 0,
             1 => 1 + dice.number() % 3_000_000,
             2 => 8 << 20,
             _ => dice.number() % 100_000,
         };
         let mut page = Page::new(dice.take(usize::try_from(size).unwrap()));
-        if dice.number() % 3 == 0 {
+        if dice.number().is_multiple_of(3) {
             page = page.chunked();
         }
-        if dice.number() % 8 == 0 && size > 1 {
+        if dice.number().is_multiple_of(8) && size > 1 {
             page = page.breaking(usize::try_from(dice.number() % size).unwrap());
         }
-        page.stalls =
-            Duration::from_millis([0, 0, 0, 5, 20][usize::try_from(dice.number() % 5).unwrap()]);
+        page.stalls = Duration::from_millis(
+            [0, 0, 0, 0, 0, 0, 2, 10][usize::try_from(dice.number() % 8).unwrap()],
+        );
         let path = format!("dir{}/file{at}", dice.number() % 4);
         web.put(&path, page.clone());
         pages.insert(format!("/{path}"), page);

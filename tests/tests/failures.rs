@@ -77,7 +77,18 @@ fn unknown_option() {
     place
         .backup("@source")
         .soon()
-        .bad("the rclone connector has no option `read_a_head`: remove it");
+        .bad("the rclone connector has no option `read_a_head`, only `read_ahead`, `streams` and `times`: remove it");
+}
+
+#[test]
+fn an_option_with_a_senseless_value() {
+    let place = with_source();
+    place
+        .plakar(["source", "set", "source", "read_ahead=128MiB", "streams=4", "times=server"])
+        .good();
+    place.backup("@source").good();
+    place.plakar(["source", "set", "source", "read_ahead=plenty"]).good();
+    place.backup("@source").soon().bad("`plenty` is no value for the option `read_ahead`: set it to a size up to 128MiB, like 64MiB, or 0");
 }
 
 #[test]

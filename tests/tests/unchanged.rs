@@ -26,3 +26,27 @@ fn a_second_backup_reads_only_what_changed() {
     assert_eq!(web.reads(), ["dir1/file1"]);
     assert_eq!(place.content("/dir1/file1"), b"changed 1");
 }
+
+#[test]
+fn few_changes_among_many_files_fetch_nothing_in_vain() {
+    let (place, web) = (Place::new(), Web::new());
+    let put = |number: u64, date: &str| {
+        let page = Page::new(format!("content {number} of {date}"));
+        web.put(&format!("file{number:03}"), Page { modified: date.to_owned(), ..page });
+    };
+    (0..200).for_each(|number| put(number, "Mon, 02 Jan 2006 15:04:05 GMT"));
+    place.remote("web", &[("type", "http"), ("url", &web.url)]);
+    place.import("web");
+    place.backup("@web").good();
+    assert_eq!(web.reads().len(), 200);
+
+    // One here and there, and ten in a row.
+    let changed: Vec<u64> = (0..200).step_by(40).chain(100..110).collect();
+    changed.iter().for_each(|number| put(*number, "Tue, 03 Jan 2006 15:04:05 GMT"));
+    place.backup("@web").good();
+    let reads = web.reads().len();
+    let distinct = changed.iter().collect::<std::collections::BTreeSet<_>>().len();
+    let in_vain = reads - distinct;
+    // At most as many as were read in a row, and 5 % of what is unchanged.
+    assert!(in_vain <= 10, "{reads} reads for {distinct} changes");
+}

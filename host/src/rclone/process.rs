@@ -87,8 +87,8 @@ impl<'a> Verb<'a> {
         // The command was moved, and with it our copy of the write end.
         let log = Log::follow(errors, self.name, self.rclone.inner.secrets.clone(), sink)
             .map_err(failed)?;
-        child.stdout.as_ref().map(pipe::widen);
-        child.stdin.as_ref().map(pipe::widen);
+        child.stdout.iter().for_each(pipe::widen);
+        child.stdin.iter().for_each(pipe::widen);
         Ok(Process {
             verb: self.name,
             stdin: child.stdin.take(),

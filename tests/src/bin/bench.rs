@@ -244,5 +244,11 @@ fn main() {
     if "unchanged".contains(&wanted) {
         local("back up 10,000 unchanged files, local", rounds, many, true);
     }
+    if "linear".contains(&wanted) {
+        for count in [1_000, 10_000, 100_000] {
+            let name = format!("back up {count} x 1 KB, local");
+            local(&name, 1, |directory| small_files(directory, count, 1000), false);
+        }
+    }
     eprintln!("measured in {:.0?}", start.elapsed());
 }
