@@ -93,7 +93,7 @@ async fn read_small(readers: &Readers, path: &RemotePath, size: Option<u64>) -> 
         match reader.read(path.to_string(), size).await {
             Ok(content) => Some(content),
             Err(failure) => {
-                if matches!(failure.reason, Reason::Unavailable) {
+                if matches!(failure.reason, Reason::Cancelled) {
                     readers.root.lock().await.reader = None;
                 }
                 None

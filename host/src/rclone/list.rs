@@ -39,8 +39,9 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
     if selection.server_times {
         verb = verb.arg("--use-server-modtime");
     }
-    if let Some(files) = &selection.files {
-        verb = verb.arg("--files-from-raw").arg(rclone.file_of_lines(files)?);
+    let names = selection.files.as_deref().map(|files| rclone.file_of_lines(files)).transpose()?;
+    if let Some(names) = &names {
+        verb = verb.arg("--files-from-raw").arg(names);
         verb = verb.args(["--no-traverse", "--checkers", LOOK_UPS]);
     }
     let (sink, said) = mpsc::unbounded_channel();
@@ -52,6 +53,10 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
         let telling = tokio::spawn(tell(said, troubles_in));
         let result = run(process, lines_in).await;
         let told = telling.await.unwrap_or_default();
+        if let Some(names) = names {
+            // What stays goes with the session.
+            let _ = std::fs::remove_file(names);
+        }
         // What was said of single directories is told already.
         let result = match result {
             Ok(Some(_)) if told > 0 => Ok(()),

@@ -47,7 +47,7 @@ impl Reader {
             .max_frame_size(FRAME)
             .handshake(io)
             .await
-            .map_err(|error| broken(&error))?;
+            .map_err(|error| Failure::internal(format!("rclone serve doesn't answer: {error}")))?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 // Every read that this ends says so itself.
@@ -65,13 +65,13 @@ impl Reader {
             .body(Empty::new())
             .map_err(|error| Failure::internal(error.to_string()))?;
         let response = self.sender.clone().send_request(request).await;
-        let response = response.map_err(|error| broken(&error))?;
+        let response = response.map_err(|error| self.broken(&error))?;
         if response.status() != StatusCode::OK {
             return Err(Failure::internal(format!("rclone serve said {}", response.status())));
         }
         let mut body = response.into_body();
         while let Some(frame) = body.frame().await {
-            frame.map_err(|error| broken(&error))?;
+            frame.map_err(|error| self.broken(&error))?;
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl Reader {
             .body(Empty::new())
             .map_err(|error| Failure::internal(format!("`{path}` can't be asked for: {error}")))?;
         let response = self.sender.clone().send_request(request).await;
-        let response = response.map_err(|error| broken(&error))?;
+        let response = response.map_err(|error| self.broken(&error))?;
         if response.status() != StatusCode::OK {
             self.process.log.flush().await;
             return Err(match (self.process.log.take_error(&path), response.status()) {
@@ -105,6 +105,15 @@ impl Reader {
             let _ = end.send(reader.pass_on(response.into_body(), bytes, &path, size).await);
         });
         Ok(content)
+    }
+
+    /// What a broken exchange means: the process is gone, or only this file is.
+    fn broken(&self, error: &hyper::Error) -> Failure {
+        let reason = match self.sender.is_closed() {
+            true => Reason::Cancelled,
+            false => Reason::Unavailable,
+        };
+        Failure::new(reason, format!("rclone serve broke off: {error}: run it again"))
     }
 
     async fn pass_on(
@@ -122,7 +131,7 @@ impl Reader {
             };
             match frame {
                 None => break Ok(()),
-                Some(Err(error)) => break Err(broken(&error)),
+                Some(Err(error)) => break Err(self.broken(&error)),
                 Some(Ok(frame)) => {
                     let Ok(piece) = frame.into_data() else { continue };
                     count += piece.len() as u64;
@@ -154,10 +163,6 @@ pub fn counted(count: u64, size: Option<u64>) -> Result<(), Failure> {
         )),
         _ => Ok(()),
     }
-}
-
-fn broken(error: &hyper::Error) -> Failure {
-    Failure::new(Reason::Unavailable, format!("rclone serve broke off: {error}"))
 }
 
 /// Whether the server would take the path for another one: it redirects
