@@ -69,6 +69,10 @@ bench rounds="3" case="": package rclone
     tests/bench.sh
     cargo run --quiet --release --package plakbox-tests --bin bench -- {{ rounds }} {{ case }}
 
+# The most memory of a backup of 200,000 files and one of 2 GiB
+memory: package rclone
+    tests/memory.sh
+
 # The component of the sandbox's tests
 rogue: wasm-target
     cargo build --quiet --release --package rogue --target {{ wasm }}
