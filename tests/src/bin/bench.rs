@@ -1,8 +1,7 @@
 //! Measures plakbox against rclone and against Plakar's own connectors: each case
 //! interleaved with its rival in one run, repeated, medians and ratios in a table.
 //!
-//! `bench [ROUNDS [CASE]]`; where `PEER_PTAR` names Plakar's official rclone
-//! package, that is measured, too.
+//! `bench [ROUNDS [CASE]]`: `s3`, `webdav`, `many`, `one`, `unchanged` or `linear`.
 
 use plakbox_tests::place::run;
 use plakbox_tests::tree::Bytes;
