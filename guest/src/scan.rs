@@ -77,7 +77,7 @@ async fn run(session: &Session, mut output: StreamWriter<Discovery>) -> Result<(
     let selection = Selection {
         recursive: true,
         hashes: session.lists_hashes() && !costly,
-        server_times: true,
+        server_times: costly || !session.options.own_times,
         files: None,
     };
     let (lines, troubles, end) = rclone::list(selection).await?;

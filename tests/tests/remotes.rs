@@ -126,3 +126,20 @@ fn restoring_twice_replaces_what_is_there() {
     place.restore("rclone://target:").good();
     tree::assert_same(&source, &target, Keep::FileTimes);
 }
+
+#[test]
+fn times_of_uploaded_files_come_back_through_a_wrapping_remote() {
+    let place = Place::new();
+    let (tree, served) = (place.path("tree"), place.path("served"));
+    tree::file(&tree.join("file"), b"content", tree::time(123));
+    fs::create_dir_all(served.join("bucket")).unwrap();
+    let server = servers::serve(&place, "s3", &served);
+    servers::s3_remote(&place, "s3", &server);
+    let password = servers::obscure(&place, "crypt");
+    place.remote("secret", &[("type", "crypt"), ("remote", "s3:bucket"), ("password", &password)]);
+    let mut upload = place.command(tools::rclone());
+    assert!(upload.arg("copy").arg(&tree).arg("secret:").status().unwrap().success());
+    let back = place.directory_remote("back");
+    round_trip(&place, "rclone://secret:", "rclone://back:");
+    tree::assert_same(&tree, &back, Keep::FileTimes);
+}
