@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 use super::log::Line;
-use super::process::Process;
 use super::{Rclone, reason, sound};
 use crate::contract::{Content, Entry, Failure, Kind, Outcome, Reason, Timestamp};
 
@@ -144,29 +143,12 @@ impl Batch {
         let (end_in, end) = oneshot::channel();
         tokio::spawn(async move {
             let telling = tokio::spawn(tell(self.clone(), said, outcomes_in));
-            let result = run(process).await;
-            let failures = telling.await.unwrap_or_default();
+            let result = process.end_told(async { telling.await.unwrap_or_default() }).await;
             drop(self);
-            let result = match result {
-                // What failed was told file by file.
-                Ok(Some(_)) if failures > 0 => Ok(()),
-                Ok(Some(failure)) => Err(failure),
-                Ok(None) => Ok(()),
-                Err(failure) => Err(failure),
-            };
             let _ = end_in.send(result);
         });
         Ok(Sending { outcomes, end })
     }
-}
-
-async fn run(mut process: Process) -> Result<Option<Failure>, Failure> {
-    let status = process.wait().await?;
-    if status.success() {
-        return Ok(None);
-    }
-    let failure = process.failure(status);
-    if status.code().is_some() { Ok(Some(failure)) } else { Err(failure) }
 }
 
 /// Passes on what rclone says of single files; returns how many failed.

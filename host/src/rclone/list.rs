@@ -50,37 +50,26 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
     let (troubles_in, troubles) = mpsc::channel(64);
     let (end_in, end) = oneshot::channel();
     tokio::spawn(async move {
-        let telling = tokio::spawn(tell(said, troubles_in));
-        let result = run(process, lines_in).await;
-        let told = telling.await.unwrap_or_default();
+        let result = run(process, lines_in, tell(said, troubles_in)).await;
         if let Some(names) = names {
             // What stays goes with the session.
             let _ = std::fs::remove_file(names);
         }
-        // What was said of single directories is told already.
-        let result = match result {
-            Ok(Some(_)) if told > 0 => Ok(()),
-            Ok(Some(failure)) => Err(failure),
-            Ok(None) => Ok(()),
-            Err(failure) => Err(failure),
-        };
         let _ = end_in.send(result);
     });
     Ok(Listing { lines, troubles, end })
 }
 
-/// Streams the listing and waits for the end; `Some` says what an orderly but
-/// unsuccessful end means.
-async fn run(mut process: Process, lines: mpsc::Sender<Bytes>) -> Result<Option<Failure>, Failure> {
+/// Streams the listing and waits for its end.
+async fn run(
+    mut process: Process,
+    lines: mpsc::Sender<Bytes>,
+    telling: impl Future<Output = usize> + Send + 'static,
+) -> Result<(), Failure> {
+    let telling = tokio::spawn(telling);
     pump(process.stdout.take(), &lines).await?;
     drop(lines);
-    let status = process.wait().await?;
-    if status.success() {
-        return Ok(None);
-    }
-    let failure = process.failure(status);
-    // A killed process has not listed the rest.
-    if status.code().is_some() { Ok(Some(failure)) } else { Err(failure) }
+    process.end_told(async { telling.await.unwrap_or_default() }).await
 }
 
 /// Passes on what rclone says of single directories; returns how many there were.

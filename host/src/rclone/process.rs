@@ -115,6 +115,18 @@ impl Process {
         if status.success() { Ok(()) } else { Err(self.failure(status)) }
     }
 
+    /// Waits for its end where failures of single files are told one by one; `told`
+    /// gives their number. They are none of the whole run's, unless it was killed
+    /// before it was through.
+    pub async fn end_told(mut self, told: impl Future<Output = usize>) -> Result<(), Failure> {
+        let status = self.wait().await?;
+        let told = told.await;
+        if status.success() || status.code().is_some() && told > 0 {
+            return Ok(());
+        }
+        Err(self.failure(status))
+    }
+
     /// Waits for its end, with everything that it logged taken in.
     pub async fn wait(&mut self) -> Result<ExitStatus, Failure> {
         drop(self.stdin.take());
