@@ -60,18 +60,18 @@ unit:
 end-to-end: package rclone rogue
     cargo test --quiet --release --package plakbox-tests
 
-# Reads under concurrency, faults and cancellation, for so many rounds
+# Reads and restores under concurrency, faults and cancellation, for so many rounds
 concurrency rounds="1000": package rclone
-    PLAKBOX_ROUNDS={{ rounds }} cargo test --quiet --release --package plakbox-tests --test concurrency
+    PLAKBOX_ROUNDS={{ rounds }} cargo test --quiet --release --package plakbox-tests --test concurrency --test concurrent_restores
 
 # Measures against rclone and Plakar's own connectors, so many rounds, and prints tables
 bench rounds="3" case="": package rclone
     tests/bench.sh
     cargo run --quiet --release --package plakbox-tests --bin bench -- {{ rounds }} {{ case }}
 
-# The most memory of a backup of 200,000 files and one of 2 GiB
-memory: package rclone
-    tests/memory.sh
+# The most memory of a backup of so many times 500 files and one of 2 GiB
+memory directories="400": package rclone
+    tests/memory.sh {{ directories }}
 
 # The component of the sandbox's tests
 rogue: wasm-target

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Backs up 200,000 small files and one of 2 GiB with the real Plakar, and prints the
-# most memory that plakbox and a single rclone had. Takes minutes and 4 GB of disk.
+# memory.sh [DIRECTORIES]: backs up that many directories (400) of 500 small files and
+# one file of 2 GiB with the real Plakar, and prints the most memory that plakbox and a
+# single rclone had. Takes minutes and 4 GB of disk.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 package=$(realpath bin/*.ptar)
@@ -9,7 +10,7 @@ trap 'rm -rf "$place"' EXIT
 export HOME=$place/home RCLONE_CONFIG=$place/rclone.conf
 mkdir -p "$HOME" "$place/files"
 printf '[files]\ntype = alias\nremote = %s/files\n' "$place" > "$RCLONE_CONFIG"
-for directory in $(seq 400); do
+for directory in $(seq "${1:-400}"); do
     mkdir "$place/files/$directory"
     for file in $(seq 500); do
         # A quarter of them is empty.

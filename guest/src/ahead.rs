@@ -13,15 +13,15 @@ use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::rc::Rc;
 use tokio::sync::oneshot;
-use wit_bindgen::{FutureReader, StreamReader, StreamResult, spawn_local};
+use wit_bindgen::spawn_local;
 
 use crate::bindings::plakar::connector::types::{Content, Failure};
-use crate::bindings::{wit_future, wit_stream};
+use crate::photos::once::Photo;
 use crate::read;
 use crate::session::Session;
 
-/// How much of one file is held; the rest of a larger one waits in its stream.
-const PREFIX: u64 = 1 << 20;
+/// How much of one file the host holds; the rest of a larger one waits at rclone.
+const HELD: u64 = 1 << 20;
 
 /// What a file of unknown size counts for until it is known.
 const UNKNOWN: u64 = 256 << 10;
@@ -31,16 +31,6 @@ const LARGE: usize = 2;
 
 /// The most files that the reader may keep: some KiB apiece.
 const WARM: usize = 20_000;
-
-/// The smallest piece of a stream that is asked for.
-const PIECE: usize = 64 << 10;
-
-/// The beginning of a file, and what is left of it.
-pub struct Fetched {
-    bytes: Vec<u8>,
-    /// `None`: the bytes are all of it, and they were complete.
-    rest: Option<Content>,
-}
 
 /// The files that Plakar may open next, and what was fetched of them.
 #[derive(Default)]
@@ -69,14 +59,17 @@ struct State {
 
 struct File {
     size: Option<u64>,
+    /// The photo that this is a path of, and whether another path of it comes before.
+    photo: Option<Rc<Photo>>,
+    follows: bool,
     stage: Stage,
 }
 
 /// Where the outcome of a fetch goes; closed when nobody wants it any more.
-type Fetcher = oneshot::Sender<Result<Fetched, Failure>>;
+type Fetcher = oneshot::Sender<Result<Content, Failure>>;
 
 /// What comes of a fetch. A failure is no file's fate yet: it may be read again.
-pub type Fetching = oneshot::Receiver<Result<Fetched, Failure>>;
+pub type Fetching = oneshot::Receiver<Result<Content, Failure>>;
 
 enum Stage {
     Found,
@@ -86,12 +79,13 @@ enum Stage {
 
 impl Ahead {
     /// Notes a file that Plakar is going to be told of.
-    pub fn found(&self, path: &str, size: Option<u64>) {
+    pub fn found(&self, path: &str, size: Option<u64>, photo: Option<Rc<Photo>>) {
         let mut state = self.state.borrow_mut();
         let path: Rc<str> = path.into();
+        let follows = photo.as_ref().is_some_and(|photo| !photo.first());
         state.total += 1;
         state.coming.push_back(path.clone());
-        state.files.insert(path, File { size, stage: Stage::Found });
+        state.files.insert(path, File { size, photo, follows, stage: Stage::Found });
     }
 
     /// Notes that everything was found.
@@ -112,6 +106,11 @@ impl Ahead {
         self.state.borrow().files.get(path)?.size
     }
 
+    /// The photo that this is a path of.
+    pub fn photo(&self, path: &str) -> Option<Rc<Photo>> {
+        self.state.borrow().files.get(path)?.photo.clone()
+    }
+
     /// Notes that Plakar is done with a file: what was fetched in vain is dropped.
     pub fn settled(&self, path: &str) {
         let mut state = self.state.borrow_mut();
@@ -120,6 +119,7 @@ impl Ahead {
             state.streak = 0;
         }
         state.release(&file.stage);
+        file.photo.iter().for_each(|photo| photo.settled());
         // Files are settled in about the order in which they were found.
         while state.coming.front().is_some_and(|path| !state.files.contains_key(path)) {
             state.coming.pop_front();
@@ -141,6 +141,12 @@ impl Ahead {
     }
 }
 
+impl File {
+    fn is_to_be_fetched(&self) -> bool {
+        matches!(self.stage, Stage::Found) && !self.follows
+    }
+}
+
 impl State {
     fn release(&mut self, stage: &Stage) {
         if let Stage::Begun { reserved, large, .. } = stage {
@@ -156,14 +162,13 @@ impl State {
         let most = self.streak.saturating_sub(1).min(session.options.streams);
         while self.held < most {
             let path = self.coming.front()?.clone();
-            let Some(file) =
-                self.files.get_mut(&path).filter(|file| matches!(file.stage, Stage::Found))
+            let Some(file) = self.files.get_mut(&path).filter(|file| file.is_to_be_fetched())
             else {
-                // Settled or opened before its turn came.
+                // Settled or opened before its turn came, or read with another path.
                 self.coming.pop_front();
                 continue;
             };
-            let reserved = file.size.unwrap_or(UNKNOWN).min(PREFIX);
+            let reserved = file.size.unwrap_or(UNKNOWN).min(HELD);
             let large = file.size.is_some_and(|size| size >= read::LARGE);
             if self.reserved + reserved > session.options.read_ahead || large && self.large >= LARGE
             {
@@ -190,77 +195,15 @@ pub fn advance(session: &Rc<Session>) {
         spawn_local(async move {
             let mut sender = sender;
             let fetched = {
-                let fetching = pin!(fetch(&session, &path));
+                let fetching = pin!(read::open(&session, &path));
                 let unwanted = pin!(sender.closed());
                 match select(fetching, unwanted).await {
                     Either::Left((fetched, _)) => fetched,
-                    // Dropping the fetch ends it at rclone's end, too.
+                    // Dropping the call ends it at rclone's end, too.
                     Either::Right(_) => return,
                 }
             };
             let _ = sender.send(fetched);
         });
-    }
-}
-
-/// Reads the beginning of a file; all of it, if it is small.
-async fn fetch(session: &Session, path: &str) -> Result<Fetched, Failure> {
-    let size = session.ahead.size(path);
-    let (mut stream, end) = read::open(session, path).await?;
-    let expected =
-        size.map_or(PIECE, |size| usize::try_from(size.min(PREFIX)).unwrap_or(PIECE) + 1);
-    let mut bytes: Vec<u8> = Vec::with_capacity(expected);
-    loop {
-        if bytes.capacity() == bytes.len() {
-            bytes.reserve(PIECE);
-        }
-        let (result, more) = stream.read(bytes).await;
-        bytes = more;
-        if !matches!(result, StreamResult::Complete(_)) {
-            end.await?;
-            return Ok(Fetched { bytes, rest: None });
-        }
-        if bytes.len() as u64 >= PREFIX && size != Some(bytes.len() as u64) {
-            return Ok(Fetched { bytes, rest: Some((stream, end)) });
-        }
-    }
-}
-
-impl Fetched {
-    /// What was fetched as a content.
-    pub fn into_content(self) -> (StreamReader<u8>, FutureReader<Result<(), Failure>>) {
-        let (mut output, stream) = wit_stream::new();
-        let (ended, end) = wit_future::new(|| Err(Failure::internal("a read was given up")));
-        spawn_local(async move {
-            let left = output.write_all(self.bytes).await;
-            let result = match self.rest {
-                Some(rest) if left.is_empty() => pass_on(rest, &mut output).await,
-                _ => Ok(()),
-            };
-            drop(output);
-            // Whoever doesn't wait for the end doesn't want it.
-            let _ = ended.write(result).await;
-        });
-        (stream, end)
-    }
-}
-
-async fn pass_on(
-    (mut stream, end): Content,
-    output: &mut wit_bindgen::StreamWriter<u8>,
-) -> Result<(), Failure> {
-    let mut buffer = Vec::with_capacity(4 * PIECE);
-    loop {
-        let (result, bytes) = stream.read(buffer).await;
-        buffer = output.write_all(bytes).await;
-        if !buffer.is_empty() {
-            return Ok(());
-        }
-        if !matches!(result, StreamResult::Complete(_)) {
-            return end.await;
-        }
-        if buffer.capacity() == 0 {
-            buffer = Vec::with_capacity(4 * PIECE);
-        }
     }
 }

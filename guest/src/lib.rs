@@ -10,6 +10,7 @@
 //! - [`options`]: what a user may set
 //! - [`scan`], [`read`], [`ahead`]: the importer
 //! - [`restore`]: the exporter
+//! - [`photos`]: what is different with Google Photos
 //! - [`failure`]: why something failed
 
 mod ahead;
@@ -18,6 +19,7 @@ mod failure;
 mod listing;
 mod options;
 mod path;
+mod photos;
 mod read;
 mod restore;
 mod scan;

@@ -44,6 +44,16 @@ pub struct Item {
 }
 
 impl Item {
+    /// The backend's name of the object; empty where it has none.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// When it was made or changed last.
+    pub fn modified(&self) -> Timestamp {
+        parse_time(&self.mod_time)
+    }
+
     /// What a snapshot keeps of it.
     pub fn metadata(&self) -> Metadata {
         Metadata {
@@ -53,7 +63,7 @@ impl Item {
                 false => u64::try_from(self.size).ok(),
             },
             permissions: if self.is_dir { 0o755 } else { 0o644 },
-            modified: parse_time(&self.mod_time),
+            modified: self.modified(),
             identity: if self.is_dir { None } else { self.identity() },
         }
     }

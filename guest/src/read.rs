@@ -10,6 +10,7 @@ use crate::ahead;
 use crate::bindings::plakar::connector::rclone::{self, Reader};
 use crate::bindings::plakar::connector::types::{Content, Failure, Reason};
 use crate::path::RemotePath;
+use crate::photos;
 use crate::session::Session;
 
 /// Files from this size on are read by a process of their own: its start costs
@@ -39,17 +40,29 @@ struct Started {
     starts: u32,
 }
 
-/// The bytes of a file that the scan found: what was fetched ahead, or else now.
+/// The bytes of a file that the scan found.
 pub async fn read(session: &Rc<Session>, absolute: &str) -> Result<Content, Failure> {
+    let photo = session.ahead.photo(absolute).filter(|photo| photo.is_shared());
+    match (&session.photos, photo) {
+        (Some(photos), Some(photo)) => photos::once::read(session, photos, &photo, absolute).await,
+        _ => read_alone(session, absolute).await,
+    }
+}
+
+/// The bytes of this very path: what was fetched ahead, or else now.
+pub async fn read_alone(session: &Rc<Session>, absolute: &str) -> Result<Content, Failure> {
     let fetching = session.ahead.take(absolute);
     ahead::advance(session);
-    if session.ahead.deserves_warmth() && !session.readers.warm.replace(true) {
+    if session.photos.is_none()
+        && session.ahead.deserves_warmth()
+        && !session.readers.warm.replace(true)
+    {
         spawn_local(warm(session.clone()));
     }
     if let Some(fetching) = fetching
-        && let Ok(Ok(fetched)) = fetching.await
+        && let Ok(Ok(content)) = fetching.await
     {
-        return Ok(fetched.into_content());
+        return Ok(content);
     }
     open(session, absolute).await
 }
@@ -68,6 +81,9 @@ pub async fn open(session: &Session, absolute: &str) -> Result<Content, Failure>
     let Some(path) = session.root.relative(absolute)? else {
         return Err(Failure::new(Reason::Unsupported, "a directory has no content"));
     };
+    if let Some((photos, photo)) = session.photos.as_ref().zip(session.ahead.photo(absolute)) {
+        return photos::read::open(photos, &path, &photo.id).await;
+    }
     if size.is_none_or(|size| size < LARGE)
         && let Some(content) = read_small(&session.readers, &path, size).await
     {

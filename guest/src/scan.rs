@@ -15,6 +15,8 @@ use crate::bindings::{wit_future, wit_stream};
 use crate::duplicates::Seen;
 use crate::listing::{Item, Parser};
 use crate::path::RemotePath;
+use crate::photos;
+use crate::photos::once::Photo;
 use crate::session::{self, Session};
 use crate::times::{self, Known};
 
@@ -23,7 +25,13 @@ const PIECE: usize = 64 * 1024;
 
 /// Reaches the remote: lists its root until the first line came.
 pub async fn ping() -> Result<(), Failure> {
-    let selection = Selection { recursive: false, hashes: false, server_times: true, files: None };
+    let selection = Selection {
+        recursive: false,
+        hashes: false,
+        server_times: true,
+        files: None,
+        excluded: Vec::new(),
+    };
     let (mut lines, _troubles, end) = rclone::list(selection).await?;
     let mut read = 0;
     loop {
@@ -73,28 +81,16 @@ async fn settle(session: Rc<Session>, mut settled: StreamReader<String>) {
 }
 
 async fn run(session: &Session, mut output: StreamWriter<Discovery>) -> Result<(), Failure> {
-    let costly = times::are_costly(session);
-    let selection = Selection {
-        recursive: true,
-        hashes: session.lists_hashes() && !costly,
-        server_times: costly || !session.options.own_times,
-        files: None,
-    };
-    let (lines, troubles, end) = rclone::list(selection).await?;
-    let (items_in, items) = mpsc::channel(2);
     let (found, mut discoveries) = mpsc::channel::<Vec<Discovery>>(2);
-
-    let listing = list(lines, items_in);
-    let knowing = async {
-        if costly {
-            discover(session, times::own(session, items), found.clone()).await;
-        } else {
-            let known = items.map(|some| some.into_iter().map(Ok).collect());
-            discover(session, known, found.clone()).await;
-        }
+    let finding = async {
+        let ended = match &session.photos {
+            Some(photos) => photos::scan::scan(session, photos, found.clone()).await,
+            None => everything(session, found.clone()).await,
+        };
         session.ahead.listed();
+        found.clone().close_channel();
+        ended
     };
-    let failing = report(session, troubles, found.clone());
     let sending = async {
         output.write_all(vec![Discovery::Found(root_entry(session))]).await;
         while let Some(some) = discoveries.next().await {
@@ -104,22 +100,62 @@ async fn run(session: &Session, mut output: StreamWriter<Discovery>) -> Result<(
             }
         }
     };
-    let finding = async {
-        let ends = futures::join!(listing, knowing, failing);
-        found.clone().close_channel();
-        ends
+    let (ended, ()) = futures::join!(finding, sending);
+    ended
+}
+
+/// Lists all that there is, in one listing.
+async fn everything(session: &Session, found: mpsc::Sender<Vec<Discovery>>) -> Result<(), Failure> {
+    let costly = times::are_costly(session);
+    let selection = Selection {
+        recursive: true,
+        hashes: session.lists_hashes() && !costly,
+        server_times: costly || !session.options.own_times,
+        files: None,
+        excluded: Vec::new(),
     };
-    let ((complete, (), troubles), ()) = futures::join!(finding, sending);
-    // A listing that makes no sense is given up, so its end would only say that.
-    let complete = complete?;
-    end.await?;
-    if !complete && troubles == 0 {
-        return Err(Failure::new(
-            Reason::Corrupted,
-            "rclone's listing ended before its end: run the backup again",
-        ));
-    }
-    Ok(())
+    let Listing { items, end } = begin(session, selection, found.clone()).await?;
+    let knowing = async {
+        if costly {
+            discover(session, times::own(session, items), found).await;
+        } else {
+            let known = items.map(|some| some.into_iter().map(Ok).collect());
+            discover(session, known, found).await;
+        }
+    };
+    futures::join!(end, knowing).0
+}
+
+/// A listing that has begun. Its items have to be taken while its end is waited for.
+pub struct Listing<E> {
+    pub items: mpsc::Receiver<Vec<Item>>,
+    /// How it ended, once its items were taken.
+    pub end: E,
+}
+
+/// Begins a listing. Paths that can't be listed go to `found` themselves.
+pub async fn begin(
+    session: &Session,
+    selection: Selection,
+    found: mpsc::Sender<Vec<Discovery>>,
+) -> Result<Listing<impl Future<Output = Result<(), Failure>>>, Failure> {
+    let (lines, troubles, end) = rclone::list(selection).await?;
+    let (items_in, items) = mpsc::channel(2);
+    let end = async move {
+        let listing = list(lines, items_in);
+        let (complete, troubles) = futures::join!(listing, report(session, troubles, found));
+        // A listing that makes no sense is given up, so its end would only say that.
+        let complete = complete?;
+        end.await?;
+        if !complete && troubles == 0 {
+            return Err(Failure::new(
+                Reason::Corrupted,
+                "rclone's listing ended before its end: run the backup again",
+            ));
+        }
+        Ok(())
+    };
+    Ok(Listing { items, end })
 }
 
 /// The listing's own directory, which rclone doesn't list. Its time isn't known,
@@ -173,7 +209,7 @@ async fn discover(
     let mut known = pin!(known);
     while let Some(some) = known.next().await {
         let discoveries = some.into_iter().map(|known| match known {
-            Ok(item) => discovery(session, &mut seen, &item),
+            Ok(item) => discovery(session, &mut seen, &item, None),
             Err((path, failure)) => Discovery::Failed((session.root.absolute(&path), failure)),
         });
         if found.send(discoveries.collect()).await.is_err() {
@@ -206,7 +242,13 @@ async fn report(
     }
 }
 
-fn discovery(session: &Session, seen: &mut Seen, item: &Item) -> Discovery {
+/// An item as Plakar is told of it. `photo` is the photo that the path is one of.
+pub fn discovery(
+    session: &Session,
+    seen: &mut Seen,
+    item: &Item,
+    photo: Option<&Rc<Photo>>,
+) -> Discovery {
     let absolute = session.root.absolute(&item.path);
     if let Err(error) = RemotePath::parse(&item.path) {
         return Discovery::Failed((absolute, error.into()));
@@ -216,9 +258,12 @@ fn discovery(session: &Session, seen: &mut Seen, item: &Item) -> Discovery {
                        and only one of them was backed up: rename one of them (`rclone dedupe`)";
         return Discovery::Failed((absolute, Failure::new(Reason::Unsupported, message)));
     }
-    let metadata = item.metadata();
+    let mut metadata = item.metadata();
     if matches!(metadata.kind, Kind::File) {
-        session.ahead.found(&absolute, metadata.size);
+        session.ahead.found(&absolute, metadata.size, photo.cloned());
+    } else if session.photos.is_some() {
+        // rclone gives its own start as the time of every directory there.
+        metadata.modified = Timestamp { seconds: 0, nanoseconds: 0 };
     }
     Discovery::Found(Entry { path: absolute, metadata, link_target: None })
 }

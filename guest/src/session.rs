@@ -8,6 +8,7 @@ use crate::ahead::Ahead;
 use crate::bindings::plakar::connector::types::{Failure, Remote};
 use crate::options::Options;
 use crate::path::SnapshotRoot;
+use crate::photos::{self, Photos};
 use crate::read::Readers;
 use crate::restore::Restore;
 
@@ -23,6 +24,8 @@ pub struct Session {
     pub ahead: Ahead,
     pub readers: Readers,
     pub restore: Restore,
+    /// Where the remote is Google Photos.
+    pub photos: Option<Photos>,
 }
 
 /// Backends whose listing holds content hashes without a further call or a read
@@ -65,6 +68,7 @@ pub fn open(remote: &Remote) -> Result<Rc<Session>, Failure> {
         ahead: Ahead::default(),
         readers: Readers::default(),
         restore: Restore::default(),
+        photos: (remote.backend == photos::BACKEND).then(Photos::default),
     });
     SESSION.with(|cell| {
         cell.set(session.clone()).map_err(|_| Failure::internal("the session was opened twice"))?;

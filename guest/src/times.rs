@@ -84,6 +84,7 @@ async fn ask(
         hashes: session.lists_hashes(),
         server_times: false,
         files: Some(files),
+        excluded: Vec::new(),
     };
     let (mut lines, _troubles, end) = rclone::list(selection).await?;
     let mut parser = Parser::default();

@@ -9,6 +9,8 @@ pub use bindings::plakar::connector::types::{
 };
 
 use bytes::Bytes;
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 
 pub mod bindings {
@@ -43,9 +45,9 @@ impl Failure {
     }
 }
 
-/// Bytes on their way through the host, in pieces of any size.
+/// Bytes on their way through the host.
 pub struct Content {
-    pub bytes: mpsc::Receiver<Bytes>,
+    pub bytes: Pieces,
     /// How they ended. They are complete only if this says ok; a sender that went
     /// away without a word counts as a failure.
     pub end: oneshot::Receiver<Result<(), Failure>>,
@@ -58,11 +60,79 @@ impl Content {
     ) -> (mpsc::Sender<Bytes>, oneshot::Sender<Result<(), Failure>>, Self) {
         let (bytes_in, bytes) = mpsc::channel(pieces);
         let (end_in, end) = oneshot::channel();
-        (bytes_in, end_in, Self { bytes, end })
+        (bytes_in, end_in, Self { bytes: bytes.into(), end })
+    }
+
+    /// The same content after the pieces that were taken from it.
+    pub fn after(mut self, held: VecDeque<Bytes>) -> Self {
+        self.bytes.held = held;
+        self
+    }
+
+    /// Waits until `most` bytes are here or all of them. A content that ends before
+    /// that and isn't complete becomes its failure.
+    pub async fn begun(mut self, most: usize) -> Result<Self, Failure> {
+        let mut held = VecDeque::new();
+        let mut count = 0;
+        while count < most {
+            let Some(piece) = self.bytes.recv().await else {
+                Self::ended(self.end).await?;
+                return Ok(Self::whole(held));
+            };
+            count += piece.len();
+            held.push_back(piece);
+        }
+        Ok(self.after(held))
+    }
+
+    /// A content that is here and complete.
+    pub fn whole(held: VecDeque<Bytes>) -> Self {
+        let (told, end) = oneshot::channel();
+        // The receiver is at hand.
+        let _ = told.send(Ok(()));
+        Self { bytes: Pieces { held, coming: None }, end }
     }
 
     /// How the content ended, once its bytes were taken.
     pub async fn ended(end: oneshot::Receiver<Result<(), Failure>>) -> Result<(), Failure> {
         end.await.unwrap_or_else(|_| Err(Failure::cancelled()))
+    }
+}
+
+/// The bytes of a content, in pieces of any size: those that are here, and those
+/// that are still to come.
+pub struct Pieces {
+    held: VecDeque<Bytes>,
+    coming: Option<mpsc::Receiver<Bytes>>,
+}
+
+impl Pieces {
+    /// The next piece; `None` at their end.
+    pub async fn recv(&mut self) -> Option<Bytes> {
+        std::future::poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match (self.held.pop_front(), &mut self.coming) {
+            (Some(piece), _) => Poll::Ready(Some(piece)),
+            (None, Some(coming)) => coming.poll_recv(context),
+            (None, None) => Poll::Ready(None),
+        }
+    }
+
+    /// The next piece, if it is here.
+    pub fn ready(&mut self) -> Option<Bytes> {
+        self.held.pop_front().or_else(|| self.coming.as_mut()?.try_recv().ok())
+    }
+
+    /// Tells the sender that nobody wants more.
+    pub fn close(&mut self) {
+        self.coming = None;
+    }
+}
+
+impl From<mpsc::Receiver<Bytes>> for Pieces {
+    fn from(coming: mpsc::Receiver<Bytes>) -> Self {
+        Self { held: VecDeque::new(), coming: Some(coming) }
     }
 }

@@ -76,10 +76,15 @@ impl Default for Place {
 impl Place {
     /// A home, with the package installed and an empty store.
     pub fn new() -> Self {
+        Self::with_package(&tools::package())
+    }
+
+    /// The same with another package.
+    pub fn with_package(package: &Path) -> Self {
         let place = Self::bare();
         // A command of its own: no network is asked for updates from then on.
         place.plakar(["-disable-security-check"]).good();
-        place.plakar(["pkg", "add", tools::package().to_str().unwrap()]).good();
+        place.plakar(["pkg", "add", package.to_str().unwrap()]).good();
         place.plakar(["at", &place.store(), "create", "-plaintext"]).good();
         place
     }

@@ -1,5 +1,5 @@
-//! Drives the importer as Plakar does, without Plakar: hundreds of rounds in the time
-//! of one backup.
+//! Drives importer and exporter as Plakar does, without Plakar: hundreds of rounds in
+//! the time of one backup.
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
@@ -14,14 +14,21 @@ use tower::service_fn;
 use crate::{Place, tools};
 use proto::importer::importer_client::ImporterClient;
 use proto::importer::{ImportRequest, ImportResponse, InitRequest, OpenRequest, OpenResponse};
+pub use proto::plakar::connectors::FileInfo;
 pub use proto::plakar::connectors::Record;
-use proto::plakar::connectors::Result as Acknowledgement;
+pub use proto::plakar::connectors::Result as Acknowledgement;
+use proto::plakar::exporter::export_request::Packet;
+use proto::plakar::exporter::exporter_client::ExporterClient;
+use proto::plakar::exporter::{ExportRequest, ExportResponse, InitRequest as ExporterInit};
 
 #[allow(clippy::all)]
 mod proto {
     pub mod plakar {
         pub mod connectors {
             tonic::include_proto!("plakar.connectors");
+        }
+        pub mod exporter {
+            tonic::include_proto!("plakar.exporter");
         }
     }
     pub mod importer {
@@ -44,20 +51,9 @@ pub struct Scan {
 impl Importer {
     /// Starts one for a configuration as Plakar passes it.
     pub async fn start(place: &Place, config: &[(&str, &str)]) -> Result<Self, Status> {
-        let mut command = tokio::process::Command::from(place.command(tools::plakbox()));
-        command.arg("importer").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().unwrap();
-        let pipes = tokio::io::join(child.stdout.take().unwrap(), child.stdin.take().unwrap());
-        let mut pipes = Some(TokioIo::new(pipes));
-        let connect = service_fn(move |_| {
-            let pipes = pipes.take().ok_or(std::io::Error::other("there is one connection"));
-            async move { pipes }
-        });
-        let endpoint = Endpoint::from_static("http://localhost");
-        let channel = endpoint.connect_with_connector(connect).await.unwrap();
+        let (channel, child) = plugin(place, "importer").await;
         let mut client = ImporterClient::new(channel);
-        let config: HashMap<_, _> =
-            config.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let config = options(config);
         client.init(InitRequest { config, ..InitRequest::default() }).await?;
         Ok(Self { client, _child: child })
     }
@@ -73,6 +69,82 @@ impl Importer {
         let record = Record { pathname: path.to_owned(), ..Record::default() };
         Ok(self.client.open(OpenRequest { record: Some(record) }).await?.into_inner())
     }
+}
+
+/// A running exporter that takes records and chunks.
+pub struct Exporter {
+    packets: tokio::sync::mpsc::Sender<ExportRequest>,
+    results: Streaming<ExportResponse>,
+    _child: Child,
+}
+
+impl Exporter {
+    /// Starts one for a configuration as Plakar passes it.
+    pub async fn start(place: &Place, config: &[(&str, &str)]) -> Result<Self, Status> {
+        let (channel, child) = plugin(place, "exporter").await;
+        let mut client = ExporterClient::new(channel);
+        let config = options(config);
+        client.init(ExporterInit { config, ..ExporterInit::default() }).await?;
+        let (packets, requests) = tokio::sync::mpsc::channel(4);
+        let results = client.export(ReceiverStream::new(requests)).await?.into_inner();
+        Ok(Self { packets, results, _child: child })
+    }
+
+    /// Where packets go, and where results come from: each at its own pace.
+    pub fn split(self) -> (Packets, Results) {
+        (Packets(self.packets), Results { stream: self.results, _child: self._child })
+    }
+}
+
+/// What Plakar sends to an exporter. Dropping it ends the restore.
+pub struct Packets(tokio::sync::mpsc::Sender<ExportRequest>);
+
+impl Packets {
+    pub async fn record(&self, record: Record) {
+        self.send(Packet::Record(record)).await;
+    }
+
+    /// A piece of the last record's content; an empty one ends it.
+    pub async fn chunk(&self, bytes: Bytes) {
+        self.send(Packet::Chunk(bytes)).await;
+    }
+
+    async fn send(&self, packet: Packet) {
+        // An exporter that gave up says why by its results.
+        let _ = self.0.send(ExportRequest { packet: Some(packet) }).await;
+    }
+}
+
+/// What an exporter answers. Dropping it kills the exporter.
+pub struct Results {
+    stream: Streaming<ExportResponse>,
+    _child: Child,
+}
+
+impl Results {
+    /// The next result; `None` when there are no more.
+    pub async fn next(&mut self) -> Result<Option<Acknowledgement>, Status> {
+        Ok(self.stream.message().await?.and_then(|response| response.result))
+    }
+}
+
+/// Starts the plugin, and connects to it by its pipes.
+async fn plugin(place: &Place, role: &str) -> (Channel, Child) {
+    let mut command = tokio::process::Command::from(place.command(tools::plakbox()));
+    command.arg(role).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let pipes = tokio::io::join(child.stdout.take().unwrap(), child.stdin.take().unwrap());
+    let mut pipes = Some(TokioIo::new(pipes));
+    let connect = service_fn(move |_| {
+        let pipes = pipes.take().ok_or(std::io::Error::other("there is one connection"));
+        async move { pipes }
+    });
+    let endpoint = Endpoint::from_static("http://localhost");
+    (endpoint.connect_with_connector(connect).await.unwrap(), child)
+}
+
+fn options(config: &[(&str, &str)]) -> HashMap<String, String> {
+    config.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
 impl Scan {

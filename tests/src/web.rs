@@ -16,6 +16,8 @@ pub struct Page {
     pub sized: bool,
     /// After how many bytes the connection breaks.
     pub breaks: Option<usize>,
+    /// How often it breaks, if not always.
+    pub times: Option<u32>,
     /// A pause in the middle.
     pub stalls: Duration,
     /// An RFC 9110 date.
@@ -28,6 +30,7 @@ impl Page {
             bytes: bytes.into(),
             sized: true,
             breaks: None,
+            times: None,
             stalls: Duration::ZERO,
             modified: "Mon, 02 Jan 2006 15:04:05 GMT".to_owned(),
         }
@@ -39,6 +42,11 @@ impl Page {
 
     pub fn breaking(self, after: usize) -> Self {
         Self { breaks: Some(after), ..self }
+    }
+
+    /// Breaks so many times, and then no more.
+    pub fn breaking_first(self, after: usize, times: u32) -> Self {
+        Self { times: Some(times), ..self.breaking(after) }
     }
 }
 
@@ -145,6 +153,12 @@ fn answer(mut stream: &TcpStream, site: &Mutex<Site>) -> std::io::Result<bool> {
         }
     }
     if page.breaks.is_some() {
+        if let Some(page) = site.lock().unwrap().pages.get_mut(&path)
+            && let Some(times) = &mut page.times
+        {
+            *times -= 1;
+            page.breaks = page.breaks.filter(|_| *times > 0);
+        }
         stream.shutdown(std::net::Shutdown::Both)?;
         return Ok(false);
     }

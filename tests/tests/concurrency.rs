@@ -104,8 +104,10 @@ async fn read(
 fn check(round: u64, path: &str, page: &Page, deed: Deed, outcome: Result<Vec<u8>, tonic::Status>) {
     match outcome {
         Ok(bytes) if deed == Deed::GiveUp => {
+            // rclone may start over after a break, which only the end tells.
+            let sure = page.breaks.unwrap_or(bytes.len()).min(bytes.len());
             assert!(
-                page.bytes.starts_with(&bytes),
+                page.bytes.starts_with(&bytes[..sure]),
                 "round {round}: {path} begins with other bytes"
             );
         }

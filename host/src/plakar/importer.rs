@@ -152,6 +152,14 @@ async fn pass_on(
     chunks: mpsc::Sender<Result<OpenResponse, Status>>,
 ) {
     while let Some(mut piece) = content.bytes.recv().await {
+        // Each message costs Plakar more than the copy of a small piece.
+        while piece.len() < CHUNK
+            && let Some(next) = content.bytes.ready()
+        {
+            let mut together = piece.try_into_mut().unwrap_or_else(|piece| piece.as_ref().into());
+            together.extend_from_slice(&next);
+            piece = together.freeze();
+        }
         while !piece.is_empty() {
             let chunk = piece.split_to(piece.len().min(CHUNK));
             if chunks.send(Ok(OpenResponse { chunk })).await.is_err() {

@@ -4,16 +4,16 @@ use tokio::sync::mpsc;
 
 use super::list::pump;
 use super::process::Process;
-use super::{Rclone, reader};
+use super::{BEGINNING, Rclone, reader};
 use crate::contract::{Content, Failure, Reason};
 
 pub async fn cat(rclone: &Rclone, path: &str, size: Option<u64>) -> Result<Content, Failure> {
-    let process = rclone.verb("cat").arg(rclone.target(path)).start(false, None).await?;
+    let process = rclone.reading_verb("cat").arg(rclone.target(path)).start(false, None).await?;
     let (bytes, end, content) = Content::channel(4);
     tokio::spawn(async move {
         let _ = end.send(run(process, bytes, size).await);
     });
-    Ok(content)
+    content.begun(BEGINNING).await
 }
 
 async fn run(

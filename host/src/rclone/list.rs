@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::log::Line;
 use super::process::Process;
-use super::{Rclone, reason};
+use super::{Rclone, reason, sound};
 use crate::contract::{Failure, Selection, Trouble};
 
 /// How much of a pipe is taken at once.
@@ -44,6 +44,9 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
         verb = verb.arg("--files-from-raw").arg(names);
         verb = verb.args(["--no-traverse", "--checkers", LOOK_UPS]);
     }
+    for directory in &selection.excluded {
+        verb = verb.arg("--filter").arg(format!("- /{}/**", literal(&sound(directory)?)));
+    }
     let (sink, said) = mpsc::unbounded_channel();
     let process = verb.arg(rclone.target("")).start(false, Some(sink)).await?;
     let (lines_in, lines) = mpsc::channel(4);
@@ -58,6 +61,16 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
         let _ = end_in.send(result);
     });
     Ok(Listing { lines, troubles, end })
+}
+
+/// A path as a pattern of rclone's filters that matches nothing else.
+///
+/// Source: rclone's documentation of filters, "Pattern syntax".
+fn literal(path: &str) -> String {
+    path.chars().fold(String::new(), |pattern, char| match char {
+        '*' | '?' | '[' | ']' | '{' | '}' | '\\' => pattern + "\\" + char.encode_utf8(&mut [0; 4]),
+        _ => pattern + char.encode_utf8(&mut [0; 4]),
+    })
 }
 
 /// Streams the listing and waits for its end.

@@ -37,6 +37,10 @@ use process::Verb;
 use remote::Remote;
 use state::{Scratch, State};
 
+/// How much of a file is here before its content is given: smaller ones are complete
+/// then, or failed, and whoever reads ahead holds no more than this of a larger one.
+const BEGINNING: usize = 1 << 20;
+
 /// The capability: rclone's verbs on one remote. Cheap to clone.
 #[derive(Clone)]
 pub struct Rclone {
@@ -98,6 +102,16 @@ impl Rclone {
     /// A process with this verb; arguments follow by [`Verb::arg`].
     fn verb(&self, name: &'static str) -> Verb<'_> {
         Verb::new(self, name)
+    }
+
+    /// The same for a verb that reads files: it goes on after a break only where it
+    /// gets what is missing.
+    fn reading_verb(&self, name: &'static str) -> Verb<'_> {
+        let verb = self.verb(name);
+        match self.inner.remote.forgets_ranges() {
+            true => verb.args(["--low-level-retries", "1"]),
+            false => verb,
+        }
     }
 
     /// The remote's root, or a path below it, as rclone takes it.

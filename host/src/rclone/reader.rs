@@ -8,11 +8,12 @@ use hyper::client::conn::http2;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::process::Process;
-use super::{Rclone, reason, sound};
+use super::{BEGINNING, Rclone, reason, sound};
 use crate::contract::{Content, Failure, Reason};
 
 /// What stays as it is in a path.
@@ -36,7 +37,7 @@ pub struct Reader {
 
 impl Reader {
     pub async fn start(rclone: &Rclone, root: &str) -> Result<Self, Failure> {
-        let verb = rclone.verb("serve").args(["restic", "--stdio", "--use-server-modtime"]);
+        let verb = rclone.reading_verb("serve").args(["restic", "--stdio", "--use-server-modtime"]);
         let mut process = verb.arg(rclone.target(root)).start(true, None).await?;
         let pipes = process.stdout.take().zip(process.stdin.take());
         let (stdout, stdin) = pipes.ok_or_else(|| Failure::internal("rclone has no pipes"))?;
@@ -99,12 +100,36 @@ impl Reader {
                 (None, status) => Failure::internal(format!("rclone serve said {status}")),
             });
         }
+        self.clone().content(response.into_body(), path, size).await
+    }
+
+    /// Small contents are checked before they are given, the others while they are.
+    async fn content(
+        self,
+        mut body: Incoming,
+        path: String,
+        size: Option<u64>,
+    ) -> Result<Content, Failure> {
+        let mut held = VecDeque::new();
+        let mut count = 0;
+        while count < BEGINNING as u64 {
+            let ended = match data(&mut body).await {
+                Some(Ok(piece)) => {
+                    count += piece.len() as u64;
+                    held.push_back(piece);
+                    continue;
+                }
+                Some(Err(error)) => Err(self.broken(&error)),
+                None => Ok(()),
+            };
+            self.complete(ended, &path, count, size).await?;
+            return Ok(Content::whole(held));
+        }
         let (bytes, end, content) = Content::channel(2);
-        let reader = self.clone();
         tokio::spawn(async move {
-            let _ = end.send(reader.pass_on(response.into_body(), bytes, &path, size).await);
+            let _ = end.send(self.pass_on(body, bytes, &path, count, size).await);
         });
-        Ok(content)
+        Ok(content.after(held))
     }
 
     /// What a broken exchange means: the process is gone, or only this file is.
@@ -121,19 +146,18 @@ impl Reader {
         mut body: Incoming,
         bytes: mpsc::Sender<Bytes>,
         path: &str,
+        mut count: u64,
         size: Option<u64>,
     ) -> Result<(), Failure> {
-        let mut count = 0;
         let ended = loop {
-            let frame = tokio::select! {
-                frame = body.frame() => frame,
+            let piece = tokio::select! {
+                piece = data(&mut body) => piece,
                 () = bytes.closed() => return Err(Failure::cancelled()),
             };
-            match frame {
+            match piece {
                 None => break Ok(()),
                 Some(Err(error)) => break Err(self.broken(&error)),
-                Some(Ok(frame)) => {
-                    let Ok(piece) = frame.into_data() else { continue };
+                Some(Ok(piece)) => {
                     count += piece.len() as u64;
                     if bytes.send(piece).await.is_err() {
                         return Err(Failure::cancelled());
@@ -141,14 +165,38 @@ impl Reader {
                 }
             }
         };
-        // A transfer of unknown size that breaks ends like a whole one; rclone
-        // says so on stderr, before it ends the stream.
+        self.complete(ended, path, count, size).await
+    }
+
+    /// Whether what came is all of it.
+    async fn complete(
+        &self,
+        ended: Result<(), Failure>,
+        path: &str,
+        count: u64,
+        size: Option<u64>,
+    ) -> Result<(), Failure> {
+        // A transfer of unknown size that breaks ends like a whole one, and one that
+        // was begun anew half way has its size; rclone says so on stderr, before it
+        // ends the stream.
         self.process.log.flush().await;
         if let Some(error) = self.process.log.take_error(path) {
             return Err(reason::understand(&error));
         }
         ended?;
         counted(count, size)
+    }
+}
+
+/// The next bytes of a body.
+async fn data(body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
+    loop {
+        match body.frame().await?.map(|frame| frame.into_data()) {
+            Ok(Ok(piece)) => return Some(Ok(piece)),
+            // Trailers.
+            Ok(Err(_)) => (),
+            Err(error) => return Some(Err(error)),
+        }
     }
 }
 

@@ -138,6 +138,12 @@ impl Remote {
             .map_or("", String::as_str)
     }
 
+    /// Whether files come from plain web servers, of which many know no ranges: there
+    /// rclone, which goes on after a break where it was, gets the file from its start.
+    pub fn forgets_ranges(&self) -> bool {
+        self.sections.values().any(|section| section.get("type").is_some_and(|it| it == "http"))
+    }
+
     /// The path inside the remote.
     pub fn path(&self) -> &str {
         &self.path

@@ -13,7 +13,7 @@ use wasmtime::component::{
 use wasmtime::{AsContextMut, Result, StoreContextMut};
 
 use super::component::Cell;
-use crate::contract::{Content, Failure};
+use crate::contract::{Content, Failure, Pieces};
 
 /// How many pieces of bytes may lie between a component and whoever takes them.
 const PIECES: usize = 4;
@@ -25,9 +25,9 @@ type End = core::result::Result<(), Failure>;
 /// Gives the component bytes that come from the host.
 pub fn bytes_in(
     mut store: impl AsContextMut<Data = Cell>,
-    bytes: mpsc::Receiver<Bytes>,
+    bytes: impl Into<Pieces>,
 ) -> Result<StreamReader<u8>> {
-    StreamReader::new(&mut store, Arriving { bytes })
+    StreamReader::new(&mut store, Arriving { bytes: bytes.into() })
 }
 
 /// Gives the component an end that the host will know.
@@ -58,7 +58,7 @@ pub fn content_out(
         Err(stream) => {
             let (sender, bytes) = mpsc::channel(PIECES);
             stream.pipe(&mut store, Leaving::<u8, Bytes>::new(sender))?;
-            bytes
+            bytes.into()
         }
     };
     Ok(Content { bytes, end: end_out(store, end)? })
@@ -93,7 +93,7 @@ pub fn items_out<T: Lift + Send + 'static>(
 }
 
 struct Arriving {
-    bytes: mpsc::Receiver<Bytes>,
+    bytes: Pieces,
 }
 
 impl StreamProducer<Cell> for Arriving {

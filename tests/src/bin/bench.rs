@@ -1,7 +1,9 @@
 //! Measures plakbox against rclone and against Plakar's own connectors: each case
 //! interleaved with its rival in one run, repeated, medians and ratios in a table.
 //!
-//! `bench [ROUNDS [CASE]]`: `s3`, `webdav`, `many`, `one`, `unchanged` or `linear`.
+//! `bench [ROUNDS [CASE]]`: `s3`, `webdav`, `many`, `one`, `unchanged`, `linear`,
+//! `streams` or `transfers`. `PEER_PTAR` names Plakar's official rclone package, which
+//! takes part in the backups then.
 
 use plakbox_tests::place::run;
 use plakbox_tests::tree::Bytes;
@@ -115,6 +117,22 @@ impl Stores<'_> {
     }
 }
 
+/// A place with Plakar's official package and a source of its own, if there is one.
+fn peer(place: &Place, remote: &str, path: &str) -> Option<Place> {
+    let package = std::env::var_os("PEER_PTAR")?;
+    let peer = Place::with_package(Path::new(&package));
+    std::fs::copy(place.path("rclone.conf"), peer.path("rclone.conf")).unwrap();
+    peer.import_file(remote);
+    peer.plakar(["source", "set", remote, &format!("location=rclone://{path}")]).good();
+    Some(peer)
+}
+
+/// The official package's way, if there is one.
+fn official<'a>(peer: &'a Option<Place>, source: &'a str) -> Option<Way<'a>> {
+    let mut stores = Stores { place: peer.as_ref()?, count: 0 };
+    Some(way("plakar's official package", move |_| stores.backup(source)))
+}
+
 /// `rclone copy` with its defaults.
 fn copy(place: &Place, from: &str, to: &str, more: &[&str]) -> Duration {
     let mut command = place.command(tools::rclone());
@@ -143,25 +161,25 @@ fn far_away(kind: &str, rounds: usize) {
     copy(&place, files.to_str().unwrap(), "near:bucket/source", &[]);
 
     let mut stores = Stores { place: &place, count: 0 };
-    case(
-        &format!("back up 500 x 20 KB from {kind}, 40 ms away"),
-        rounds,
-        vec![
-            way("plakbox", |_| stores.backup("rclone://far:bucket/source")),
-            way("rclone copy", |round| {
-                copy(
-                    &place,
-                    "far:bucket/source",
-                    place.path(&format!("copied{round}")).to_str().unwrap(),
-                    &[],
-                )
-            }),
-            way("rclone copy, 32 transfers", |round| {
-                let to = place.path(&format!("copied32-{round}"));
-                copy(&place, "far:bucket/source", to.to_str().unwrap(), &["--transfers", "32"])
-            }),
-        ],
-    );
+    let peer = peer(&place, "far", "bucket/source");
+    let name = format!("back up 500 x 20 KB from {kind}, 40 ms away");
+    let mut ways = vec![
+        way("plakbox", |_| stores.backup("rclone://far:bucket/source")),
+        way("rclone copy", |round| {
+            copy(
+                &place,
+                "far:bucket/source",
+                place.path(&format!("copied{round}")).to_str().unwrap(),
+                &[],
+            )
+        }),
+        way("rclone copy, 32 transfers", |round| {
+            let to = place.path(&format!("copied32-{round}"));
+            copy(&place, "far:bucket/source", to.to_str().unwrap(), &["--transfers", "32"])
+        }),
+    ];
+    ways.extend(official(&peer, "@far"));
+    case(&name, rounds, ways);
     place.backup("rclone://near:bucket/source").good();
     case(
         &format!("restore 500 x 20 KB to {kind}, 40 ms away"),
@@ -190,10 +208,12 @@ fn local(name: &str, rounds: usize, fill: impl Fn(&Path), again: bool) {
         (Stores { place: &place, count: 0 }, Stores { place: &place, count: 1000 });
     let directory = files.to_str().unwrap().to_owned();
     if !again {
-        let ways = vec![
+        let peer = peer(&place, "files", "");
+        let mut ways = vec![
             way("plakbox", |_| ours.backup("rclone://files:")),
             way("plakar's fs importer", |_| theirs.backup(&directory)),
         ];
+        ways.extend(official(&peer, "@files"));
         return case(name, rounds, ways);
     }
     let stores = ["ours", "theirs"].map(|name| place.path(name).to_str().unwrap().to_owned());
@@ -211,6 +231,39 @@ fn local(name: &str, rounds: usize, fill: impl Fn(&Path), again: bool) {
         way("rclone lsjson alone", |_| list()),
     ];
     case(name, rounds, ways);
+}
+
+/// What the number of streams and of transfers is worth, on a server 40 ms away.
+fn sweep(what: &str, rounds: usize) {
+    let place = Place::new();
+    let files = place.path("files");
+    small_files(&files, 500, 20_000);
+    let served = place.path("served");
+    std::fs::create_dir_all(served.join("bucket")).unwrap();
+    let server = servers::serve(&place, "s3", &served);
+    servers::remote(&place, "near", "s3", &server.address);
+    copy(&place, files.to_str().unwrap(), "near:bucket/source", &[]);
+    let far = relay::start(&server.address, ROUND_TRIP);
+    servers::remote(&place, "far", "s3", &far);
+    let numbers = ["32", "4", "8", "16", "64", "128"];
+    let mut ways = Vec::new();
+    for number in numbers {
+        let (place, files) = (&place, files.to_str().unwrap());
+        ways.push(match what {
+            "streams" => way(number, move |_| {
+                let mut stores = Stores { place, count: 0 };
+                place.import_file("far");
+                place.plakar(["source", "set", "far", "location=rclone://bucket/source"]).good();
+                place.plakar(["source", "set", "far", &format!("streams={number}")]).good();
+                stores.backup("@far")
+            }),
+            _ => way(number, move |round| {
+                let to = format!("far:bucket/uploaded{number}-{round}");
+                copy(place, files, &to, &["--transfers", number, "--checkers", number])
+            }),
+        });
+    }
+    case(&format!("500 x 20 KB, s3 40 ms away, {what}"), rounds, ways);
 }
 
 fn main() {
@@ -242,6 +295,11 @@ fn main() {
     }
     if "unchanged".contains(&wanted) {
         local("back up 10,000 unchanged files, local", rounds, many, true);
+    }
+    for what in ["streams", "transfers"] {
+        if what.contains(&wanted) {
+            sweep(what, rounds);
+        }
     }
     if "linear".contains(&wanted) {
         for count in [1_000, 10_000, 100_000] {

@@ -1,0 +1,188 @@
+//! However files are restored, refused, cut short and given up at the same time, each
+//! one arrives whole, or fails by name and leaves nothing under its name.
+
+use plakbox_tests::Place;
+use plakbox_tests::plugin::{Exporter, FileInfo, Packets, Record, Results};
+use plakbox_tests::tree::Bytes;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use std::{env, fs};
+
+/// Go's bit for a directory in a file's mode.
+const DIRECTORY: u32 = 1 << 31;
+
+/// How many rounds: more by `just concurrency 5000`.
+fn rounds() -> u64 {
+    env::var("PLAKBOX_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
+}
+
+/// What happens to a file on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    Whole,
+    /// Plakar can't read all of it from its store.
+    Cut,
+    /// The destination has a directory of this name.
+    Refused,
+}
+
+struct File {
+    bytes: Vec<u8>,
+    way: Way,
+}
+
+/// What is restored, in Plakar's order: a directory before what is in it.
+fn tree(dice: &mut Bytes, target: &Path) -> BTreeMap<String, Option<File>> {
+    let mut tree = BTreeMap::new();
+    for at in 0..3 + dice.number() % 40 {
+        let size = match dice.number() % 32 {
+            0 => 0,
+            1 => 1 + dice.number() % 3_000_000,
+            2 if dice.number().is_multiple_of(4) => (32 << 20) + 1 + dice.number() % 1000,
+            _ => dice.number() % 100_000,
+        };
+        let way = match dice.number() % 10 {
+            0 if size > 0 => Way::Cut,
+            1 => Way::Refused,
+            _ => Way::Whole,
+        };
+        let directory = format!("/dir{}", dice.number() % 4);
+        let path = format!("{directory}/file{at}");
+        if way == Way::Refused {
+            fs::create_dir_all(target.join(&path[1..]).join("in the way")).unwrap();
+        }
+        tree.insert(directory, None);
+        let bytes = dice.take(usize::try_from(size).unwrap());
+        tree.insert(path, Some(File { bytes, way }));
+    }
+    tree
+}
+
+fn record(path: &str, file: Option<&File>) -> Record {
+    let (size, mode) = match file {
+        Some(file) => (i64::try_from(file.bytes.len()).unwrap(), 0o644),
+        None => (0, DIRECTORY | 0o755),
+    };
+    let name = path.rsplit('/').next().unwrap().to_owned();
+    let info = FileInfo { name, size, mode, ..FileInfo::default() };
+    Record {
+        pathname: path.to_owned(),
+        has_reader: file.is_some(),
+        file_info: Some(info),
+        ..Record::default()
+    }
+}
+
+async fn send(packets: &Packets, path: &str, file: Option<&File>, dice: &mut Bytes) {
+    packets.record(record(path, file)).await;
+    let Some(File { bytes, way }) = file else { return };
+    let (count, end) = match way {
+        Way::Cut => (bytes.len() - 1, false),
+        Way::Whole | Way::Refused => (bytes.len(), true),
+    };
+    let mut bytes = bytes::Bytes::copy_from_slice(&bytes[..count]);
+    while !bytes.is_empty() {
+        let piece = 1 + usize::try_from(dice.number() % (1 << 20)).unwrap();
+        packets.chunk(bytes.split_to(piece.min(bytes.len()))).await;
+    }
+    if end {
+        packets.chunk(bytes).await;
+    }
+}
+
+/// Takes every result; gives those that are failures, and how many there were.
+async fn results(mut results: Results, slow: bool) -> (BTreeMap<String, String>, usize, bool) {
+    let (mut failed, mut count) = (BTreeMap::new(), 0);
+    loop {
+        match results.next().await {
+            Ok(Some(result)) => {
+                count += 1;
+                if !result.error.is_empty() {
+                    failed.insert(result.header.unwrap().pathname, result.error);
+                }
+            }
+            Ok(None) => return (failed, count, true),
+            Err(_) => return (failed, count, false),
+        }
+        if slow {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+/// One round, made from its number: the same number gives the same round.
+async fn round(number: u64, slow: bool) {
+    let mut dice = Bytes(number);
+    let place = Place::bare();
+    let target = place.path("target");
+    fs::create_dir(&target).unwrap();
+    let tree = tree(&mut dice, &target);
+    let config = [
+        ("location", "rclone://"),
+        ("rclone_type", "alias"),
+        ("rclone_remote", target.to_str().unwrap()),
+    ];
+    let exporter = Exporter::start(&place, &config).await.unwrap();
+    let given_up = dice.number().is_multiple_of(5).then(|| dice.number() as usize % tree.len());
+    let (packets, answers) = exporter.split();
+    let sending = async {
+        for (at, (path, file)) in tree.iter().enumerate() {
+            if given_up == Some(at) {
+                return;
+            }
+            send(&packets, path, file.as_ref(), &mut dice).await;
+        }
+        drop(packets);
+    };
+    if given_up.is_some() {
+        // Results go unread, and the exporter is killed with them.
+        sending.await;
+        drop(answers);
+        return check(number, &target, &tree, None);
+    }
+    let ((failed, count, good), ()) = tokio::join!(results(answers, slow), sending);
+    assert_eq!(count, tree.len(), "round {number}: entries without a result");
+    assert_eq!(good, failed.is_empty(), "round {number}: {failed:?}");
+    check(number, &target, &tree, Some(&failed));
+}
+
+fn check(
+    round: u64,
+    target: &Path,
+    tree: &BTreeMap<String, Option<File>>,
+    failed: Option<&BTreeMap<String, String>>,
+) {
+    for (path, file) in tree {
+        let Some(File { bytes, way }) = file else { continue };
+        let there = fs::read(target.join(&path[1..])).ok();
+        if let Some(there) = &there {
+            assert!(there == bytes, "round {round}: {path} has other bytes ({way:?})");
+        }
+        if let Some(failed) = failed {
+            let failure = failed.get(path);
+            assert_eq!(there.is_some(), *way == Way::Whole, "round {round}: {path}: {failure:?}");
+            assert_eq!(failure.is_none(), *way == Way::Whole, "round {round}: {path}: {failure:?}");
+        }
+    }
+}
+
+fn all(slow: bool) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let limit = Duration::from_secs(60);
+    for number in 0..rounds() {
+        let number = number * 2 + u64::from(slow);
+        let round = async { tokio::time::timeout(limit, round(number, slow)).await };
+        runtime.block_on(round).unwrap_or_else(|_| panic!("round {number} hangs"));
+    }
+}
+
+#[test]
+fn each_file_arrives_whole_or_fails_by_name() {
+    all(false);
+}
+
+#[test]
+fn results_that_are_taken_slowly_are_as_exact() {
+    all(true);
+}
