@@ -5,10 +5,12 @@
 //! - [`tree`]: directories full of files, made and compared
 //! - [`relay`]: a server that looks far away
 //! - [`servers`]: WebDAV and S3 by `rclone serve`
+//! - [`photos`]: Google Photos, strict, counting, and going wrong where it is told to
 //! - [`web`]: a plain web server that counts, and breaks where it is told to
 //! - [`plugin`]: the importer, driven without Plakar
 //! - [`processes`]: what runs, and what it says of itself in /proc
 
+pub mod photos;
 pub mod place;
 pub mod plugin;
 pub mod processes;
