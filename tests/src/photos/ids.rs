@@ -21,11 +21,11 @@ impl Ids {
     /// The next one, of so many characters in all.
     pub fn next(&mut self, prefix: &str, length: usize) -> String {
         self.given += 1;
-        let mut numbers = Numbers::new(self.seed ^ Numbers::new(self.given).next());
+        let mut numbers = Numbers::new(self.seed ^ Numbers::new(self.given).draw());
         let mut id = String::with_capacity(length);
         id.push_str(prefix);
         while id.len() < length {
-            id.push(char::from(ALPHABET[(numbers.next() >> 58) as usize]));
+            id.push(char::from(ALPHABET[(numbers.draw() >> 58) as usize]));
         }
         id
     }
@@ -39,8 +39,7 @@ impl Numbers {
         Self(seed)
     }
 
-    #[expect(clippy::should_implement_trait, reason = "it never ends")]
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut number = self.0;
         number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

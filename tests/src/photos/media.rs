@@ -41,13 +41,15 @@ pub fn video(seed: u64, number: u64, size: usize) -> Bytes {
 }
 
 fn blob(magic: &[u8], seed: u64, number: u64, size: usize) -> Bytes {
-    let mut numbers = Numbers::new(Numbers::new(seed).next() ^ number);
+    let mut numbers = Numbers::new(Numbers::new(seed).draw() ^ number);
     let mut bytes = Vec::with_capacity(size + 16);
     bytes.extend_from_slice(magic);
     // However small they are asked for, their number makes them differ.
-    bytes.extend_from_slice(&numbers.next().to_le_bytes());
+    bytes.extend_from_slice(&numbers.draw().to_le_bytes());
+    let least = bytes.len();
     while bytes.len() < size {
-        bytes.extend_from_slice(&numbers.next().to_le_bytes());
+        bytes.extend_from_slice(&numbers.draw().to_le_bytes());
     }
+    bytes.truncate(size.max(least));
     bytes.into()
 }
