@@ -131,8 +131,11 @@ fn equal_names_come_with_their_ids() {
     let (path, id) = files.iter().find(|file| with_id(file)).unwrap();
     let item = account.photos.items().into_iter().find(|item| item.id == *id).unwrap();
     account.photos.take_calls();
-    assert_eq!(account.good(&["cat", &format!("photos:{path}")]), item.bytes);
-    assert_eq!(account.photos.calls().of(Call::Search), 0, "the id should have been enough");
+    let copy = account.place.path("copy.jpg");
+    account.good(&["copyto", &format!("photos:{path}"), copy.to_str().unwrap()]);
+    assert_eq!(fs::read(copy).unwrap(), item.bytes);
+    let calls = account.photos.calls();
+    assert_eq!((calls.of(Call::Search), calls.of(Call::Get)), (0, 2), "the id is enough");
 }
 
 #[test]
