@@ -182,6 +182,21 @@ fn bytes_that_are_there_already_stay_one_item() {
 }
 
 #[test]
+fn names_come_back_as_they_were() {
+    let account = Account::new(Settings::default());
+    let directory = account.directory("pictures", 0);
+    let names = ["Füße 🏖.jpg", "a%20b+c {x}.jpg"];
+    for (number, name) in names.iter().enumerate() {
+        fs::write(directory.join(name), photo(1, number as u64, 100)).unwrap();
+    }
+    assert!(account.copy("pictures", "photos:album/Trip 🏖/2020").status.success());
+    let listed = account.good(&["lsf", "photos:album/Trip 🏖/2020"]);
+    let listed = String::from_utf8(listed).unwrap();
+    assert_eq!(listed.lines().collect::<BTreeSet<_>>(), BTreeSet::from(names));
+    assert_eq!(account.photos.albums()[0].0, "Trip 🏖/2020");
+}
+
+#[test]
 fn access_tokens_expire_and_are_refreshed() {
     // rclone takes a token as expired ten seconds early.
     let life = Duration::from_secs(11);
@@ -190,6 +205,7 @@ fn access_tokens_expire_and_are_refreshed() {
     account.good(&["lsf", "photos:media/all"]);
     let refresh = account.photos.config("photos");
     std::thread::sleep(Duration::from_millis(1100));
+    account.photos.set(|settings| settings.token_life = Duration::from_secs(3599));
     account.good(&["lsf", "photos:media/all"]);
     assert_eq!(account.photos.calls().of(Call::Refresh), 2);
     assert_ne!(account.photos.config("photos"), refresh, "it should have rotated");
@@ -205,6 +221,19 @@ fn a_revoked_access_is_an_invalid_grant() {
     let said = account.bad(&["lsf", "photos:media/all"]);
     assert!(said.contains("invalid_grant: maybe token expired?"), "{said}");
     assert_eq!(account.photos.calls().api(), 0);
+}
+
+#[test]
+fn rclones_own_client_works_until_it_is_retired() {
+    let account = Account::new(Settings::default());
+    let config = account.photos.config("photos");
+    let lines = config.lines().filter(|line| !line.starts_with("client_"));
+    let config = lines.collect::<Vec<_>>().join("\n");
+    fs::write(account.place.path("rclone.conf"), &config).unwrap();
+    account.good(&["lsf", "photos:media/all"]);
+    account.photos.set(|settings| settings.shared_client = false);
+    fs::write(account.place.path("rclone.conf"), &config).unwrap();
+    assert!(account.bad(&["lsf", "photos:media/all"]).contains("invalid_client"));
 }
 
 #[test]

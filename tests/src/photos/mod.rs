@@ -3,13 +3,13 @@
 //! rclone reaches it as an HTTPS proxy on loopback: whatever it asks of Google's hosts is
 //! answered here, under certificates of an authority that is made for each emulator.
 //!
-//! - [`proxy`] is the way in; everything else is behind it
-//! - [`oauth`] gives and checks tokens
-//! - [`api`] has the calls, admitted by token, scope and quota; [`items`], [`albums`] and
-//!   [`uploads`] answer them, [`filters`] and [`pages`] choose what a listing shows
-//! - [`downloads`] has the bytes, by URLs that expire
-//! - [`account`] is what a test sees of the [`library`]; [`media`] tells what may be in it
-//! - [`faults`] go wrong; [`calls`] count what was asked
+//! - `proxy` is the way in; everything else is behind it
+//! - `oauth` gives and checks tokens
+//! - `api` has the calls, admitted by token, scope and quota; `items`, `albums` and
+//!   `uploads` answer them, `filters` and `pages` choose what a listing shows
+//! - `downloads` has the bytes, by URLs that expire
+//! - `account` is what a test sees of the `library`; `media` tells what may be in it
+//! - `faults` go wrong; `calls` count what was asked
 
 mod account;
 mod albums;

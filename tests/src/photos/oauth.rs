@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::Settings;
@@ -12,6 +14,9 @@ use super::ids::Ids;
 pub const HOST: &str = "oauth2.googleapis.com";
 pub const CLIENT: &str = "81000000000-plakbox.apps.googleusercontent.com";
 pub const SECRET: &str = "GOCSPX-a-secret-of-the-tests";
+/// The one that rclone uses when the configuration names none.
+const RCLONES_CLIENT: &str =
+    "202264815644-rt1o1c9evjaotbpbab10m83i8cnjk077.apps.googleusercontent.com";
 
 /// Reads what the connected applications created.
 pub const READ: &str = "https://www.googleapis.com/auth/photoslibrary.readonly.appcreateddata";
@@ -77,9 +82,12 @@ impl Grants {
     ) -> Answer {
         let form = fields(form);
         let field = |name: &str| form.get(name).map(String::as_str);
-        let client = match authorization.and_then(|value| value.strip_prefix("Basic ")) {
-            Some(given) => given == base64(format!("{CLIENT}:{SECRET}").as_bytes()),
-            None => field("client_id") == Some(CLIENT) && field("client_secret") == Some(SECRET),
+        let given = (field("client_id"), field("client_secret"));
+        let basic = authorization.and_then(basic);
+        let client = match (&basic, given) {
+            (Some((id, secret)), _) => known(id, secret, settings),
+            (None, (Some(id), Some(secret))) => known(id, secret, settings),
+            _ => false,
         };
         if !client {
             return refused(401, "invalid_client", "The OAuth client was not found.");
@@ -116,7 +124,14 @@ pub(super) fn fields(form: &[u8]) -> HashMap<String, String> {
     form_urlencoded::parse(form).into_owned().collect()
 }
 
-fn base64(bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
+/// Whether a client may ask: the account's own one, or rclone's.
+fn known(id: &str, secret: &str, settings: &Settings) -> bool {
+    (id == CLIENT && secret == SECRET) || (id == RCLONES_CLIENT && settings.shared_client)
+}
+
+/// The client's id and secret in HTTP's own form.
+fn basic(authorization: &str) -> Option<(String, String)> {
+    let bytes = STANDARD.decode(authorization.strip_prefix("Basic ")?).ok()?;
+    let (id, secret) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
+    Some((id.to_owned(), secret.to_owned()))
 }

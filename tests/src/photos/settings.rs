@@ -13,6 +13,8 @@ pub struct Settings {
     pub token_life: Duration,
     /// Whether a refresh token is good for one access token, which comes with the next.
     pub rotates: bool,
+    /// Whether rclone's own client still works, which it is to do until some time in 2026.
+    pub shared_client: bool,
     /// What the owner allowed.
     pub scopes: Vec<&'static str>,
     /// Whether shared albums are listed. Google answers 403 since 2025-03-31.
@@ -41,6 +43,7 @@ impl Default for Settings {
             seed: 0,
             token_life: Duration::from_secs(3599),
             rotates: false,
+            shared_client: true,
             scopes: vec![oauth::APPEND, oauth::READ, oauth::EDIT],
             sharing: true,
             url_life: Duration::from_secs(60 * 60),
