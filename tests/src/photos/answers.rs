@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::Response;
 use hyper::body::Frame;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
 pub type Answer = Response<BoxBody<Bytes, io::Error>>;
@@ -41,12 +41,13 @@ impl Refusal {
         if self.status == 404 {
             return typed(404, "image/png", Bytes::from_static(b"\x89PNG\r\n\x1a\n"));
         }
+        let status = StatusCode::from_u16(self.status).unwrap();
         let page = format!(
             "<!DOCTYPE html><html lang=en><title>Error {0} ({1})!!1</title>\
              <p><b>{0}.</b> <ins>That\u{2019}s an error.</ins><p>{2} <ins>That\u{2019}s all we \
              know.</ins>",
             self.status,
-            self.name(),
+            status.canonical_reason().unwrap_or_default(),
             self.message,
         );
         typed(self.status, "text/html; charset=UTF-8", page.into())
