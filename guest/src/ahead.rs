@@ -106,6 +106,11 @@ impl Ahead {
         self.state.borrow().files.get(path)?.size
     }
 
+    /// How many files were found so far.
+    pub fn total(&self) -> usize {
+        self.state.borrow().total
+    }
+
     /// The photo that this is a path of.
     pub fn photo(&self, path: &str) -> Option<Rc<Photo>> {
         self.state.borrow().files.get(path)?.photo.clone()

@@ -60,7 +60,9 @@ impl importer::Guest for Connector {
 
 impl exporter::Guest for Connector {
     async fn open(remote: Remote) -> Result<Location, Failure> {
-        session::open(&remote)?;
+        if session::open(&remote)?.photos.is_some() {
+            photos::layout::check(&remote.root)?;
+        }
         Ok(Location { root: path::SnapshotRoot::of(&remote.root).path().to_owned() })
     }
 
@@ -69,7 +71,7 @@ impl exporter::Guest for Connector {
     }
 
     async fn write(entry: Entry, content: Option<Content>) -> Result<(), Failure> {
-        restore::write(&session::current()?.restore, entry, content).await
+        restore::write(&*session::current()?, entry, content).await
     }
 
     async fn finish() -> Result<(), Failure> {

@@ -82,7 +82,7 @@ pub async fn open(session: &Session, absolute: &str) -> Result<Content, Failure>
         return Err(Failure::new(Reason::Unsupported, "a directory has no content"));
     };
     if let Some((photos, photo)) = session.photos.as_ref().zip(session.ahead.photo(absolute)) {
-        return photos::read::open(photos, &path, &photo.id).await;
+        return photos::read::open(photos, &path, &photo.id, session.ahead.total()).await;
     }
     if size.is_none_or(|size| size < LARGE)
         && let Some(content) = read_small(&session.readers, &path, size).await

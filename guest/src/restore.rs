@@ -17,30 +17,48 @@ use wit_bindgen::{StreamResult, spawn_local};
 use crate::bindings::plakar::connector::rclone::{self, Batch};
 use crate::bindings::plakar::connector::types::{Content, Entry, Failure, Kind, Reason};
 use crate::path::{RemotePath, SnapshotRoot};
+use crate::photos;
+use crate::session::Session;
 
-/// A batch is sent when it holds this many entries...
-const ENTRIES: usize = 1000;
-/// ...or this many bytes. Two exist at most, one filling and one being sent.
-const BYTES: u64 = 128 << 20;
-/// Files above this size aren't collected but uploaded as they come.
-const LARGE: u64 = 32 << 20;
+/// When a batch is sent. Two exist at most, one filling and one being sent.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    pub entries: usize,
+    pub bytes: u64,
+    /// Files above this size aren't collected but uploaded as they come.
+    pub large: u64,
+}
+
+const LIMITS: Limits = Limits { entries: 1000, bytes: 128 << 20, large: 32 << 20 };
 
 /// The longest name that file systems take, in bytes.
 const LONGEST_NAME: usize = 255;
 
-type Fate = Result<(), Failure>;
+pub type Fate = Result<(), Failure>;
 
 /// The state of a restore.
-#[derive(Default)]
 pub struct Restore {
     /// Writes take turns in the order in which they were called, `finish` last: this
     /// lock is a queue.
     collecting: Mutex<Collecting>,
+    limits: Limits,
+}
+
+impl Restore {
+    pub fn with(limits: Limits) -> Self {
+        Self { collecting: Mutex::default(), limits }
+    }
+}
+
+impl Default for Restore {
+    fn default() -> Self {
+        Self::with(LIMITS)
+    }
 }
 
 #[derive(Default)]
 struct Collecting {
-    batch: Option<Filling>,
+    next: Fillings,
     /// The directories that the walk is in, outermost first.
     open: Vec<Directory>,
     /// The uploads of large files that may still be going on.
@@ -58,8 +76,15 @@ struct Directory {
 /// A batch that takes entries.
 struct Filling {
     batch: Batch,
-    bytes: u64,
     waiting: HashMap<String, Waiting>,
+}
+
+/// What is sent next: one batch, and others after it where paths come twice.
+#[derive(Default)]
+struct Fillings {
+    batches: Vec<Filling>,
+    entries: usize,
+    bytes: u64,
 }
 
 /// One entry of a batch whose fate isn't known yet.
@@ -69,23 +94,27 @@ struct Waiting {
 }
 
 /// Writes one entry; returns when its fate is known.
-pub async fn write(restore: &Restore, entry: Entry, content: Option<Content>) -> Fate {
+pub async fn write(session: &Session, entry: Entry, content: Option<Content>) -> Fate {
+    let restore = &session.restore;
     let Some(path) = SnapshotRoot::of("").relative(&entry.path)? else {
         // The destination's own root: rclone makes it with whatever comes first.
         return Ok(());
     };
+    if let Some(photos) = &session.photos {
+        return photos::restore::write(session, photos, &path, entry, content).await;
+    }
     match (entry.metadata.kind, content) {
         (Kind::Directory, None) => {
             let (fate, told) = oneshot::channel();
             let mut collecting = restore.collecting.lock().await;
-            leave(&mut collecting, Some(path.as_str())).await?;
+            leave(restore, &mut collecting, Some(path.as_str())).await?;
             collecting.open.push(Directory { entry, path, fate });
             drop(collecting);
             told.await.unwrap_or_else(|_| Err(given_up()))
         }
         (Kind::File, Some(content)) => match entry.metadata.size {
-            Some(size) if size <= LARGE && fits(&path) => {
-                small(restore, path, entry, size, content).await
+            Some(size) if size <= restore.limits.large && fits(&path) => {
+                collect(restore, path, entry, size, Some(content)).await?.await
             }
             Some(size) => large(restore, &path, &entry, size, content).await,
             None => Err(Failure::internal("a file of unknown size can't be restored")),
@@ -100,31 +129,38 @@ pub async fn write(restore: &Restore, entry: Entry, content: Option<Content>) ->
 
 /// Whether the host's disk takes the path: rclone's own names can be longer than
 /// those on a disk that they stand for.
-fn fits(path: &RemotePath) -> bool {
+pub fn fits(path: &RemotePath) -> bool {
     path.as_str().split('/').all(|name| name.len() <= LONGEST_NAME)
 }
 
 /// Sends what is held back; returns when every entry has its fate.
 pub async fn finish(restore: &Restore) -> Fate {
     let mut collecting = restore.collecting.lock().await;
-    leave(&mut collecting, None).await?;
+    leave(restore, &mut collecting, None).await?;
     seal(&mut collecting).await;
     sent(&mut collecting).await;
     Ok(())
 }
 
-async fn small(
+/// Puts an entry into the open batch; gives its fate, which is known later.
+pub async fn collect(
     restore: &Restore,
     path: RemotePath,
     entry: Entry,
     size: u64,
-    content: Content,
-) -> Fate {
+    content: Option<Content>,
+) -> Result<impl Future<Output = Fate> + use<>, Failure> {
     let mut collecting = restore.collecting.lock().await;
-    leave(&mut collecting, Some(path.as_str())).await?;
-    let told = add(&mut collecting, path, entry, size, Some(content)).await?;
-    drop(collecting);
-    told.await.unwrap_or_else(|_| Err(given_up()))
+    leave(restore, &mut collecting, Some(path.as_str())).await?;
+    let told = add(restore, &mut collecting, path, entry, size, content).await?;
+    Ok(told.map(|told| told.unwrap_or_else(|_| Err(given_up()))))
+}
+
+/// Waits until nothing is being sent, and lets nothing be sent meanwhile.
+pub async fn alone(restore: &Restore) -> impl Drop + '_ {
+    let mut collecting = restore.collecting.lock().await;
+    sent(&mut collecting).await;
+    collecting
 }
 
 async fn large(
@@ -135,7 +171,7 @@ async fn large(
     content: Content,
 ) -> Fate {
     let mut collecting = restore.collecting.lock().await;
-    leave(&mut collecting, Some(path.as_str())).await?;
+    leave(restore, &mut collecting, Some(path.as_str())).await?;
     collecting.receiving.retain_mut(|receiving| matches!(receiving.try_recv(), Ok(None)));
     let (_done, receiving) = oneshot::channel();
     collecting.receiving.push(receiving);
@@ -145,31 +181,34 @@ async fn large(
 
 /// Puts an entry into the open batch, making room first.
 async fn add(
+    restore: &Restore,
     collecting: &mut Collecting,
     path: RemotePath,
     entry: Entry,
     size: u64,
     content: Option<Content>,
 ) -> Result<oneshot::Receiver<Fate>, Failure> {
-    if collecting
-        .batch
-        .as_ref()
-        .is_some_and(|filling| filling.waiting.len() >= ENTRIES || filling.bytes + size > BYTES)
-    {
+    let Limits { entries, bytes, .. } = restore.limits;
+    let Fillings { entries: held, bytes: full, .. } = collecting.next;
+    if held >= entries || held > 0 && full + size > bytes {
         seal(collecting).await;
     }
-    let filling = match &mut collecting.batch {
-        Some(filling) => filling,
-        none => none.insert(Filling {
-            batch: Batch::create().await?,
-            bytes: 0,
-            waiting: HashMap::new(),
-        }),
+    let next = &mut collecting.next;
+    let free = |filling: &Filling| !filling.waiting.contains_key(path.as_str());
+    let at = match next.batches.iter().position(free) {
+        Some(at) => at,
+        None => {
+            let batch = Batch::create().await?;
+            next.batches.push(Filling { batch, waiting: HashMap::new() });
+            next.batches.len() - 1
+        }
     };
+    let filling = &mut next.batches[at];
     let kind = entry.metadata.kind;
     let entry = Entry { path: path.to_string(), ..entry };
     filling.batch.add(entry, content).await?;
-    filling.bytes += size;
+    next.entries += 1;
+    next.bytes += size;
     let (fate, told) = oneshot::channel();
     filling.waiting.insert(path.to_string(), Waiting { kind, fate });
     Ok(told)
@@ -177,7 +216,7 @@ async fn add(
 
 /// Puts the directories that the walk has left into the batch: all that don't
 /// hold `next`.
-async fn leave(collecting: &mut Collecting, next: Option<&str>) -> Fate {
+async fn leave(restore: &Restore, collecting: &mut Collecting, next: Option<&str>) -> Fate {
     let holds = |directory: &Directory| {
         next.is_some_and(|next| {
             next.strip_prefix(directory.path.as_str()).is_some_and(|rest| rest.starts_with('/'))
@@ -186,7 +225,7 @@ async fn leave(collecting: &mut Collecting, next: Option<&str>) -> Fate {
     while let Some(Directory { entry, path, fate }) =
         collecting.open.pop_if(|innermost| !holds(innermost))
     {
-        match add(collecting, path, entry, 0, None).await {
+        match add(restore, collecting, path, entry, 0, None).await {
             Ok(told) => spawn_local(async move {
                 let _ = fate.send(told.await.unwrap_or_else(|_| Err(given_up())));
             }),
@@ -201,13 +240,18 @@ async fn leave(collecting: &mut Collecting, next: Option<&str>) -> Fate {
 /// Sends the open batch once the one before it is through, while the next fills.
 async fn seal(collecting: &mut Collecting) {
     sent(collecting).await;
-    let Some(filling) = collecting.batch.take() else { return };
+    let Fillings { batches, .. } = std::mem::take(&mut collecting.next);
+    if batches.is_empty() {
+        return;
+    }
     // A directory of this batch may hold a file that is still on its way.
     join_all(collecting.receiving.drain(..)).await;
     let (done, sending) = oneshot::channel();
     collecting.sending = Some(sending.shared());
     spawn_local(async move {
-        send(filling).await;
+        for filling in batches {
+            send(filling).await;
+        }
         let _ = done.send(());
     });
 }

@@ -133,17 +133,17 @@ pub struct Listing<E> {
     pub end: E,
 }
 
-/// Begins a listing. Paths that can't be listed go to `found` themselves.
+/// Begins a listing. Paths that can't be listed go to `failed`.
 pub async fn begin(
     session: &Session,
     selection: Selection,
-    found: mpsc::Sender<Vec<Discovery>>,
+    failed: mpsc::Sender<Vec<Discovery>>,
 ) -> Result<Listing<impl Future<Output = Result<(), Failure>>>, Failure> {
     let (lines, troubles, end) = rclone::list(selection).await?;
     let (items_in, items) = mpsc::channel(2);
     let end = async move {
         let listing = list(lines, items_in);
-        let (complete, troubles) = futures::join!(listing, report(session, troubles, found));
+        let (complete, troubles) = futures::join!(listing, report(session, troubles, failed));
         // A listing that makes no sense is given up, so its end would only say that.
         let complete = complete?;
         end.await?;

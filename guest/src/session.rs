@@ -61,14 +61,18 @@ thread_local! {
 
 /// Begins the session. Once only: an instance serves one remote.
 pub fn open(remote: &Remote) -> Result<Rc<Session>, Failure> {
+    let is_photos = remote.backend == photos::BACKEND;
     let session = Rc::new(Session {
         backend: remote.backend.clone(),
         root: SnapshotRoot::of(&remote.root),
         options: Options::parse(&remote.options)?,
         ahead: Ahead::default(),
         readers: Readers::default(),
-        restore: Restore::default(),
-        photos: (remote.backend == photos::BACKEND).then(Photos::default),
+        restore: match is_photos {
+            true => Restore::with(photos::restore::LIMITS),
+            false => Restore::default(),
+        },
+        photos: is_photos.then(Photos::default),
     });
     SESSION.with(|cell| {
         cell.set(session.clone()).map_err(|_| Failure::internal("the session was opened twice"))?;

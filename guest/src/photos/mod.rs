@@ -6,10 +6,13 @@
 //! - [`scan`]: the paths of one photo next to each other
 //! - [`once`]: one download for all paths of a photo
 //! - [`read`]: reads that need no look-up, by addresses that are fresh
+//! - [`layout`], [`restore`]: where a restore puts what, and how
 
+pub mod layout;
 pub mod names;
 pub mod once;
 pub mod read;
+pub mod restore;
 pub mod scan;
 mod views;
 
@@ -27,7 +30,10 @@ pub struct Photos {
     renamed: RefCell<HashMap<String, String>>,
     /// Bytes of photos that are held for their other paths.
     held: Rc<Cell<u64>>,
+    /// How many photos were asked for by their IDs.
+    asked: Cell<usize>,
     readers: read::Readers,
+    restored: restore::Restored,
 }
 
 impl Photos {

@@ -1,12 +1,13 @@
 //! Reads of photos: through a process that has listed their directory, so that a read
-//! is one download and no call, by addresses that Google lets expire after an hour.
+//! is one download and no call. Google lets the addresses that a listing gave expire
+//! after an hour; then a photo is asked for by its ID, until another listing pays.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tokio::sync::Mutex;
 
 use super::{Photos, names};
-use crate::bindings::plakar::connector::rclone::{self, Reader};
+use crate::bindings::plakar::connector::rclone::Reader;
 use crate::bindings::plakar::connector::types::{Content, Failure, Reason};
 use crate::path::RemotePath;
 
@@ -16,6 +17,9 @@ use crate::path::RemotePath;
 pub struct Readers {
     directories: RefCell<Vec<Rc<Directory>>>,
 }
+
+/// How often a process that is gone is started again for one read.
+const STARTS: usize = 2;
 
 /// How many processes may be there.
 const READERS: usize = 2;
@@ -28,9 +32,12 @@ struct Directory {
 
 struct Listed {
     reader: Reader,
-    /// How many times it has listed.
-    times: Cell<u64>,
+    /// How many photos were asked for by their IDs since it has listed.
+    asked: Cell<usize>,
 }
+
+/// How many photos a listing gives with one call.
+const PAGE: usize = 100;
 
 impl Readers {
     fn of(&self, path: &str) -> Rc<Directory> {
@@ -46,26 +53,27 @@ impl Readers {
 }
 
 impl Directory {
-    /// The process, with other addresses than those of the `stale` listing.
-    async fn listed(&self, stale: Option<u64>) -> Result<Rc<Listed>, Failure> {
+    /// The process, started if need be.
+    async fn listed(&self) -> Result<Rc<Listed>, Failure> {
         let mut slot = self.reader.lock().await;
         if let Some(listed) = &*slot {
-            let times = listed.times.get();
-            // Whoever waited here for the same listing needs no other.
-            if stale.is_none_or(|stale| times > stale) {
-                return Ok(listed.clone());
-            }
-            listed.reader.warm().await?;
-            listed.times.set(times + 1);
             return Ok(listed.clone());
         }
         let reader = Reader::start(self.path.clone()).await?;
         reader.warm().await?;
-        // More than any process before it that was lost meanwhile.
-        let times = Cell::new(stale.unwrap_or_default() + 1);
-        let listed = Rc::new(Listed { reader, times });
+        let listed = Rc::new(Listed { reader, asked: Cell::default() });
         *slot = Some(listed.clone());
         Ok(listed)
+    }
+
+    /// Lists again, if that costs less than what was asked one by one since.
+    async fn refresh(&self, listed: &Listed, total: usize) {
+        let _slot = self.reader.lock().await;
+        if listed.asked.get() > total.div_ceil(PAGE) {
+            listed.asked.set(0);
+            // Where it fails, photos are asked for by their IDs again.
+            let _ = listed.reader.warm().await;
+        }
     }
 
     /// Forgets a process that is gone.
@@ -77,26 +85,38 @@ impl Directory {
     }
 }
 
-/// Opens a photo.
-pub async fn open(photos: &Photos, path: &RemotePath, id: &str) -> Result<Content, Failure> {
+/// Opens a photo of a library of about `total`.
+pub async fn open(
+    photos: &Photos,
+    path: &RemotePath,
+    id: &str,
+    total: usize,
+) -> Result<Content, Failure> {
     let shown = RemotePath::parse(&photos.remote_path(path.as_str()))?;
     let directory = photos.readers.of(shown.parent());
-    let mut stale = None;
-    for _ in 0..2 {
-        let Ok(listed) = directory.listed(stale).await else { break };
-        let times = listed.times.get();
-        match listed.reader.read(shown.name().to_owned(), None).await {
-            Ok(content) => return Ok(content),
-            Err(Failure { reason: Reason::Denied, .. }) => stale = Some(times),
-            Err(Failure { reason: Reason::Cancelled, .. }) => directory.lost(&listed).await,
-            Err(_) => break,
+    for _ in 0..STARTS {
+        let listed = directory.listed().await?;
+        let mut read = listed.reader.read(shown.name().to_owned(), None).await;
+        if read.is_err() && !gone(&read) {
+            // rclone finds a name that it never listed by the ID in it, and keeps what
+            // it found: so each time needs a name of its own.
+            let number = photos.asked.replace(photos.asked.get() + 1);
+            let name = format!("{number}-{}", names::plain(shown.name()));
+            read = listed.reader.read(names::with_id(&name, id), None).await;
+            if read.is_ok() {
+                listed.asked.set(listed.asked.get() + 1);
+                directory.refresh(&listed, total).await;
+            }
         }
+        if !gone(&read) {
+            return read;
+        }
+        directory.lost(&listed).await;
     }
-    // By its ID a photo is asked for alone, which tells what is wrong with it.
-    let name = names::with_id(shown.name(), id);
-    let path = match shown.parent() {
-        "" => name,
-        parent => format!("{parent}/{name}"),
-    };
-    rclone::cat(path, None).await
+    Err(Failure::new(Reason::Unavailable, "rclone ended again and again: run the backup again"))
+}
+
+/// Whether the process is gone.
+fn gone(read: &Result<Content, Failure>) -> bool {
+    matches!(read, Err(Failure { reason: Reason::Cancelled, .. }))
 }

@@ -32,12 +32,14 @@ pub async fn scan(
     found: mpsc::Sender<Vec<Discovery>>,
 ) -> Result<(), Failure> {
     let views = views::below(session.root.path());
+    let (failed_in, failed) = mpsc::channel(2);
     let listing = |excluded: Option<Vec<&str>>| {
         let selection = excluded.map(selection);
-        OptionFuture::from(selection.map(|selection| begin(session, selection, found.clone())))
+        OptionFuture::from(selection.map(|selection| begin(session, selection, failed_in.clone())))
     };
     // Both at once: the library waits in its pipe until the albums are known.
     let (albums, library) = futures::join!(listing(views.albums), listing(views.library));
+    drop(failed_in);
     let (albums, albums_end) = taken_apart(albums.transpose()?);
     let (library, library_end) = taken_apart(library.transpose()?);
     let mut emitter =
@@ -48,17 +50,40 @@ pub async fn scan(
             None => Paths::default(),
         };
         emitter.all(library, albums).await;
-        emitter.files
     };
-    let (albums_end, library_end, files) =
-        futures::join!(OptionFuture::from(albums_end), OptionFuture::from(library_end), emitting);
+    let (albums_end, library_end, failed, ()) = futures::join!(
+        OptionFuture::from(albums_end),
+        OptionFuture::from(library_end),
+        failed.concat(),
+        emitting
+    );
     albums_end.transpose()?;
     library_end.transpose()?;
-    if files == 0 && views.everything {
+    let failed = without_sharing(session, failed);
+    if emitter.files == 0 {
         // A library that was there yesterday must not become an empty snapshot.
-        return Err(Failure::new(Reason::NotFound, EMPTY));
+        let first = failed.into_iter().find_map(|discovery| match discovery {
+            Discovery::Failed((_, failure)) => Some(failure),
+            Discovery::Found(_) => None,
+        });
+        let empty = || views.everything.then(|| Failure::new(Reason::NotFound, EMPTY));
+        return first.or_else(empty).map_or(Ok(()), Err);
     }
+    emitter.emit(failed).await;
     Ok(())
+}
+
+/// What failed, but for the view of shared albums where Google refuses it: since
+/// 2025-03-31 it does so to everybody, whose own albums and photos are complete.
+///
+/// Source: "Updates to the Google Photos APIs", developers.google.com/photos/support/updates.
+fn without_sharing(session: &Session, failed: Vec<Discovery>) -> Vec<Discovery> {
+    let sharing = session.root.absolute("shared-album");
+    let refused = |discovery: &Discovery| {
+        matches!(discovery, Discovery::Failed((path, Failure { reason: Reason::Denied, .. }))
+            if *path == sharing)
+    };
+    failed.into_iter().filter(|discovery| !refused(discovery)).collect()
 }
 
 fn selection(excluded: Vec<&str>) -> Selection {

@@ -67,7 +67,7 @@ pub fn entry(record: &Record) -> Option<Entry> {
                 seconds: time.seconds,
                 nanoseconds: u32::try_from(time.nanos).unwrap_or_default(),
             },
-            identity: None,
+            identity: Some(info.ino).filter(|number| *number != 0),
         },
         link_target: Some(record.target.clone()).filter(|target| !target.is_empty()),
     })

@@ -19,6 +19,10 @@ const BUDGET: u64 = 256 << 20;
 /// long and costs nothing.
 const TRANSFERS: &str = "32";
 
+/// The same for Google Photos, which takes this many with one call (rclone's
+/// `batch_size` there).
+const PHOTOS: &str = "50";
+
 /// A batch on its way out.
 pub struct Sending {
     pub outcomes: mpsc::Receiver<Outcome>,
@@ -132,12 +136,15 @@ impl Batch {
     pub async fn send(self) -> Result<Sending, Failure> {
         let (sink, said) = mpsc::unbounded_channel();
         let rclone = &self.inner.rclone;
-        let verb = rclone
-            .verb("copy")
-            .args(["--create-empty-src-dirs", "--ignore-times", "--transfers", TRANSFERS])
-            .args(["--checkers", TRANSFERS])
-            .arg(self.source())
-            .arg(rclone.target(""));
+        let verb = if rclone.inner.remote.is_google_photos() {
+            // A photo under a name that an album has already may be another photo, and
+            // Google knows its bytes: it is for Google to tell.
+            rclone.verb("copy").args(["--no-check-dest", "--transfers", PHOTOS])
+        } else {
+            let verb = rclone.verb("copy").args(["--ignore-times", "--transfers", TRANSFERS]);
+            verb.arg("--create-empty-src-dirs")
+        };
+        let verb = verb.args(["--checkers", TRANSFERS]).arg(self.source()).arg(rclone.target(""));
         let process = verb.start(false, Some(sink)).await?;
         let (outcomes_in, outcomes) = mpsc::channel(64);
         let (end_in, end) = oneshot::channel();

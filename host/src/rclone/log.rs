@@ -46,6 +46,15 @@ impl Level {
     }
 }
 
+/// How rclone's server says, at the level of debugging, why it doesn't give a file.
+///
+/// Source: rclone's lib/http/serve/serve.go and cmd/serve/restic/restic.go.
+const REFUSALS: [&str; 2] = ["Get request open error:", "GET request error:"];
+
+/// What Google says when the calls of a day are used up. rclone would go on trying
+/// for hours.
+const DAY_IS_OVER: &str = "All requests per day";
+
 /// Gets every line that is about a file or directory, as it comes.
 pub type Sink = mpsc::UnboundedSender<Line>;
 
@@ -65,6 +74,9 @@ impl Secrets {
         })
     }
 }
+
+/// Is told the error after which a process can only try in vain.
+pub type InVain = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The log of one process.
 pub struct Log {
@@ -89,6 +101,7 @@ impl Log {
         verb: &'static str,
         secrets: Secrets,
         sink: Option<Sink>,
+        in_vain: InVain,
     ) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&pipe, true)?;
         // SAFETY: the descriptor is owned by what is registered, so it stays the same
@@ -96,7 +109,8 @@ impl Log {
         let pipe = unsafe { AsyncFd::register(pipe) }.map_err(|failed| failed.into_parts().1)?;
         let kept = Arc::new(Mutex::new(Kept::default()));
         let (flush, flushes) = mpsc::channel(16);
-        let taking = Taking { verb, secrets, sink, kept: kept.clone(), partial: Vec::new() };
+        let taking =
+            Taking { verb, secrets, sink, in_vain, kept: kept.clone(), partial: Vec::new() };
         let follower = tokio::spawn(follow(pipe, taking, flushes));
         Ok(Self { kept, flush, follower: Some(follower) })
     }
@@ -168,6 +182,7 @@ struct Taking {
     verb: &'static str,
     secrets: Secrets,
     sink: Option<Sink>,
+    in_vain: InVain,
     kept: Arc<Mutex<Kept>>,
     partial: Vec<u8>,
 }
@@ -209,6 +224,14 @@ impl Taking {
             object: None,
         });
         line.message = self.secrets.strike(&line.message);
+        if line.message.contains(DAY_IS_OVER) {
+            (self.in_vain)(&line.message);
+        }
+        if line.level == Level::Debug
+            && REFUSALS.iter().any(|words| line.message.starts_with(words))
+        {
+            line.level = Level::Error;
+        }
         self.trace(&line);
         self.keep(&line);
         if let Some(sink) = &self.sink
@@ -264,7 +287,7 @@ mod tests {
     #[tokio::test]
     async fn a_flush_takes_in_all_that_was_written_before() {
         let (mut write, read) = pair();
-        let log = Log::follow(read, "test", Secrets::default(), None).unwrap();
+        let log = Log::follow(read, "test", Secrets::default(), None, Box::new(|_| ())).unwrap();
         for at in 0..200 {
             let line = format!(r#"{{"level":"error","msg":"no {at}","object":"a/{at}"}}"#);
             writeln!(write, "{line}").unwrap();
@@ -277,7 +300,7 @@ mod tests {
     async fn secrets_are_struck_out_and_nonsense_is_survived() {
         let (mut write, read) = pair();
         let secrets = Secrets(["hunter22".to_owned()].into());
-        let mut log = Log::follow(read, "test", secrets, None).unwrap();
+        let mut log = Log::follow(read, "test", secrets, None, Box::new(|_| ())).unwrap();
         write.write_all(&[b'x'; 60_000]).unwrap();
         writeln!(write, "\nnot json\n{{}}").unwrap();
         writeln!(write, r#"{{"level":"error","msg":"bad hunter22"}}"#).unwrap();

@@ -29,7 +29,7 @@ pub use list::Listing;
 pub use reader::Reader;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::contract::{Content, Failure, Reason, Selection, Timestamp};
 use binary::Binary;
@@ -56,6 +56,8 @@ struct Inner {
     scratch: Scratch,
     /// What must not appear in any message.
     secrets: log::Secrets,
+    /// Why nothing can be had from the remote any more today.
+    in_vain: Arc<OnceLock<Failure>>,
 }
 
 impl Rclone {
@@ -64,7 +66,8 @@ impl Rclone {
         let secrets = log::Secrets::of(&remote);
         let config = state.configure(&remote)?;
         let scratch = state.scratch()?;
-        Ok(Self { inner: Arc::new(Inner { binary, remote, config, scratch, secrets }) })
+        let inner = Inner { binary, remote, config, scratch, secrets, in_vain: Arc::default() };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Lists the remote.
@@ -104,13 +107,17 @@ impl Rclone {
         Verb::new(self, name)
     }
 
-    /// The same for a verb that reads files: it goes on after a break only where it
-    /// gets what is missing.
+    /// The same for a verb that reads files.
     fn reading_verb(&self, name: &'static str) -> Verb<'_> {
         let verb = self.verb(name);
-        match self.inner.remote.forgets_ranges() {
-            true => verb.args(["--low-level-retries", "1"]),
-            false => verb,
+        if self.inner.remote.forgets_ranges() {
+            // It goes on after a break only where it gets what is missing.
+            verb.args(["--low-level-retries", "1"])
+        } else if self.inner.remote.is_google_photos() {
+            // One photo that Google doesn't give holds up all others meanwhile.
+            verb.args(["--low-level-retries", "3"])
+        } else {
+            verb
         }
     }
 

@@ -1,7 +1,9 @@
 //! One rclone process: its arguments, its environment, its pipes and its end.
 
+use rustix::process::Pid;
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -44,7 +46,7 @@ impl<'a> Verb<'a> {
         let mut command = Command::new(inner.binary.path());
         command
             .arg(name)
-            .args(["--use-json-log", "-v", "--stats", "0", "--retries", "1"])
+            .args(["--use-json-log", inner.remote.verbosity(), "--stats", "0", "--retries", "1"])
             .arg("--config")
             .arg(rclone.config_file())
             .arg("--cache-dir")
@@ -77,6 +79,9 @@ impl<'a> Verb<'a> {
         let failed = |error: std::io::Error| {
             Failure::internal(format!("rclone {} could not be started: {error}", self.name))
         };
+        if let Some(failure) = self.rclone.inner.in_vain.get() {
+            return Err(failure.clone());
+        }
         let (errors, log) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|errno| failed(errno.into()))?;
         self.command
@@ -85,8 +90,14 @@ impl<'a> Verb<'a> {
             .stderr(Stdio::from(log));
         let mut child = spawner::spawn(self.command).await.map_err(failed)?;
         // The command was moved, and with it our copy of the write end.
-        let log = Log::follow(errors, self.name, self.rclone.inner.secrets.clone(), sink)
-            .map_err(failed)?;
+        let (group, inner) = (group(&child), self.rclone.inner.clone());
+        let in_vain = inner.in_vain.clone();
+        let told = Box::new(move |error: &str| {
+            let _ = in_vain.set(reason::understand(error));
+            kill(group, rustix::process::Signal::KILL);
+        });
+        let log =
+            Log::follow(errors, self.name, inner.secrets.clone(), sink, told).map_err(failed)?;
         child.stdout.iter().for_each(pipe::widen);
         child.stdin.iter().for_each(pipe::widen);
         Ok(Process {
@@ -95,6 +106,7 @@ impl<'a> Verb<'a> {
             stdout: child.stdout.take(),
             child,
             log,
+            in_vain: inner.in_vain.clone(),
         })
     }
 }
@@ -106,6 +118,7 @@ pub struct Process {
     pub stdout: Option<ChildStdout>,
     child: Child,
     pub log: Log,
+    in_vain: Arc<OnceLock<Failure>>,
 }
 
 impl Process {
@@ -140,6 +153,9 @@ impl Process {
     /// What an unsuccessful end means.
     pub fn failure(&self, status: ExitStatus) -> Failure {
         use std::os::unix::process::ExitStatusExt;
+        if let Some(failure) = self.in_vain.get() {
+            return failure.clone();
+        }
         if let Some(signal) = status.signal() {
             return Failure::new(
                 Reason::Unavailable,
@@ -165,18 +181,25 @@ impl Process {
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
-        let group = self.child.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(group) = group.and_then(rustix::process::Pid::from_raw) {
-            // It may have ended meanwhile.
-            let _ = rustix::process::kill_process_group(group, signal);
-        }
+        kill(group(&self.child), signal);
+    }
+}
+
+/// The group of a child and of its own children; none once it was waited for, when its
+/// number may be another's.
+fn group(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+}
+
+fn kill(group: Option<Pid>, signal: rustix::process::Signal) {
+    if let Some(group) = group {
+        // It may have ended meanwhile.
+        let _ = rustix::process::kill_process_group(group, signal);
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Its own children are in its group; the group's number isn't given to
-        // anybody else before the child was waited for, and then `id` is none.
         self.signal(rustix::process::Signal::KILL);
     }
 }

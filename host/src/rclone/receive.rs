@@ -41,15 +41,17 @@ pub async fn receive(
     content: Content,
 ) -> Result<(), Failure> {
     let backend = features(rclone).await?;
+    // There, what may be under the same name is another photo, which must stay.
+    let whole = backend.features.bucket_based || rclone.inner.remote.is_google_photos();
     // Elsewhere a broken upload could leave a short file under the file's name.
-    let under = if backend.features.bucket_based || !backend.features.renames {
+    let under = if whole || !backend.features.renames {
         path.to_owned()
     } else {
         format!("{path}.{}.partial", std::process::id())
     };
     let uploaded = upload(rclone, &under, size, content).await;
     if let Err(failure) = uploaded {
-        if !backend.features.bucket_based {
+        if !whole {
             // What isn't there needn't be removed.
             let _ = run(rclone, "deletefile", &[&rclone.target(&under)]).await;
         }
