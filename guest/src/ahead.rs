@@ -29,6 +29,10 @@ const UNKNOWN: u64 = 256 << 10;
 /// How many large files are begun ahead: each is a process of its own.
 const LARGE: usize = 2;
 
+/// How many photos may be new since the last backup without any other being fetched:
+/// they are listed first, before all that are old.
+const NEW_PHOTOS: usize = 16;
+
 /// The most files that the reader may keep: some KiB apiece.
 const WARM: usize = 20_000;
 
@@ -163,8 +167,9 @@ impl State {
 
     /// The next file to begin, if there is one and room for it.
     fn next(&mut self, session: &Session) -> Option<(Rc<str>, Fetcher)> {
-        // A single change among many files says nothing of the next file.
-        let most = self.streak.saturating_sub(1).min(session.options.streams);
+        // A change or a few among many files say nothing of the next file.
+        let few = if session.photos.is_some() { NEW_PHOTOS } else { 1 };
+        let most = self.streak.saturating_sub(few).min(session.options.streams);
         while self.held < most {
             let path = self.coming.front()?.clone();
             let Some(file) = self.files.get_mut(&path).filter(|file| file.is_to_be_fetched())

@@ -295,6 +295,7 @@ async fn send(filling: Filling) {
     }
 }
 
-fn given_up() -> Failure {
+/// Nobody will tell any more.
+pub fn given_up() -> Failure {
     Failure::new(Reason::Cancelled, "the restore was given up")
 }

@@ -3,6 +3,7 @@
 //! that adds photos while another does.
 
 use futures::FutureExt;
+use futures::channel::oneshot;
 use futures::future::{LocalBoxFuture, Shared};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,7 +12,7 @@ use wit_bindgen::StreamResult;
 use super::Photos;
 use super::layout::{Layout, Target};
 use crate::bindings::plakar::connector::rclone;
-use crate::bindings::plakar::connector::types::{Content, Entry, Failure, Kind, Reason};
+use crate::bindings::plakar::connector::types::{Content, Entry, Failure, Kind, Metadata, Reason};
 use crate::path::RemotePath;
 use crate::restore::{self, Fate, Limits};
 use crate::session::Session;
@@ -70,32 +71,34 @@ async fn file(
     content: Content,
 ) -> Fate {
     let path = RemotePath::parse(&target.path)?;
-    let upload = entry.metadata.identity.map(|identity| Upload {
-        identity,
-        size: entry.metadata.size,
-        modified: (entry.metadata.modified.seconds, entry.metadata.modified.nanoseconds),
-        name: path.name().to_owned(),
-    });
-    if target.view
-        && let Some(upload) = &upload
-    {
-        let before = restored.uploads.borrow().get(upload).cloned();
-        if let Some(before) = before {
-            drained(content).await?;
-            return before.await;
-        }
+    let Some(identity) = entry.metadata.identity else {
+        return upload(session, path, entry, content).await;
+    };
+    let Metadata { size, modified, .. } = entry.metadata;
+    let name = path.name().to_owned();
+    let key = Upload { identity, size, modified: (modified.seconds, modified.nanoseconds), name };
+    let before = restored.uploads.borrow().get(&key).cloned();
+    if let Some(before) = before.filter(|_| target.view) {
+        drained(content).await?;
+        return before.await;
     }
+    // Before anything is waited for: other paths of this photo may come meanwhile.
+    let (told, fate) = oneshot::channel();
+    let fate = fate.map(|fate| fate.unwrap_or_else(|_| Err(restore::given_up())));
+    restored.uploads.borrow_mut().insert(key, fate.boxed_local().shared());
+    let fate = upload(session, path, entry, content).await;
+    // Nobody may wait for it.
+    let _ = told.send(fate.clone());
+    fate
+}
+
+async fn upload(session: &Session, path: RemotePath, entry: Entry, content: Content) -> Fate {
     let size = entry.metadata.size.unwrap_or_default();
     if size > LIMITS.large || !restore::fits(&path) {
         let _alone = restore::alone(&session.restore).await;
         return rclone::receive(path.to_string(), size, entry.metadata.modified, content).await;
     }
-    let fate = restore::collect(&session.restore, path, entry, size, Some(content)).await?;
-    let fate = fate.boxed_local().shared();
-    if let Some(upload) = upload {
-        restored.uploads.borrow_mut().insert(upload, fate.clone());
-    }
-    fate.await
+    restore::collect(&session.restore, path, entry, size, Some(content)).await?.await
 }
 
 /// Takes a content that isn't needed, to its end.
