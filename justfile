@@ -69,6 +69,10 @@ bench rounds="3" case="": package rclone
     tests/bench.sh
     cargo run --quiet --release --package plakbox-tests --bin bench -- {{ rounds }} {{ case }}
 
+# What Google Photos costs in calls, downloads and seconds, on the emulator
+bench-photos *library: package rclone
+    cargo run --quiet --release --package plakbox-tests --bin bench_photos -- {{ library }}
+
 # The most memory of a backup of so many times 500 files and one of 2 GiB
 memory directories="400": package rclone
     tests/memory.sh {{ directories }}

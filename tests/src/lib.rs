@@ -10,6 +10,8 @@
 //! - [`plugin`]: the importer, driven without Plakar
 //! - [`processes`]: what runs, and what it says of itself in /proc
 
+pub mod account;
+pub mod memory;
 pub mod photos;
 pub mod place;
 pub mod plugin;

@@ -1,53 +1,14 @@
 //! Google Photos is backed up and restored whole, with few calls and one download of
 //! each photo.
 
+use plakbox_tests::account::Account;
+use plakbox_tests::photos::Settings;
 use plakbox_tests::photos::media::{photo, video};
-use plakbox_tests::photos::{Photos, Settings};
 use plakbox_tests::place::run;
-use plakbox_tests::{Place, Run, tree};
+use plakbox_tests::tree;
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
-
-/// An emulated account, and a place whose Plakar knows it as `photos`.
-struct Account {
-    photos: Photos,
-    place: Place,
-}
-
-impl Account {
-    fn new(settings: Settings) -> Self {
-        let account = Self { photos: Photos::with(settings), place: Place::new() };
-        for kind in ["source", "destination"] {
-            account.place.import_text(kind, account.photos.config("photos").as_bytes());
-        }
-        account
-    }
-
-    /// A backup of all, or of the part below this path.
-    fn backup(&self, part: &str) -> Run {
-        let location = format!("location=rclone://{part}");
-        self.place.plakar(["source", "set", "photos", &location]).good();
-        self.place.backup_by(self.place.backup_command("@photos").envs(self.photos.environment()))
-    }
-
-    fn restore(&self, part: &str) -> Run {
-        let location = format!("location=rclone://{part}");
-        self.place.plakar(["destination", "set", "photos", &location]).good();
-        run(self.place.restore_command("@photos").envs(self.photos.environment()))
-    }
-
-    /// What can be seen of the account: its photos, and its albums with theirs.
-    fn state(&self) -> (BTreeSet<String>, Vec<(String, BTreeSet<String>)>) {
-        let photos = self.photos.items().into_iter().map(|item| item.digest).collect();
-        (photos, self.photos.albums())
-    }
-
-    /// How many photos its albums hold together.
-    fn in_albums(&self) -> usize {
-        self.photos.albums().iter().map(|(_, photos)| photos.len()).sum()
-    }
-}
 
 fn five_hundred() -> Account {
     let account = Account::new(Settings::default());

@@ -5,14 +5,12 @@
 //! `streams` or `transfers`. `PEER_PTAR` names Plakar's official rclone package, which
 //! takes part in the backups then.
 
+use plakbox_tests::memory::Memory;
 use plakbox_tests::place::run;
 use plakbox_tests::tree::Bytes;
-use plakbox_tests::{Place, processes, relay, servers, tools, tree};
+use plakbox_tests::{Place, relay, servers, tools, tree};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 const ROUND_TRIP: Duration = Duration::from_millis(40);
@@ -58,39 +56,6 @@ fn case(name: &str, rounds: usize, mut ways: Vec<Way<'_>>) {
         peak.0 >> 20,
         peak.1 >> 20
     );
-}
-
-/// The most memory that plakbox, and plakbox with its rclone processes, had.
-struct Memory {
-    stop: Arc<AtomicBool>,
-    peaks: Arc<[AtomicU64; 2]>,
-    thread: thread::JoinHandle<()>,
-}
-
-impl Memory {
-    fn watch() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let peaks = Arc::new([const { AtomicU64::new(0) }; 2]);
-        let (stopped, seen) = (stop.clone(), peaks.clone());
-        let thread = thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                let own = processes::find("bin/plakbox ", "porter");
-                let rclones = processes::find("rclone", "--use-json-log");
-                let own: u64 = own.into_iter().map(processes::memory).sum();
-                let all: u64 = own + rclones.into_iter().map(processes::memory).sum::<u64>();
-                seen[0].fetch_max(own, Ordering::Relaxed);
-                seen[1].fetch_max(all, Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(100));
-            }
-        });
-        Self { stop, peaks, thread }
-    }
-
-    fn stop(self) -> (u64, u64) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap();
-        (self.peaks[0].load(Ordering::Relaxed), self.peaks[1].load(Ordering::Relaxed))
-    }
 }
 
 /// A place with an empty store of its own for every backup.

@@ -1,0 +1,47 @@
+//! An emulated account of Google Photos, and a place whose Plakar backs it up.
+
+use std::collections::BTreeSet;
+
+use crate::photos::{Photos, Settings};
+use crate::place::run;
+use crate::{Place, Run};
+
+/// An emulated account, and a place whose Plakar knows it as `photos`.
+pub struct Account {
+    pub photos: Photos,
+    pub place: Place,
+}
+
+impl Account {
+    pub fn new(settings: Settings) -> Self {
+        let account = Self { photos: Photos::with(settings), place: Place::new() };
+        for kind in ["source", "destination"] {
+            account.place.import_text(kind, account.photos.config("photos").as_bytes());
+        }
+        account
+    }
+
+    /// A backup of all, or of the part below this path.
+    pub fn backup(&self, part: &str) -> Run {
+        let location = format!("location=rclone://{part}");
+        self.place.plakar(["source", "set", "photos", &location]).good();
+        self.place.backup_by(self.place.backup_command("@photos").envs(self.photos.environment()))
+    }
+
+    pub fn restore(&self, part: &str) -> Run {
+        let location = format!("location=rclone://{part}");
+        self.place.plakar(["destination", "set", "photos", &location]).good();
+        run(self.place.restore_command("@photos").envs(self.photos.environment()))
+    }
+
+    /// What can be seen of the account: its photos, and its albums with theirs.
+    pub fn state(&self) -> (BTreeSet<String>, Vec<(String, BTreeSet<String>)>) {
+        let photos = self.photos.items().into_iter().map(|item| item.digest).collect();
+        (photos, self.photos.albums())
+    }
+
+    /// How many photos its albums hold together.
+    pub fn in_albums(&self) -> usize {
+        self.photos.albums().iter().map(|(_, photos)| photos.len()).sum()
+    }
+}
