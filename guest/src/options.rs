@@ -17,7 +17,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { read_ahead: 64 << 20, streams: 32, own_times: true }
+        Self { read_ahead: 64 << 20, streams: 64, own_times: true }
     }
 }
 

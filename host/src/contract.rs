@@ -125,6 +125,14 @@ impl Pieces {
         self.held.pop_front().or_else(|| self.coming.as_mut()?.try_recv().ok())
     }
 
+    /// Everything in one piece, if it is here, complete, and no more than one.
+    pub fn whole(&mut self) -> Option<Bytes> {
+        if self.coming.is_some() || self.held.len() > 1 {
+            return None;
+        }
+        Some(self.held.pop_front().unwrap_or_default())
+    }
+
     /// Tells the sender that nobody wants more.
     pub fn close(&mut self) {
         self.coming = None;

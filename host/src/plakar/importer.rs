@@ -1,6 +1,10 @@
 //! The importer's service: records and contents for Plakar's backups.
 
+use bytes::BytesMut;
+use futures::{FutureExt, Stream};
+use std::pin::Pin;
 use std::sync::OnceLock;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -26,6 +30,8 @@ const NO_MERGE: u32 = 1 << 4;
 
 /// The largest chunk of a file that Plakar is sent.
 const CHUNK: usize = 1 << 20;
+/// How long acknowledgements wait for each other.
+const TOGETHER: Duration = Duration::from_millis(5);
 /// How many records may wait to be sent.
 const RECORDS: usize = 256;
 
@@ -78,7 +84,7 @@ impl Importer for Service {
         Ok(Response::new(ReceiverStream::new(sent)))
     }
 
-    type OpenStream = Sent<OpenResponse>;
+    type OpenStream = Pin<Box<dyn Stream<Item = Result<OpenResponse, Status>> + Send>>;
 
     async fn open(
         &self,
@@ -89,10 +95,17 @@ impl Importer for Service {
             return Err(Status::unimplemented("rclone has no extended attributes"));
         }
         let session = self.opening.session().await?;
-        let content = session.read(record.pathname).await.map_err(|failure| status(&failure))?;
+        let mut content =
+            session.read(record.pathname).await.map_err(|failure| status(&failure))?;
+        if let Some(whole) = content.bytes.whole() {
+            // What is here needs no task that waits for more.
+            ended(&session, content).await.map_err(|failure| status(&failure))?;
+            let whole = (!whole.is_empty()).then_some(Ok(OpenResponse { chunk: whole }));
+            return Ok(Response::new(Box::pin(tokio_stream::iter(whole))));
+        }
         let (chunks, sent) = mpsc::channel(2);
         tokio::spawn(pass_on(session, content, chunks));
-        Ok(Response::new(ReceiverStream::new(sent)))
+        Ok(Response::new(Box::pin(ReceiverStream::new(sent))))
     }
 
     async fn close(&self, _: Request<CloseRequest>) -> Result<Response<CloseResponse>, Status> {
@@ -113,12 +126,22 @@ async fn import(
     let settled = scan.settled;
     let acknowledged = tokio::spawn(async move {
         while let Ok(Some(request)) = results.message().await {
-            let header = request.result.and_then(|result| result.header);
-            if let Some(record) = header
-                && record.error.is_empty()
-            {
-                // A component that doesn't care for them may close the stream.
-                let _ = settled.send(record.pathname).await;
+            // Several at once wake the component once.
+            tokio::time::sleep(TOGETHER).await;
+            let mut next = Some(request);
+            while let Some(request) = next {
+                let header = request.result.and_then(|result| result.header);
+                if let Some(record) = header
+                    && record.error.is_empty()
+                {
+                    // A component that doesn't care for them may close the stream.
+                    let _ = settled.send(record.pathname).await;
+                }
+                next = match results.message().now_or_never() {
+                    Some(Ok(request)) => request,
+                    Some(Err(_)) => return,
+                    None => None,
+                };
             }
         }
     });
@@ -153,11 +176,14 @@ async fn pass_on(
 ) {
     while let Some(mut piece) = content.bytes.recv().await {
         // Each message costs Plakar more than the copy of a small piece.
-        while piece.len() < CHUNK
-            && let Some(next) = content.bytes.ready()
-        {
-            let mut together = piece.try_into_mut().unwrap_or_else(|piece| piece.as_ref().into());
+        if let Some(next) = content.bytes.ready() {
+            let mut together = BytesMut::from(piece);
             together.extend_from_slice(&next);
+            while together.len() < CHUNK
+                && let Some(next) = content.bytes.ready()
+            {
+                together.extend_from_slice(&next);
+            }
             piece = together.freeze();
         }
         while !piece.is_empty() {
@@ -167,10 +193,15 @@ async fn pass_on(
             }
         }
     }
-    let failure = match content.end.await {
-        Ok(Ok(())) => return,
-        Ok(Err(failure)) => failure,
-        Err(_) => session.fault().await,
-    };
-    let _ = chunks.send(Err(status(&failure))).await;
+    if let Err(failure) = ended(&session, content).await {
+        let _ = chunks.send(Err(status(&failure))).await;
+    }
+}
+
+/// How a content ended whose bytes were taken.
+async fn ended(session: &Session, content: Content) -> Result<(), Failure> {
+    match content.end.await {
+        Ok(end) => end,
+        Err(_) => Err(session.fault().await),
+    }
 }

@@ -17,7 +17,7 @@ const BUDGET: u64 = 256 << 20;
 
 /// How many files are uploaded at once. Where a backend is far away each takes
 /// long and costs nothing.
-const TRANSFERS: &str = "32";
+const TRANSFERS: &str = "64";
 
 /// The same for Google Photos, which takes this many with one call (rclone's
 /// `batch_size` there).

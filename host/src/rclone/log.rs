@@ -5,9 +5,9 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::remote::Remote;
 
@@ -80,9 +80,8 @@ pub type InVain = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The log of one process.
 pub struct Log {
-    kept: Arc<Mutex<Kept>>,
-    /// Asks the follower to take in what is in the pipe, and to say when it has.
-    flush: mpsc::Sender<oneshot::Sender<()>>,
+    taking: Arc<Mutex<Taking>>,
+    pipe: Arc<AsyncFd<OwnedFd>>,
     follower: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -107,21 +106,17 @@ impl Log {
         // SAFETY: the descriptor is owned by what is registered, so it stays the same
         // and open until it is deregistered.
         let pipe = unsafe { AsyncFd::register(pipe) }.map_err(|failed| failed.into_parts().1)?;
-        let kept = Arc::new(Mutex::new(Kept::default()));
-        let (flush, flushes) = mpsc::channel(16);
+        let pipe = Arc::new(pipe);
         let taking =
-            Taking { verb, secrets, sink, in_vain, kept: kept.clone(), partial: Vec::new() };
-        let follower = tokio::spawn(follow(pipe, taking, flushes));
-        Ok(Self { kept, flush, follower: Some(follower) })
+            Taking { verb, secrets, sink, in_vain, kept: Kept::default(), partial: Vec::new() };
+        let taking = Arc::new(Mutex::new(taking));
+        let follower = tokio::spawn(follow(pipe.clone(), taking.clone()));
+        Ok(Self { taking, pipe, follower: Some(follower) })
     }
 
-    /// Returns when everything that was written before the call was taken in.
-    pub async fn flush(&self) {
-        let (done, flushed) = oneshot::channel();
-        // A follower that has ended took in everything.
-        if self.flush.send(done).await.is_ok() {
-            let _ = flushed.await;
-        }
+    /// Takes in everything that was written before the call.
+    pub fn flush(&self) {
+        lock(&self.taking).drain(self.pipe.get_ref());
     }
 
     /// Returns when the pipe was closed and everything was taken in.
@@ -134,44 +129,32 @@ impl Log {
                 stop.abort();
             }
         }
+        // Whoever takes what is said of single files learns that this was all.
+        lock(&self.taking).sink = None;
     }
 
     /// The error that was logged about a file, which is forgotten by this.
     pub fn take_error(&self, object: &str) -> Option<String> {
-        lock(&self.kept).errors.remove(object)
+        lock(&self.taking).kept.errors.remove(object)
     }
 
     /// The last error of all.
     pub fn last_error(&self) -> Option<String> {
-        lock(&self.kept).last.clone()
+        lock(&self.taking).kept.last.clone()
     }
 }
 
-fn lock(kept: &Mutex<Kept>) -> std::sync::MutexGuard<'_, Kept> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(taking: &Mutex<Taking>) -> MutexGuard<'_, Taking> {
+    taking.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn follow(
-    pipe: AsyncFd<OwnedFd>,
-    mut taking: Taking,
-    mut flushes: mpsc::Receiver<oneshot::Sender<()>>,
-) {
+async fn follow(pipe: Arc<AsyncFd<OwnedFd>>, taking: Arc<Mutex<Taking>>) {
     loop {
-        let flush = tokio::select! {
-            ready = pipe.readable() => {
-                match ready {
-                    Ok(mut guard) => guard.clear_ready(),
-                    Err(_) => return,
-                }
-                None
-            }
-            Some(flush) = flushes.recv() => Some(flush),
-        };
-        let open = taking.drain(pipe.get_ref());
-        if let Some(flush) = flush {
-            let _ = flush.send(());
+        match pipe.readable().await {
+            Ok(mut ready) => ready.clear_ready(),
+            Err(_) => return,
         }
-        if !open {
+        if !lock(&taking).drain(pipe.get_ref()) {
             return;
         }
     }
@@ -183,7 +166,7 @@ struct Taking {
     secrets: Secrets,
     sink: Option<Sink>,
     in_vain: InVain,
-    kept: Arc<Mutex<Kept>>,
+    kept: Kept,
     partial: Vec<u8>,
 }
 
@@ -252,8 +235,8 @@ impl Taking {
         }
     }
 
-    fn keep(&self, Line { level, message, object }: &Line) {
-        let mut kept = lock(&self.kept);
+    fn keep(&mut self, Line { level, message, object }: &Line) {
+        let kept = &mut self.kept;
         match object {
             Some(object) if level.is_error() && !object.is_empty() => {
                 if kept.errors.len() < KEPT {
@@ -291,7 +274,7 @@ mod tests {
         for at in 0..200 {
             let line = format!(r#"{{"level":"error","msg":"no {at}","object":"a/{at}"}}"#);
             writeln!(write, "{line}").unwrap();
-            log.flush().await;
+            log.flush();
             assert_eq!(log.take_error(&format!("a/{at}")).unwrap(), format!("no {at}"));
         }
     }

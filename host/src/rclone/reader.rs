@@ -93,7 +93,7 @@ impl Reader {
         let response = self.sender.clone().send_request(request).await;
         let response = response.map_err(|error| self.broken(&error))?;
         if response.status() != StatusCode::OK {
-            self.process.log.flush().await;
+            self.process.log.flush();
             return Err(match (self.process.log.take_error(&path), response.status()) {
                 (Some(error), _) => reason::understand(&error),
                 (None, StatusCode::NOT_FOUND) => Failure::new(Reason::NotFound, "file not found"),
@@ -179,7 +179,7 @@ impl Reader {
         // A transfer of unknown size that breaks ends like a whole one, and one that
         // was begun anew half way has its size; rclone says so on stderr, before it
         // ends the stream.
-        self.process.log.flush().await;
+        self.process.log.flush();
         if let Some(error) = self.process.log.take_error(path) {
             return Err(reason::understand(&error));
         }
