@@ -17,6 +17,10 @@ use crate::session::Session;
 /// less than what one HTTP/2 connection for all would.
 pub const LARGE: u64 = 8 << 20;
 
+/// How many files a reader is asked for before another takes its place: rclone's server
+/// keeps half a kilobyte of each for good.
+const READS: u32 = 50_000;
+
 /// How often a reader that died is started again, before reads go without.
 const STARTS: u32 = 5;
 
@@ -38,6 +42,8 @@ type Slot = Mutex<Started>;
 struct Started {
     reader: Option<Rc<Reader>>,
     starts: u32,
+    /// How many files the reader was asked for.
+    reads: u32,
 }
 
 /// The bytes of a file that the scan found.
@@ -121,6 +127,12 @@ async fn read_small(readers: &Readers, path: &RemotePath, size: Option<u64>) -> 
 /// The reader of this slot, started if need be.
 async fn started(slot: &Slot, root: &str) -> Option<Rc<Reader>> {
     let mut slot = slot.lock().await;
+    slot.reads += 1;
+    if slot.reads > READS && slot.reader.take().is_some() {
+        // It ends when the last of its reads does.
+        slot.starts -= 1;
+        slot.reads = 1;
+    }
     if slot.reader.is_none() && slot.starts < STARTS {
         slot.starts += 1;
         slot.reader = Reader::start(root.to_owned()).await.ok().map(Rc::new);
