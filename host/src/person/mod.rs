@@ -1,5 +1,5 @@
-//! What plakbox does for a person: list and read a remote without Plakar, and
-//! look into a component.
+//! What plakbox does for a person: list and read a remote without Plakar, and look
+//! into a component.
 
 use anyhow::{Context, anyhow, bail};
 use std::io::{Write, stdout};
@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::contract::bindings::exports::plakar::connector::importer::Discovery;
 use crate::contract::{Content, Entry, Failure, Kind};
 use crate::opened::{self, Opened};
+use crate::rclone::photos::Aim;
 use crate::rclone::remote::Said;
 use crate::sandbox::{self, Session};
 
@@ -104,7 +105,8 @@ async fn open_at(remote: &str, component: &Path) -> anyhow::Result<(Session, Str
     let config = [("location".to_owned(), format!("rclone://{remote}"))].into();
     let directory = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
     let said_of_it = Said { config, hostname: String::new(), directory };
-    let Opened { session, remote, .. } = opened::open(said_of_it, component).await.map_err(said)?;
+    let Opened { session, remote, .. } =
+        opened::open(said_of_it, component, Aim::Look).await.map_err(said)?;
     let location = session.open_importer(remote).await.map_err(said)?;
     Ok((session, location.root))
 }

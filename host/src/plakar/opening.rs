@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use super::Role;
 use crate::contract::{Failure, Location, Reason};
 use crate::opened::{self, Opened};
+use crate::rclone::photos::Aim;
 use crate::rclone::remote::Said;
 use crate::sandbox::Session;
 
@@ -44,8 +45,12 @@ impl Opening {
         directory: String,
     ) -> Result<Answer, Status> {
         let said = Said { config: config.into_iter().collect(), hostname, directory };
+        let aim = match role {
+            Role::Importer => Aim::BackUp,
+            Role::Exporter => Aim::Restore,
+        };
         let Opened { session, remote, fingerprint } =
-            opened::open(said, &self.component).await.map_err(|failure| status(&failure))?;
+            opened::open(said, &self.component, aim).await.map_err(|failure| status(&failure))?;
         let origin = format!("{}-{}", remote.backend.replace(' ', "-"), fingerprint.short());
         let opened = match role {
             Role::Importer => session.open_importer(remote).await,

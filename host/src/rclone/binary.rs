@@ -5,6 +5,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::photos;
 use super::state::State;
 use crate::contract::{Failure, Reason};
 
@@ -23,7 +24,8 @@ pub struct Binary {
 
 impl Binary {
     /// Finds rclone and asks its version, unless this very file was asked before.
-    pub fn find(state: &State) -> Result<Self, Failure> {
+    /// `backend` is what it is wanted for.
+    pub fn find(state: &State, backend: &str) -> Result<Self, Failure> {
         let path = match env::var_os(VARIABLE) {
             Some(path) => Some(PathBuf::from(path)).filter(|path| path.is_file()),
             None => env::split_paths(&env::var_os("PATH").unwrap_or_default())
@@ -38,13 +40,7 @@ impl Binary {
         })?;
         let version = state.known_version(&path, || ask(&path))?;
         if version < OLDEST {
-            return Err(Failure::new(
-                Reason::InvalidConfiguration,
-                format!(
-                    "rclone {version} at `{}` is too old: install rclone {OLDEST} or later (https://rclone.org/install)",
-                    path.display()
-                ),
-            ));
+            return Err(too_old(&version, &path, backend));
         }
         Ok(Self { path, version })
     }
@@ -52,6 +48,21 @@ impl Binary {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn too_old(version: &Version, path: &Path, backend: &str) -> Failure {
+    let (why, then) = match photos::is_backend(backend) {
+        true => (
+            " for Google Photos, which since 2025-03-31 refuses the permissions that it asks for",
+            ", run `rclone config reconnect NAME:` and import the remote into plakar again",
+        ),
+        false => ("", ""),
+    };
+    let message = format!(
+        "rclone {version} at `{}` is too old{why}: install rclone {OLDEST} or later (https://rclone.org/install){then}",
+        path.display()
+    );
+    Failure::new(Reason::InvalidConfiguration, message)
 }
 
 fn is_executable(path: &Path) -> bool {

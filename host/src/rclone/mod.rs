@@ -8,6 +8,7 @@
 //! - [`process`], [`spawner`]: one rclone process, from its start to its end
 //! - [`log`]: what it says on stderr
 //! - [`reason`]: what its words mean
+//! - [`photos`]: what is particular about Google Photos
 //! - [`list`], [`cat`], [`reader`], [`batch`], [`receive`]: the verbs
 
 mod batch;
@@ -16,6 +17,7 @@ mod cat;
 pub mod fingerprint;
 mod list;
 mod log;
+pub mod photos;
 mod process;
 mod reader;
 mod reason;
@@ -26,6 +28,7 @@ pub mod state;
 
 pub use batch::Batch;
 pub use list::Listing;
+pub use log::Secrets;
 pub use reader::Reader;
 
 use std::path::PathBuf;

@@ -1,12 +1,16 @@
 //! What rclone's words mean: a reason for a program, and a remedy for a person.
 
+use super::photos;
 use crate::contract::{Failure, Reason};
 
-/// Words of an error, in lower case; the reason; what to do about it. The first
-/// row of which any word occurs wins, so the more telling ones come first.
+/// Words of an error, in lower case; the reason; what to do about it.
+pub type Meaning = (&'static [&'static str], Reason, &'static str);
+
+/// What errors mean. The first row of which any word occurs wins, so the more telling
+/// ones come first, and those of one backend before these.
 ///
 /// Source: rclone's fs/fs.go and fserrors, and the errors of its backends.
-const MEANINGS: &[(&[&str], Reason, &str)] = &[
+const MEANINGS: &[Meaning] = &[
     (
         &["didn't find backend called", "unknown backend"],
         Reason::InvalidConfiguration,
@@ -23,13 +27,12 @@ const MEANINGS: &[(&[&str], Reason, &str)] = &[
         "set RCLONE_CONFIG_PASS to the password of your rclone.conf",
     ),
     (
-        &[
-            "invalid_grant",
-            "invalid_client",
-            "token expired",
-            "couldn't fetch token",
-            "empty token",
-        ],
+        &["invalid_client", "unauthorized_client"],
+        Reason::Unauthenticated,
+        "the remote's client_id doesn't work (any more): make your own (https://rclone.org/googlephotos/#making-your-own-client-id; other providers alike), run `rclone config update NAME client_id=... client_secret=...` and `rclone config reconnect NAME:`, and import the remote into plakar again",
+    ),
+    (
+        &["invalid_grant", "token expired", "couldn't fetch token", "empty token"],
         Reason::Unauthenticated,
         "run `rclone config reconnect NAME:` and import the remote into plakar again",
     ),
@@ -96,8 +99,10 @@ const MEANINGS: &[(&[&str], Reason, &str)] = &[
 /// The failure that an error of rclone's stands for.
 pub fn understand(error: &str) -> Failure {
     let lower = error.to_lowercase();
-    let meaning =
-        MEANINGS.iter().find(|(words, ..)| words.iter().any(|word| mentions(&lower, word)));
+    let meaning = photos::MEANINGS
+        .iter()
+        .chain(MEANINGS)
+        .find(|(words, ..)| words.iter().any(|word| mentions(&lower, word)));
     let error = plain(error);
     match meaning {
         Some((_, reason, remedy)) => Failure::new(*reason, format!("{error}: {remedy}")),
@@ -113,15 +118,36 @@ fn mentions(text: &str, word: &str) -> bool {
     text.split(|char: char| !char.is_ascii_alphanumeric()).any(|token| token == word)
 }
 
-/// The error without what rclone wraps around it.
-fn plain(error: &str) -> &str {
-    const WRAPPINGS: [&str; 5] = [
-        "Failed to copy: ",
-        "error listing: ",
-        "error in ListJSON: ",
-        "Post request put error: ",
-        "error reading source directory: ",
-    ];
+/// What rclone wraps around an error.
+const WRAPPINGS: [&str; 11] = [
+    "Failed to copy: ",
+    "Failed to open: ",
+    "Failed to rcat: ",
+    "error listing: ",
+    "error in ListJSON: ",
+    "Post request put error: ",
+    "error reading source directory: ",
+    "failed to commit batch: ",
+    "batch upload failed: ",
+    "upload failed: ",
+    "Failed: ",
+];
+
+/// Where a part of an error begins and ends that tells a person nothing, or advises
+/// what is no use here: rclone knows an imported remote by a name of ours. Without an
+/// end it goes up to the error's.
+const NOISE: [(&str, Option<&str>); 7] = [
+    (" - try refreshing", Some(":\"")),
+    (" - manually refresh", Some(":\"")),
+    (" - please run \"rclone config reconnect", Some(":\"")),
+    (": if you're using your own client id/secret", None),
+    (" Expected OAuth 2 access token", Some("devconsole-project.")),
+    ("<!DOCTYPE html>", Some("know.</ins>")),
+    (" of service 'photoslibrary.googleapis.com'", Some("'.")),
+];
+
+/// The error without what rclone wraps around it, and without noise.
+fn plain(error: &str) -> String {
     let mut plain = error;
     if plain.starts_with("Attempt ")
         && let Some((_, rest)) = plain.split_once(" errors and: ")
@@ -136,7 +162,43 @@ fn plain(error: &str) -> &str {
     while let Some(rest) = WRAPPINGS.iter().find_map(|wrapping| plain.strip_prefix(wrapping)) {
         plain = rest;
     }
-    plain.trim()
+    // The call that needed the token has nothing to do with it.
+    if let Some((_, rest)) = plain.split_once("couldn't fetch token: ") {
+        plain = rest;
+    }
+    let plain =
+        NOISE.iter().fold(plain.to_owned(), |text, (start, end)| without(text, start, *end));
+    let plain = without_calls(plain);
+    plain.trim().trim_end_matches(['?', '.']).to_owned()
+}
+
+/// The text without its part from `start` to `end`.
+fn without(mut text: String, start: &str, end: Option<&str>) -> String {
+    let Some(at) = text.find(start) else { return text };
+    let from = at + start.len();
+    let to = match end {
+        Some(end) => text[from..].find(end).map(|to| from + to + end.len()),
+        None => Some(text.len()),
+    };
+    if let Some(to) = to {
+        text.replace_range(at..to, "");
+    }
+    text
+}
+
+/// The text without the calls to Google, like `Get "https://...": `, which are long
+/// and always the same. Elsewhere the address may be what is wrong.
+fn without_calls(mut text: String) -> String {
+    while let Some(at) =
+        ["Get \"https://", "Post \"https://"].iter().find_map(|call| text.find(call))
+    {
+        let Some(end) = text[at..].find("\": ") else { break };
+        if !text[at..at + end].contains(".googleapis.com/") {
+            break;
+        }
+        text.replace_range(at..at + end + "\": ".len(), "");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -165,5 +227,72 @@ mod tests {
         ] {
             assert_eq!(understand(error), Failure { reason, message: message.into() });
         }
+    }
+
+    #[test]
+    fn noise_is_cut_and_addresses_that_may_be_wrong_are_not() {
+        for (error, shown) in [
+            (
+                r#"couldn't list files: Post "https://photoslibrary.googleapis.com/v1/mediaItems:search": couldn't fetch token: invalid_grant: maybe token expired? - try refreshing with "rclone config reconnect remote:""#,
+                "invalid_grant: maybe token expired",
+            ),
+            (
+                r#"failed to configure google photos: empty token found - please run "rclone config reconnect remote:""#,
+                "failed to configure google photos: empty token found",
+            ),
+            (
+                r#"couldn't list albums: Get "https://photoslibrary.googleapis.com/v1/albums?pageSize=50": dial tcp: lookup photoslibrary.googleapis.com: no such host"#,
+                "couldn't list albums: dial tcp: lookup photoslibrary.googleapis.com: no such host",
+            ),
+            (
+                r#"Get "https://dav.example.com/": dial tcp: no such host"#,
+                r#"Get "https://dav.example.com/": dial tcp: no such host"#,
+            ),
+            (
+                "Failed to copy: failed to commit batch: batch upload failed: upload failed: Failed: There was an error while trying to create this media item. (3)",
+                "There was an error while trying to create this media item. (3)",
+            ),
+        ] {
+            assert_eq!(plain(error), shown);
+        }
+    }
+
+    #[test]
+    fn errors_of_google_are_understood() {
+        let day = "couldn't list files: Quota exceeded for quota metric 'All requests' and limit 'All requests per day' of service 'photoslibrary.googleapis.com' for consumer 'project_number:1'. (429 RESOURCE_EXHAUSTED)";
+        let write = "Failed to copy: failed to commit batch: batch upload failed: failed to create media item: Quota exceeded for quota 'concurrent write request' of service 'photoslibrary.googleapis.com' for consumer 'project_number:1'. (429 RESOURCE_EXHAUSTED)";
+        for (error, reason, remedy) in [
+            (day, Reason::RateLimited, "run it again tomorrow"),
+            (write, Reason::RateLimited, "another program writes to the same"),
+            (
+                "Request had insufficient authentication scopes. (403 PERMISSION_DENIED)",
+                Reason::Denied,
+                "by an rclone before 1.70",
+            ),
+            (
+                "couldn't list albums: Request had insufficient authentication scopes. (403 PERMISSION_DENIED)",
+                Reason::Denied,
+                "no shared albums",
+            ),
+            ("Image not found or broken (404 404 Not Found)", Reason::NotFound, "it is gone"),
+            (
+                "couldn't get media item: Requested entity was not found. (404 NOT_FOUND)",
+                Reason::NotFound,
+                "it is gone",
+            ),
+            (
+                "upload failed: The remaining storage is not enough. (8)",
+                Reason::Unavailable,
+                "make room in the Google account",
+            ),
+        ] {
+            let failure = understand(error);
+            assert_eq!(failure.reason, reason, "{}", failure.message);
+            assert!(failure.message.contains(remedy), "{}", failure.message);
+        }
+        assert_eq!(
+            plain(day),
+            "couldn't list files: Quota exceeded for quota metric 'All requests' and limit 'All requests per day' (429 RESOURCE_EXHAUSTED)"
+        );
     }
 }

@@ -132,10 +132,12 @@ impl Remote {
 
     /// rclone's name of the backend: `s3`, `google photos`.
     pub fn backend(&self) -> &str {
-        self.sections
-            .get(&self.name)
-            .and_then(|section| section.get("type"))
-            .map_or("", String::as_str)
+        self.option("type").unwrap_or_default()
+    }
+
+    /// An option of the remote itself, not of one that it builds upon.
+    pub fn option(&self, key: &str) -> Option<&str> {
+        self.sections.get(&self.name).and_then(|section| section.get(key)).map(String::as_str)
     }
 
     pub fn is_google_photos(&self) -> bool {
@@ -253,10 +255,43 @@ fn read(file: &Path) -> Result<Ini, Failure> {
             "`{shown}` is encrypted: import the remote with `rclone config show NAME | plakar source import -rclone` instead"
         )));
     }
+    parse(&text).map_err(|line| {
+        invalid(format!(
+            "`{shown}` is no rclone configuration: line {line} makes no sense: correct it, or run `rclone config`"
+        ))
+    })
+}
+
+/// Takes a configuration apart, or gives the line that can't be: it may hold a secret.
+fn parse(text: &str) -> Result<Ini, usize> {
     let options =
         ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
-    Ini::load_from_str_opt(&text, options)
-        .map_err(|error| invalid(format!("`{shown}` is no rclone configuration: {error}")))
+    Ini::load_from_str_opt(text, options).map_err(|error| error.line)
+}
+
+/// The remote that `rclone config show NAME` prints, and its name.
+pub fn shown(text: &str) -> Result<(String, Section), Failure> {
+    const HOW: &str = "run `rclone config show NAME | plakbox doctor`";
+    let no_configuration =
+        || invalid(format!("what came on stdin is no rclone configuration: {HOW}"));
+    let all = parse(text).map_err(|_| no_configuration())?;
+    let named = |(name, section): (Option<&str>, &ini::Properties)| {
+        let options = section.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+        Some((name?.to_owned(), options.collect::<Section>()))
+    };
+    let mut remotes: Vec<_> = all.iter().filter_map(named).collect();
+    match (remotes.pop(), remotes.len()) {
+        (Some((name, section)), 0) if section.is_empty() => Err(invalid(format!(
+            "rclone has no remote `{}`: `rclone listremotes` lists them",
+            name.escape_debug()
+        ))),
+        (Some(remote), 0) => Ok(remote),
+        (Some(_), others) => Err(invalid(format!(
+            "{} remotes came on stdin, and one is looked at: {HOW}",
+            others + 1
+        ))),
+        (None, _) => Err(no_configuration()),
+    }
 }
 
 /// Collects a section and all that it builds upon.
@@ -338,6 +373,22 @@ mod tests {
         let (remote, _) = Remote::from_plakar(local("rclone:///srv")).unwrap();
         assert_eq!(remote.target("a"), "remote:/srv/a");
         assert!(Remote::from_plakar(local("rclone://")).is_err());
+    }
+
+    #[test]
+    fn what_rclone_shows_of_a_remote_is_taken_apart() {
+        let (name, section) = shown("[my dav]\ntype = webdav\nurl = http://a/#b\n").unwrap();
+        assert_eq!((name.as_str(), &*section["url"]), ("my dav", "http://a/#b"));
+        for (text, said) in [
+            ("", "no rclone configuration"),
+            ("hello", "no rclone configuration"),
+            ("type = webdav\n", "no rclone configuration"),
+            ("[a]\ntype = s3\n[b]\ntype = s3\n", "2 remotes came"),
+            ("[no]\n# couldn't find type of fs for \"no\"\n", "has no remote `no`"),
+        ] {
+            let failure = shown(text).unwrap_err();
+            assert!(failure.message.contains(said), "{text:?}: {}", failure.message);
+        }
     }
 
     #[test]

@@ -6,9 +6,10 @@
 //!   token is refreshed; the digest is of the configuration as Plakar passed it,
 //!   so a changed one starts anew.
 //! - `sessions/ID/`: batches, caches and temporary files of one session.
+//! - `told/`: an empty file for each thing that a person is told once.
 //!
-//! Each is locked by those who use it. Whatever nobody locks is swept when the
-//! next session starts.
+//! The first two are locked by those who use them. Whatever nobody locks is swept when
+//! the next session starts.
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
+use super::fingerprint::Fingerprint;
 use super::remote::Remote;
 use crate::contract::{Failure, Reason};
 
@@ -78,7 +80,7 @@ impl State {
         Self::at(root)
     }
 
-    fn at(root: PathBuf) -> Result<Self, Failure> {
+    pub(super) fn at(root: PathBuf) -> Result<Self, Failure> {
         for directory in [root.clone(), root.join("remotes"), root.join("sessions")] {
             private_directory(&directory).at(&directory)?;
         }
@@ -121,6 +123,25 @@ impl State {
             }
             return Ok(Configuration::Private { directory, lock: Some(lock) });
         }
+    }
+
+    /// Whether rclone has rewritten an imported remote's configuration, which is kept
+    /// then.
+    pub fn keeps(&self, remote: &Remote) -> bool {
+        let pristine = hex(&remote.to_ini());
+        let config = self.root.join("remotes").join(&pristine).join(CONFIG);
+        fs::read(config).is_ok_and(|config| hex(&config) != pristine)
+    }
+
+    /// Whether a person is told this of a remote for the first time.
+    pub fn first_time(&self, what: &str, fingerprint: &Fingerprint) -> bool {
+        let directory = self.root.join("told");
+        let path = directory.join(format!("{what}-{}", fingerprint.short()));
+        let mut file = OpenOptions::new();
+        file.create_new(true).write(true).mode(0o600);
+        // Where it can't be remembered, it is said again: nothing worse.
+        private_directory(&directory).is_err()
+            || !file.open(path).is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
     }
 
     /// A directory for one session's files.
@@ -326,7 +347,9 @@ mod tests {
     fn a_rewritten_configuration_is_kept_for_the_same_remote_only() {
         let (_directory, state) = state();
         let first = state.configure(&remote("t")).unwrap();
+        assert!(!state.keeps(&remote("t")));
         fs::write(first.file(), "refreshed").unwrap();
+        assert!(state.keeps(&remote("t")) && !state.keeps(&remote("u")));
         fs::write(first.file().with_file_name("rclone.conf123"), "half").unwrap();
         drop(first);
         let again = state.configure(&remote("t")).unwrap();
@@ -334,6 +357,15 @@ mod tests {
         assert!(!again.file().with_file_name("rclone.conf123").exists());
         let other = state.configure(&remote("u")).unwrap();
         assert!(fs::read_to_string(other.file()).unwrap().contains("token = u"));
+    }
+
+    #[test]
+    fn a_person_is_told_once_of_each_remote() {
+        let (_directory, state) = state();
+        let (one, other) = (remote("t").fingerprint(), remote("u").fingerprint());
+        assert!(state.first_time("quality", &one));
+        assert!(!state.first_time("quality", &one));
+        assert!(state.first_time("quality", &other) && state.first_time("else", &one));
     }
 
     #[test]
