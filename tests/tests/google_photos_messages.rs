@@ -183,6 +183,18 @@ fn a_photo_that_vanished_is_an_error_of_its_path() {
 }
 
 #[test]
+fn a_photo_whose_download_broke_off_is_never_an_empty_file() {
+    let account = Account::new(Settings::default());
+    account.photos.fill(3, 1, 0, 1);
+    let item = account.photos.items()[1].clone();
+    account.photos.break_off(&item.id, 100, 1);
+    account.backup().good();
+    for path in ["/media/all/IMG_00002.jpg", "/album/Album 001/IMG_00002.jpg"] {
+        assert!(account.place.content(path) == item.bytes, "{path}");
+    }
+}
+
+#[test]
 fn a_read_only_remote_is_refused_as_a_destination_before_anything_is_sent() {
     let account = Account::new(Settings::read_only());
     account.directory(&[("1.jpg", photo(1, 1, 100))]);
