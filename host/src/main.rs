@@ -30,7 +30,7 @@ use tracing_subscriber::EnvFilter;
 /// plakbox is a plugin of the backup tool Plakar: `plakar pkg add` installs it, and
 /// Plakar starts it by itself. The connector is a WebAssembly component that can
 /// run rclone on one remote and do nothing else. The commands `ls` and `cat` try
-/// it by hand, on the remotes of your rclone.conf.
+/// it by hand, on the remotes of your rclone.conf; `doctor` says what is wrong with one.
 #[derive(Parser)]
 #[command(version, about, long_about, after_help = ENVIRONMENT)]
 struct Arguments {
@@ -57,6 +57,15 @@ enum Command {
     Cat {
         /// NAME:path/file
         file: String,
+    },
+    /// Checks a remote and says what is wrong with it and how to mend that
+    ///
+    /// Looks at rclone, the remote's configuration and its token, and reaches the
+    /// remote once. Ends with 1 if something is wrong. No secret is printed.
+    Doctor {
+        /// NAME:path of your rclone.conf; without it, the configuration comes on stdin:
+        /// rclone config show NAME | plakbox doctor
+        remote: Option<String>,
     },
     /// Lists what a component imports and exports, and whether it would be run
     Inspect { component: PathBuf },
@@ -114,6 +123,7 @@ async fn command(command: Command, component: PathBuf) -> anyhow::Result<()> {
     match command {
         Command::Ls { remote } => person::list(&remote, &component).await,
         Command::Cat { file } => person::print(&file, &component).await,
+        Command::Doctor { remote } => person::doctor::examine(remote, &component).await,
         Command::Inspect { component } => person::inspect(&component),
         Command::Compile { component, output } => person::compile(&component, &output),
         Command::Importer => plakar::serve(plakar::Role::Importer, component).await,

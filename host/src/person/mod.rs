@@ -1,5 +1,7 @@
-//! What plakbox does for a person: list and read a remote without Plakar, and look
-//! into a component.
+//! What plakbox does for a person: list and read a remote without Plakar, look into
+//! a component, and say what is wrong with a remote ([`doctor`]).
+
+pub mod doctor;
 
 use anyhow::{Context, anyhow, bail};
 use std::io::{Write, stdout};

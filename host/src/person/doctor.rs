@@ -1,0 +1,251 @@
+//! `plakbox doctor`: checks a remote from its configuration to its first listing, and
+//! says in one line each what is well, what to know and what to mend.
+
+use anyhow::bail;
+use serde_json::Value;
+use std::io::{IsTerminal, Read, Write, stdin, stdout};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::contract::Failure;
+use crate::opened::{self, Opened};
+use crate::rclone::Secrets;
+use crate::rclone::binary::Binary;
+use crate::rclone::photos::{self, Finding};
+use crate::rclone::remote::{self, Remote, Said, Section};
+use crate::rclone::state::State;
+
+/// How long a remote may take to be listed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A configuration of one remote is never longer.
+const LONGEST: u64 = 1 << 20;
+
+/// What of Google Photos is listed: its root is rclone's own, and asks Google nothing.
+const ASKS_GOOGLE: &str = "album";
+
+/// What a person asks about.
+enum Patient {
+    /// A remote of the user's own rclone.conf.
+    Users { name: String, path: String },
+    /// A remote whose configuration came on stdin.
+    Shown { name: String, section: Section },
+}
+
+impl Patient {
+    fn of(argument: Option<String>) -> Result<Self, Failure> {
+        let wrong =
+            |message: &str| Failure::new(crate::contract::Reason::InvalidConfiguration, message);
+        if let Some(argument) = argument {
+            let Some((name, path)) = argument.split_once(':') else {
+                return Err(wrong(&format!("`{argument}` names no remote: say NAME:path")));
+            };
+            return Ok(Self::Users { name: name.to_owned(), path: path.to_owned() });
+        }
+        if stdin().is_terminal() {
+            return Err(wrong(
+                "no remote is named: run `plakbox doctor NAME:` or `rclone config show NAME | plakbox doctor`",
+            ));
+        }
+        let mut text = String::new();
+        let read = stdin().take(LONGEST).read_to_string(&mut text);
+        read.map_err(|error| wrong(&format!("stdin can't be read: {error}")))?;
+        let (name, section) = remote::shown(&text)?;
+        Ok(Self::Shown { name, section })
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Users { name, .. } | Self::Shown { name, .. } => name,
+        }
+    }
+
+    fn path(&self) -> &str {
+        match self {
+            Self::Users { path, .. } => path,
+            Self::Shown { .. } => "",
+        }
+    }
+
+    /// The remote at a path, as Plakar would name it.
+    fn remote(&self, path: &str) -> Result<(Remote, Vec<(String, String)>), Failure> {
+        let (location, options) = match self {
+            Self::Users { name, .. } => (format!("rclone://{name}:{path}"), None),
+            Self::Shown { section, .. } => (format!("rclone://{path}"), Some(section)),
+        };
+        let options = options.into_iter().flatten();
+        let config = options
+            .map(|(key, value)| (format!("rclone_{key}"), value.clone()))
+            .chain([("location".to_owned(), location)])
+            .collect();
+        let directory = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
+        Remote::from_plakar(Said { config, hostname: String::new(), directory })
+    }
+}
+
+/// The lines, as they are found.
+struct Report {
+    name: String,
+    secrets: Secrets,
+    problems: usize,
+}
+
+impl Report {
+    fn well(&self, text: &str) -> std::io::Result<()> {
+        self.line("ok", text)
+    }
+
+    fn warning(&self, text: &str) -> std::io::Result<()> {
+        self.line("warning", text)
+    }
+
+    fn problem(&mut self, text: &str) -> std::io::Result<()> {
+        self.problems += 1;
+        self.line("problem", text)
+    }
+
+    fn line(&self, mark: &str, text: &str) -> std::io::Result<()> {
+        let text = self.secrets.strike(text);
+        // What a remedy calls NAME has one here.
+        let plain = |char: char| char.is_alphanumeric() || "_-.+@".contains(char);
+        let text = match !self.name.is_empty() && self.name.chars().all(plain) {
+            true => text.replace(" NAME", &format!(" {}", self.name)),
+            false => text,
+        };
+        writeln!(stdout(), "{mark:<9}{text}")
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        match self.problems {
+            0 => Ok(()),
+            1 => bail!("there is a problem: mend it and run this again"),
+            problems => bail!("there are {problems} problems: mend them and run this again"),
+        }
+    }
+}
+
+/// Examines a remote of the user's rclone.conf, or the one that comes on stdin.
+pub async fn examine(argument: Option<String>, component: &Path) -> anyhow::Result<()> {
+    let mut report = Report { name: String::new(), secrets: Secrets::default(), problems: 0 };
+    let patient = Patient::of(argument);
+    if let Ok(patient) = &patient {
+        report.name = patient.name().to_owned();
+    }
+    let parsed = patient.and_then(|patient| {
+        let (remote, _) = patient.remote(patient.path())?;
+        Ok((patient, remote))
+    });
+    let backend = parsed.as_ref().map_or("", |(_, remote)| remote.backend());
+    let tools = tools(&mut report, backend)?;
+    let (patient, remote) = match parsed {
+        Ok(parsed) => parsed,
+        Err(failure) => {
+            report.problem(&failure.message)?;
+            return report.end();
+        }
+    };
+    report.secrets = Secrets::of(&remote);
+    report.well(&format!(
+        "the configuration of `{}` is sound: {}",
+        report.name,
+        remote.backend()
+    ))?;
+    for finding in photos::findings(&remote) {
+        match finding {
+            Finding::Notice(text) => report.warning(&text)?,
+            Finding::Problem(text) => report.problem(&text)?,
+        }
+    }
+    if let Some((state, binary)) = tools {
+        match reach(&patient, &remote, &state, binary, component).await {
+            Ok(()) => {
+                report.well("the remote answers")?;
+                token(&report, &patient, &remote, &state)?;
+            }
+            Err(failure) => report.problem(&failure.message)?,
+        }
+    }
+    report.end()
+}
+
+/// What every remote needs: the private directory, and an rclone.
+fn tools(report: &mut Report, backend: &str) -> std::io::Result<Option<(State, Binary)>> {
+    let tools = State::open().and_then(|state| {
+        let binary = Binary::find(&state, backend)?;
+        Ok((state, binary))
+    });
+    match tools {
+        Ok((state, binary)) => {
+            report.well(&format!("rclone {} at `{}`", binary.version, binary.path().display()))?;
+            Ok(Some((state, binary)))
+        }
+        Err(failure) => {
+            report.problem(&failure.message)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Lists the remote once, through the component.
+async fn reach(
+    patient: &Patient,
+    remote: &Remote,
+    state: &State,
+    binary: Binary,
+    component: &Path,
+) -> Result<(), Failure> {
+    let path = remote.path().trim_matches('/');
+    // The library itself may have thousands of pages.
+    let costly = path.is_empty() || path.split('/').next() == Some("media");
+    let path = if photos::is(remote) && costly { ASKS_GOOGLE } else { patient.path() };
+    let (named, options) = patient.remote(path)?;
+    let Opened { session, remote, .. } = opened::start(named, options, state, binary, component)?;
+    session.open_importer(remote).await?;
+    tokio::time::timeout(PATIENCE, session.ping_importer()).await.unwrap_or_else(|_| {
+        Err(Failure::new(
+            crate::contract::Reason::Unavailable,
+            "the remote doesn't answer within a minute: check the network and the server, and run it again",
+        ))
+    })
+}
+
+/// What became of the token while the remote was listed.
+fn token(
+    report: &Report,
+    patient: &Patient,
+    before: &Remote,
+    state: &State,
+) -> std::io::Result<()> {
+    let Some(token) = before.option("token").filter(|token| !token.is_empty()) else {
+        return Ok(());
+    };
+    let refreshed = match patient {
+        Patient::Shown { .. } => state.keeps(before),
+        Patient::Users { path, .. } => {
+            patient.remote(path).is_ok_and(|(now, _)| now.option("token") != Some(token))
+        }
+    };
+    match (refreshed, patient) {
+        (true, Patient::Shown { .. }) => {
+            report.well("the access token was refreshed, and is kept for the next run")
+        }
+        (true, Patient::Users { .. }) => {
+            report.well("the access token was refreshed, in your rclone.conf")
+        }
+        (false, _) if is_expired(token) => report.warning(
+            "the access token has expired and was not kept when it was refreshed: make rclone.conf writable",
+        ),
+        (false, _) => report.well("the access token is valid"),
+    }
+}
+
+/// Whether the access token was good until a time that is over.
+fn is_expired(token: &str) -> bool {
+    let token: Value = serde_json::from_str(token).unwrap_or_default();
+    let expiry = token.get("expiry").and_then(Value::as_str);
+    let expiry = expiry.and_then(|expiry| expiry.parse::<jiff::Timestamp>().ok());
+    expiry.is_some_and(|expiry| {
+        // Tokens that never expire have year 1.
+        expiry.as_second() > 0 && expiry < jiff::Timestamp::now()
+    })
+}
