@@ -5,9 +5,9 @@ TOOLS := $(if $(PLAKBOX_TOOLS),$(PLAKBOX_TOOLS),$(HOME)/.cache/plakbox/tools)
 JUST := PATH="$(TOOLS)/bin:$$PATH" just
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench
+.PHONY: build demo test bench bench-photos
 
-build demo test bench: | just
+build demo test bench bench-photos: | just
 	@$(JUST) $@
 
 .PHONY: just

@@ -10,6 +10,9 @@ pub struct Options {
     pub read_ahead: u64,
     /// How many files are read at the same time.
     pub streams: usize,
+    /// How many processes read small files. Each paces its calls on its own, where
+    /// rclone paces the backend.
+    pub processes: usize,
     /// Whether files keep their own times where these cost a call each, or get the
     /// server's.
     pub own_times: bool,
@@ -17,7 +20,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { read_ahead: 64 << 20, streams: 64, own_times: true }
+        Self { read_ahead: 64 << 20, streams: 64, processes: 1, own_times: true }
     }
 }
 
@@ -25,6 +28,8 @@ impl Default for Options {
 const MOST_AHEAD: u64 = 128 << 20;
 /// rclone's server takes at most 250 requests at a time.
 const MOST_STREAMS: usize = 128;
+/// Each process of rclone's takes some 60 MiB.
+const MOST_PROCESSES: usize = 4;
 
 impl Options {
     /// Takes what the user has set.
@@ -38,13 +43,8 @@ impl Options {
                             wrong(key, value, "a size up to 128MiB, like 64MiB, or 0")
                         })?;
                 }
-                "streams" => {
-                    options.streams = value
-                        .parse()
-                        .ok()
-                        .filter(|streams| (1..=MOST_STREAMS).contains(streams))
-                        .ok_or_else(|| wrong(key, value, "a number from 1 to 128"))?;
-                }
+                "streams" => options.streams = number(key, value, MOST_STREAMS)?,
+                "processes" => options.processes = number(key, value, MOST_PROCESSES)?,
                 "times" => {
                     options.own_times = match value.as_str() {
                         "own" => true,
@@ -56,7 +56,7 @@ impl Options {
                     return Err(Failure::new(
                         Reason::InvalidConfiguration,
                         format!(
-                            "the rclone connector has no option `{key}`, only `read_ahead`, `streams` and `times`: remove it"
+                            "the rclone connector has no option `{key}`, only `read_ahead`, `streams`, `processes` and `times`: remove it"
                         ),
                     ));
                 }
@@ -69,6 +69,11 @@ impl Options {
 fn wrong(key: &str, value: &str, expected: &str) -> Failure {
     let message = format!("`{value}` is no value for the option `{key}`: set it to {expected}");
     Failure::new(Reason::InvalidConfiguration, message)
+}
+
+fn number(key: &str, value: &str, most: usize) -> Result<usize, Failure> {
+    let number = value.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| wrong(key, value, &format!("a number from 1 to {most}")))
 }
 
 /// Bytes in `65536`, `64KiB`, `64MiB` or `1GiB`.
@@ -99,6 +104,7 @@ mod tests {
         assert_eq!(parse("read_ahead", "1MiB").unwrap().read_ahead, 1 << 20);
         assert_eq!(parse("read_ahead", "0").unwrap().read_ahead, 0);
         assert_eq!(parse("streams", "8").unwrap().streams, 8);
+        assert_eq!(parse("processes", "2").unwrap().processes, 2);
         assert!(!parse("times", "server").unwrap().own_times);
     }
 
@@ -111,6 +117,7 @@ mod tests {
             ("read_ahead", "99999999999999999999GiB"),
             ("streams", "0"),
             ("streams", "1000"),
+            ("processes", "5"),
             ("times", "none"),
             ("reed_ahead", "1"),
         ] {

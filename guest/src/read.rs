@@ -25,18 +25,37 @@ const READS: u32 = 50_000;
 const STARTS: u32 = 5;
 
 /// The processes that read small files.
-#[derive(Default)]
 pub struct Readers {
-    /// For everything below the root.
-    root: Slot,
+    /// For everything below the root, each taking its turn.
+    root: Vec<Slot>,
+    turn: Cell<usize>,
     /// For the files directly in one directory called `data`, the last that was
     /// read from: see [`in_data_directory`].
     data: Mutex<(String, Slot)>,
-    /// Whether the root's reader was asked to list everything.
+    /// Whether the root's readers were asked to list everything.
     warm: Cell<bool>,
 }
 
 type Slot = Mutex<Started>;
+
+impl Readers {
+    /// At most so many processes for everything below the root.
+    pub fn new(processes: usize) -> Self {
+        Self {
+            root: (0..processes).map(|_| Slot::default()).collect(),
+            turn: Cell::default(),
+            data: Mutex::default(),
+            warm: Cell::default(),
+        }
+    }
+
+    /// The next one's turn.
+    fn next(&self) -> &Slot {
+        let turn = self.turn.get();
+        self.turn.set((turn + 1) % self.root.len());
+        &self.root[turn]
+    }
+}
 
 #[derive(Default)]
 struct Started {
@@ -73,11 +92,13 @@ pub async fn read_alone(session: &Rc<Session>, absolute: &str) -> Result<Content
     open(session, absolute).await
 }
 
-/// Lets the reader list everything, so that reads need no look-up. Reads go on
+/// Lets the readers list everything, so that reads need no look-up. Reads go on
 /// meanwhile; where it fails they go on as before.
 async fn warm(session: Rc<Session>) {
-    if let Some(reader) = started(&session.readers.root, "").await {
-        let _ = reader.warm().await;
+    for slot in &session.readers.root {
+        if let Some(reader) = started(slot, "").await {
+            let _ = reader.warm().await;
+        }
     }
 }
 
@@ -111,12 +132,13 @@ async fn read_small(readers: &Readers, path: &RemotePath, size: Option<u64>) -> 
         drop(data);
         reader.read(path.name().to_owned(), size).await.ok()
     } else {
-        let reader = started(&readers.root, "").await?;
+        let slot = readers.next();
+        let reader = started(slot, "").await?;
         match reader.read(path.to_string(), size).await {
             Ok(content) => Some(content),
             Err(failure) => {
                 if matches!(failure.reason, Reason::Cancelled) {
-                    readers.root.lock().await.reader = None;
+                    slot.lock().await.reader = None;
                 }
                 None
             }

@@ -23,26 +23,29 @@ use crate::times::{self, Known};
 /// How much of the listing is taken at once.
 const PIECE: usize = 64 * 1024;
 
-/// Reaches the remote: lists its root until the first line came.
+/// Reaches the remote: lists until an entry came that only the remote can tell.
 pub async fn ping() -> Result<(), Failure> {
-    let selection = Selection {
-        recursive: false,
-        hashes: false,
-        server_times: true,
-        files: None,
-        excluded: Vec::new(),
+    let session = session::current()?;
+    let (recursive, excluded) = match &session.photos {
+        Some(_) => photos::views::probe(session.root.path()),
+        None => (false, Vec::new()),
     };
-    let (mut lines, _troubles, end) = rclone::list(selection).await?;
-    let mut read = 0;
+    // The view that is listed then is an entry of rclone's own.
+    let known = usize::from(recursive);
+    let selection =
+        Selection { recursive, hashes: false, server_times: true, files: None, excluded };
+    let (mut lines, mut troubles, end) = rclone::list(selection).await?;
+    let mut entries = 0;
     loop {
         let (result, piece) = lines.read(Vec::with_capacity(PIECE)).await;
-        read += piece.len();
-        // The bracket is printed before the backend is asked.
-        if read > "[\n".len() {
+        entries += piece.iter().filter(|byte| **byte == b'{').count();
+        if entries > known {
             return Ok(());
         }
         if !matches!(result, StreamResult::Complete(_)) {
-            return end.await;
+            end.await?;
+            let (_, some) = troubles.read(Vec::with_capacity(1)).await;
+            return some.into_iter().next().map_or(Ok(()), |trouble| Err(trouble.failure));
         }
     }
 }

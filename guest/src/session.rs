@@ -62,12 +62,13 @@ thread_local! {
 /// Begins the session. Once only: an instance serves one remote.
 pub fn open(remote: &Remote) -> Result<Rc<Session>, Failure> {
     let is_photos = remote.backend == photos::BACKEND;
+    let options = Options::parse(&remote.options)?;
     let session = Rc::new(Session {
         backend: remote.backend.clone(),
         root: SnapshotRoot::of(&remote.root),
-        options: Options::parse(&remote.options)?,
         ahead: Ahead::default(),
-        readers: Readers::default(),
+        readers: Readers::new(options.processes),
+        options,
         restore: match is_photos {
             true => Restore::with(photos::restore::LIMITS),
             false => Restore::default(),

@@ -14,11 +14,18 @@ pub struct Account {
 
 impl Account {
     pub fn new(settings: Settings) -> Self {
-        let account = Self { photos: Photos::with(settings), place: Place::new() };
+        let photos = Photos::with(settings);
+        let config = photos.config("photos");
+        Self::imported(photos, &config)
+    }
+
+    /// The same with a configuration of the test's own, whose remote is `photos`, too.
+    pub fn imported(photos: Photos, config: &str) -> Self {
+        let place = Place::new();
         for kind in ["source", "destination"] {
-            account.place.import_text(kind, account.photos.config("photos").as_bytes());
+            place.import_text(kind, config.as_bytes());
         }
-        account
+        Self { photos, place }
     }
 
     /// A backup of all, or of the part below this path.

@@ -5,9 +5,12 @@
 //! - [`tree`]: directories full of files, made and compared
 //! - [`relay`]: a server that looks far away
 //! - [`servers`]: WebDAV and S3 by `rclone serve`
+//! - [`account`]: a place whose Plakar backs up Google Photos
+//! - [`memory`]: the most that plakbox and its rclones took
 //! - [`photos`]: Google Photos, strict, counting, and going wrong where it is told to
 //! - [`web`]: a plain web server that counts, and breaks where it is told to
 //! - [`plugin`]: the importer, driven without Plakar
+//! - [`rounds`]: tests that are made from a number
 //! - [`processes`]: what runs, and what it says of itself in /proc
 
 pub mod account;
@@ -17,6 +20,7 @@ pub mod place;
 pub mod plugin;
 pub mod processes;
 pub mod relay;
+pub mod rounds;
 pub mod servers;
 pub mod tools;
 pub mod tree;

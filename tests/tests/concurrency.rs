@@ -1,18 +1,12 @@
 //! However files are read, skipped, cut short and given up at the same time, each
 //! one comes whole or as an error.
 
-use plakbox_tests::Place;
 use plakbox_tests::plugin::{Importer, piece};
 use plakbox_tests::tree::Bytes;
 use plakbox_tests::web::{Page, Web};
+use plakbox_tests::{Place, rounds};
 use std::collections::HashMap;
-use std::env;
 use std::time::Duration;
-
-/// How many rounds: more by `just concurrency 5000`.
-fn rounds() -> u64 {
-    env::var("PLAKBOX_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
-}
 
 /// What Plakar does with a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +17,7 @@ enum Deed {
     GiveUp,
 }
 
-/// One round, made from its number: the same number gives the same round.
+/// One round, made from its number.
 async fn round(number: u64, slow: bool) {
     let mut dice = Bytes(number);
     let web = Web::new();
@@ -52,6 +46,7 @@ async fn round(number: u64, slow: bool) {
     }
     let ahead = ["0", "100KiB", "64MiB"][usize::try_from(dice.number() % 3).unwrap()];
     let streams = (1 + dice.number() % 40).to_string();
+    let processes = (1 + dice.number() % 2).to_string();
     let place = Place::bare();
     let config = [
         ("location", "rclone://"),
@@ -59,6 +54,7 @@ async fn round(number: u64, slow: bool) {
         ("rclone_url", &web.url),
         ("read_ahead", ahead),
         ("streams", &streams),
+        ("processes", &processes),
     ];
     let mut importer = Importer::start(&place, &config).await.unwrap();
     let mut scan = importer.scan().await.unwrap();
@@ -121,22 +117,12 @@ fn check(round: u64, path: &str, page: &Page, deed: Deed, outcome: Result<Vec<u8
     }
 }
 
-fn all(slow: bool) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let limit = Duration::from_secs(60);
-    for number in 0..rounds() {
-        let number = number * 2 + u64::from(slow);
-        let round = async { tokio::time::timeout(limit, round(number, slow)).await };
-        runtime.block_on(round).unwrap_or_else(|_| panic!("round {number} hangs"));
-    }
-}
-
 #[test]
 fn a_fast_reader_gets_every_byte_or_an_error() {
-    all(false);
+    rounds::all(false, round);
 }
 
 #[test]
 fn a_slow_reader_gets_every_byte_or_an_error() {
-    all(true);
+    rounds::all(true, round);
 }

@@ -1,21 +1,16 @@
 //! However files are restored, refused, cut short and given up at the same time, each
 //! one arrives whole, or fails by name and leaves nothing under its name.
 
-use plakbox_tests::Place;
 use plakbox_tests::plugin::{Exporter, FileInfo, Packets, Record, Results};
 use plakbox_tests::tree::Bytes;
+use plakbox_tests::{Place, rounds};
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use std::{env, fs};
 
 /// Go's bit for a directory in a file's mode.
 const DIRECTORY: u32 = 1 << 31;
-
-/// How many rounds: more by `just concurrency 5000`.
-fn rounds() -> u64 {
-    env::var("PLAKBOX_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
-}
 
 /// What happens to a file on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,7 +106,7 @@ async fn results(mut results: Results, slow: bool) -> (BTreeMap<String, String>,
     }
 }
 
-/// One round, made from its number: the same number gives the same round.
+/// One round, made from its number.
 async fn round(number: u64, slow: bool) {
     let mut dice = Bytes(number);
     let place = Place::bare();
@@ -167,22 +162,12 @@ fn check(
     }
 }
 
-fn all(slow: bool) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let limit = Duration::from_secs(60);
-    for number in 0..rounds() {
-        let number = number * 2 + u64::from(slow);
-        let round = async { tokio::time::timeout(limit, round(number, slow)).await };
-        runtime.block_on(round).unwrap_or_else(|_| panic!("round {number} hangs"));
-    }
-}
-
 #[test]
 fn each_file_arrives_whole_or_fails_by_name() {
-    all(false);
+    rounds::all(false, round);
 }
 
 #[test]
 fn results_that_are_taken_slowly_are_as_exact() {
-    all(true);
+    rounds::all(true, round);
 }

@@ -2,10 +2,11 @@
 //! each photo.
 
 use plakbox_tests::account::Account;
-use plakbox_tests::photos::Settings;
 use plakbox_tests::photos::media::{photo, video};
+use plakbox_tests::photos::{Photos, Settings};
 use plakbox_tests::place::run;
 use plakbox_tests::tree;
+use plakbox_tests::web::{Page, Web};
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
@@ -236,6 +237,59 @@ fn an_account_whose_shared_albums_google_hides_is_backed_up_without_an_error() {
 fn an_empty_library_is_explained_and_no_backup() {
     let account = Account::new(Settings::default());
     account.backup("").soon().bad("since 2025-03-31");
+}
+
+#[test]
+fn archived_photos_are_backed_up_where_rclones_option_says_so() {
+    let account = Account::new(Settings::default());
+    account.photos.fill(4, 0, 0, 1);
+    account.photos.archive(&account.photos.items()[1].id);
+    account.backup("").good();
+    assert_eq!(account.place.listed().matches("IMG_").count(), 3);
+    let config = account.photos.config("photos") + "include_archived = true\n";
+    account.place.import_text("source", config.as_bytes());
+    account.backup("").good();
+    assert_eq!(account.place.listed().matches("IMG_").count(), 4);
+}
+
+#[test]
+fn originals_come_by_the_proxy_that_rclone_is_told_of() {
+    let (photos, web) = (Photos::start(), Web::new());
+    let id = photos.add("IMG.jpg", photo(1, 1, 900));
+    web.put(&format!("id/{id}"), Page::new("the original"));
+    let config = photos.config("photos") + &format!("proxy = {}\n", web.url);
+    let account = Account::imported(photos, &config);
+    account.backup("").good();
+    assert_eq!(account.place.content("/media/all/IMG.jpg"), b"the original");
+    assert_eq!(account.photos.take_calls().downloads.len(), 0);
+}
+
+#[test]
+fn a_ping_reaches_google_by_one_call() {
+    let account = Account::new(Settings::default());
+    account.photos.fill(120, 1, 0, 1);
+    let ping = || {
+        let mut command = account.place.command(plakbox_tests::tools::plakar());
+        run(command.args(["source", "ping", "photos"]).envs(account.photos.environment()))
+    };
+    ping().good();
+    assert!(account.photos.take_calls().api() <= 2);
+    account.photos.revoke();
+    ping().bad("rclone config reconnect");
+}
+
+#[test]
+fn a_long_video_is_backed_up_and_restored_as_it_comes() {
+    let account = Account::new(Settings::default());
+    let long = account.photos.add("long.mp4", video(4, 1, 90 << 20));
+    account.photos.album("Films", &[long]);
+    account.photos.fill(5, 1, 0, 1);
+    let before = account.state();
+    account.backup("").good().says("without errors");
+    account.photos.empty_account();
+    account.restore("").good();
+    assert_eq!(account.state(), before);
+    assert_eq!(account.photos.calls().batches_at_once, 1);
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub mod once;
 pub mod read;
 pub mod restore;
 pub mod scan;
-mod views;
+pub mod views;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

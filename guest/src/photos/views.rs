@@ -38,6 +38,15 @@ pub fn below(root: &str) -> Views {
     }
 }
 
+/// What is listed to see whether Google answers, and whether with all that lies below:
+/// rclone knows the root by heart, so there it is the albums, until the first one came.
+pub fn probe(root: &str) -> (bool, Vec<String>) {
+    match root.trim_matches('/') {
+        "" => (true, ["media", "upload", "feature", "shared-album"].map(str::to_owned).into()),
+        _ => (false, Vec::new()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tokio::io::BufReader;
 use tokio::sync::mpsc;
 
 use super::process::Process;
@@ -26,6 +27,9 @@ const WINDOWS: u32 = 64 << 20;
 /// The largest frame: one Plakar chunk.
 const FRAME: u32 = 1 << 20;
 
+/// How much is taken from the pipe at once.
+const BUFFER: usize = 256 << 10;
+
 type Sender = http2::SendRequest<Empty<Bytes>>;
 
 /// A running server. Dropping the last clone ends it.
@@ -41,6 +45,8 @@ impl Reader {
         let mut process = verb.arg(rclone.target(root)).start(true, None).await?;
         let pipes = process.stdout.take().zip(process.stdin.take());
         let (stdout, stdin) = pipes.ok_or_else(|| Failure::internal("rclone has no pipes"))?;
+        // Many small files come with one system call.
+        let stdout = BufReader::with_capacity(BUFFER, stdout);
         let io = TokioIo::new(tokio::io::join(stdout, stdin));
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(WINDOW)
