@@ -77,7 +77,7 @@ fn unknown_option() {
     place
         .backup("@source")
         .soon()
-        .bad("the rclone connector has no option `read_a_head`, only `read_ahead`, `streams` and `times`: remove it");
+        .bad("the rclone connector has no option `read_a_head`, only `read_ahead`, `streams`, `processes` and `times`: remove it");
 }
 
 #[test]

@@ -51,6 +51,9 @@ impl Level {
 /// Source: rclone's lib/http/serve/serve.go and cmd/serve/restic/restic.go.
 const REFUSALS: [&str; 2] = ["Get request open error:", "GET request error:"];
 
+/// How rclone's server says once more, in Go's words, why a listing failed.
+const REPEATED: &str = "list failed: &";
+
 /// What Google says when the calls of a day are used up. rclone would go on trying
 /// for hours.
 const DAY_IS_OVER: &str = "All requests per day";
@@ -236,6 +239,9 @@ impl Taking {
     }
 
     fn keep(&mut self, Line { level, message, object }: &Line) {
+        if message.starts_with(REPEATED) {
+            return;
+        }
         let kept = &mut self.kept;
         match object {
             Some(object) if level.is_error() && !object.is_empty() => {

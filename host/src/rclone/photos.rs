@@ -12,7 +12,7 @@ use super::state::State;
 use crate::contract::{Failure, Reason};
 
 /// rclone's name of the backend.
-const BACKEND: &str = "google photos";
+pub const BACKEND: &str = "google photos";
 
 /// How a person gets a client of their own.
 const OWN_CLIENT: &str = "https://rclone.org/googlephotos/#making-your-own-client-id";
@@ -47,12 +47,6 @@ pub const MEANINGS: &[Meaning] = &[
         &["concurrent write request"],
         Reason::RateLimited,
         "another program writes to the same Google Photos account: run it again when that is done",
-    ),
-    (
-        // rclone says the same of both kinds of albums.
-        &["couldn't list albums: request had insufficient authentication scopes"],
-        Reason::Denied,
-        "since 2025-03-31 Google shows no shared albums to applications; if other paths fail too, run `rclone config reconnect NAME:` with rclone 1.70 or later and import the remote into plakar again",
     ),
     (
         &["insufficient authentication scopes. (403"],

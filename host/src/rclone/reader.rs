@@ -74,7 +74,11 @@ impl Reader {
         let response = self.sender.clone().send_request(request).await;
         let response = response.map_err(|error| self.broken(&error))?;
         if response.status() != StatusCode::OK {
-            return Err(Failure::internal(format!("rclone serve said {}", response.status())));
+            self.process.log.flush();
+            return Err(match self.process.log.last_error() {
+                Some(error) => reason::understand(&error),
+                None => Failure::internal(format!("rclone serve said {}", response.status())),
+            });
         }
         let mut body = response.into_body();
         while let Some(frame) = body.frame().await {

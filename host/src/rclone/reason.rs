@@ -269,11 +269,6 @@ mod tests {
                 Reason::Denied,
                 "by an rclone before 1.70",
             ),
-            (
-                "couldn't list albums: Request had insufficient authentication scopes. (403 PERMISSION_DENIED)",
-                Reason::Denied,
-                "no shared albums",
-            ),
             ("Image not found or broken (404 404 Not Found)", Reason::NotFound, "it is gone"),
             (
                 "couldn't get media item: Requested entity was not found. (404 NOT_FOUND)",

@@ -6,6 +6,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use super::fingerprint::Fingerprint;
+use super::photos;
 use crate::contract::{Failure, Reason};
 use crate::policy;
 
@@ -132,7 +133,11 @@ impl Remote {
 
     /// rclone's name of the backend: `s3`, `google photos`.
     pub fn backend(&self) -> &str {
-        self.option("type").unwrap_or_default()
+        match self.option("type").unwrap_or_default() {
+            // rclone takes these for the same.
+            "gphotos" | "googlephotos" => photos::BACKEND,
+            backend => backend,
+        }
     }
 
     /// An option of the remote itself, not of one that it builds upon.
@@ -141,7 +146,7 @@ impl Remote {
     }
 
     pub fn is_google_photos(&self) -> bool {
-        self.backend() == "google photos"
+        self.backend() == photos::BACKEND
     }
 
     /// How much rclone is to say. Only in the language of debugging does its server
