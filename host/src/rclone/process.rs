@@ -13,7 +13,8 @@ use crate::contract::{Failure, Reason};
 use crate::pipe;
 
 /// What a process inherits of our environment: how to reach the network, where
-/// the user's keys lie, and what the clock shows. Nothing that steers rclone.
+/// the user's keys lie, and what the clock shows. Nothing that steers rclone, and no `PATH`:
+/// credentials of Amazon's can name a command (`policy/options.toml`, s3).
 const ENVIRONMENT: [&str; 13] = [
     "ALL_PROXY",
     "HOME",

@@ -1,0 +1,110 @@
+//! The table of what rclone's options do on this machine.
+
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use crate::contract::{Failure, Reason};
+
+static TABLE: LazyLock<Result<Table, toml::de::Error>> =
+    LazyLock::new(|| parse(include_str!("options.toml")));
+
+/// Names of options, by what they do.
+pub struct Table {
+    commands: BTreeSet<String>,
+    wraps: BTreeSet<String>,
+    /// All that someone has looked at.
+    known: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    elsewhere: Vec<String>,
+    group: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    does: Does,
+    options: Vec<String>,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Does {
+    RunsCommand,
+    Wraps,
+    LocalFile,
+    Ambient,
+    Harmless,
+}
+
+impl Table {
+    /// Whether an option of this name makes rclone run a program of the value's choice,
+    /// in whatever backend. One that nobody has looked at does so if it is called a command.
+    pub fn runs_command(&self, option: &str) -> bool {
+        self.commands.contains(option)
+            || option.ends_with("command") && !self.known.contains(option)
+    }
+
+    /// Whether the value of an option of this name is another remote.
+    pub fn wraps(&self, option: &str) -> bool {
+        self.wraps.contains(option)
+    }
+}
+
+/// The table. Nothing is allowed without one.
+pub fn table() -> Result<&'static Table, Failure> {
+    TABLE.as_ref().map_err(|_| {
+        Failure::new(
+            Reason::Denied,
+            "the table of rclone's options in plakbox is broken: install another version of plakbox",
+        )
+    })
+}
+
+fn parse(text: &str) -> Result<Table, toml::de::Error> {
+    let file: File = toml::from_str(text)?;
+    let named = |does: Does| {
+        let groups = file.group.iter().filter(move |group| group.does == does);
+        groups.flat_map(|group| group.options.iter().cloned())
+    };
+    Ok(Table {
+        commands: named(Does::RunsCommand).chain(file.elsewhere.iter().cloned()).collect(),
+        wraps: named(Does::Wraps).collect(),
+        known: file.group.iter().flat_map(|group| group.options.iter().cloned()).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order() {
+        let table = parse(include_str!("options.toml")).unwrap();
+        let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            names(&table.commands),
+            "auth_command bearer_token_command metadata_mapper password_command ssh"
+        );
+        assert_eq!(names(&table.wraps), "remote tmp_upload_path upstreams");
+    }
+
+    #[test]
+    fn a_command_that_nobody_has_looked_at_is_one() {
+        let table = table().unwrap();
+        assert!(table.runs_command("token_command"));
+        assert!(!table.runs_command("md5sum_command"));
+        assert!(!table.runs_command("commands_per_second"));
+    }
+
+    #[test]
+    fn a_table_with_an_unknown_word_is_none() {
+        let group = |does| {
+            format!("elsewhere = []\n[[group]]\ndoes = \"{does}\"\nbackends = []\noptions = []\n")
+        };
+        assert!(parse(&group("harmless")).is_ok());
+        assert!(parse(&group("harmles")).is_err());
+    }
+}
