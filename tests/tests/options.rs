@@ -1,0 +1,194 @@
+//! The table of rclone's options knows whatever the installed rclone declares.
+
+use plakbox_tests::{Place, tools};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+/// What in an option's name makes it worth a look.
+const PARTS: [&str; 17] = [
+    "cache",
+    "cert",
+    "command",
+    "credential",
+    "dir",
+    "env_auth",
+    "exec",
+    "file",
+    "folder",
+    "hook",
+    "path",
+    "remote",
+    "script",
+    "shell",
+    "socket",
+    "ssh",
+    "upstream",
+];
+
+/// The same, of whole words.
+const WORDS: [&str; 22] = [
+    "agent",
+    "az",
+    "binary",
+    "ca",
+    "config",
+    "configs",
+    "db",
+    "disk",
+    "env",
+    "home",
+    "kerberos",
+    "keytab",
+    "links",
+    "local",
+    "log",
+    "mounts",
+    "msi",
+    "pem",
+    "principal",
+    "program",
+    "temp",
+    "tmp",
+];
+
+/// An option of any backend.
+const ANY: &str = "*";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    rclone: String,
+    elsewhere: Vec<String>,
+    group: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    does: String,
+    backends: Vec<String>,
+    options: Vec<String>,
+    #[serde(default)]
+    why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Backend {
+    name: String,
+    options: Vec<BackendOption>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct BackendOption {
+    name: String,
+}
+
+fn table() -> Table {
+    let path = tools::repository().join("host/src/policy/options.toml");
+    toml::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// What rclone prints as JSON.
+fn rclone<T: DeserializeOwned>(args: &[&str]) -> T {
+    let output = Place::bare().command(tools::rclone()).args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Every option of every backend, one that depends on the provider once.
+fn declared() -> BTreeSet<(String, String)> {
+    let backends: Vec<Backend> = rclone(&["config", "providers"]);
+    let of = |backend: Backend| {
+        backend.options.into_iter().map(move |option| (backend.name.clone(), option.name))
+    };
+    backends.into_iter().flat_map(of).collect()
+}
+
+/// What the table says of each option.
+fn said(table: &Table) -> Vec<((String, String), &Group)> {
+    let pairs = |group: &Group| -> Vec<_> {
+        let of = |backend: &String| {
+            let backend = backend.clone();
+            group.options.iter().map(move |option| (backend.clone(), option.clone()))
+        };
+        group.backends.iter().flat_map(of).collect()
+    };
+    let of = |group| pairs(group).into_iter().map(move |pair| (pair, group));
+    table.group.iter().flat_map(of).collect()
+}
+
+fn looks_dangerous(option: &str) -> bool {
+    PARTS.iter().any(|part| option.contains(part))
+        || option.split('_').any(|word| WORDS.contains(&word))
+}
+
+fn lines(options: &[(String, String)]) -> String {
+    options.iter().map(|(backend, option)| format!("  {backend}: {option}\n")).collect()
+}
+
+#[test]
+fn every_option_of_a_dangerous_name_is_in_the_table() {
+    let table = table();
+    let known: BTreeSet<_> = said(&table).into_iter().map(|(pair, _)| pair).collect();
+    let mut unknown: Vec<_> = declared().into_iter().collect();
+    unknown.retain(|(backend, option)| {
+        let here = |backend: &str| known.contains(&(backend.to_owned(), option.clone()));
+        looks_dangerous(option) && !here(backend) && !here(ANY)
+    });
+    assert!(
+        unknown.is_empty(),
+        "rclone has options that host/src/policy/options.toml says nothing of; look at what they do, and add them:\n{}",
+        lines(&unknown)
+    );
+}
+
+#[test]
+fn every_option_of_the_table_is_one_of_rclone() {
+    #[derive(Deserialize)]
+    struct Version {
+        decomposed: Vec<u64>,
+    }
+    let table = table();
+    let version: Version = rclone(&["rc", "--loopback", "core/version"]);
+    let installed = format!("{}.{}", version.decomposed[0], version.decomposed[1]);
+    if installed != table.rclone {
+        eprintln!("the table is of rclone {}, and {installed} is installed", table.rclone);
+        return;
+    }
+    let declared = declared();
+    let mut gone: Vec<_> = said(&table).into_iter().map(|(pair, _)| pair).collect();
+    gone.retain(|pair| {
+        let in_any = || declared.iter().any(|(_, option)| *option == pair.1);
+        !(declared.contains(pair) || pair.0 == ANY && in_any())
+    });
+    assert!(
+        gone.is_empty(),
+        "host/src/policy/options.toml names options that rclone {installed} doesn't have; correct or remove them:\n{}",
+        lines(&gone)
+    );
+    let declared_now: Vec<_> =
+        declared.into_iter().filter(|(_, option)| table.elsewhere.contains(option)).collect();
+    assert!(
+        declared_now.is_empty(),
+        "rclone declares what the table calls `elsewhere`; make it a group:\n{}",
+        lines(&declared_now)
+    );
+}
+
+#[test]
+fn the_table_says_one_thing_of_each_option_and_why_it_is_harmless() {
+    let table = table();
+    let mut counts = BTreeMap::<_, usize>::new();
+    for (pair, group) in said(&table) {
+        let of_option = counts.entry(pair).or_default();
+        *of_option += 1;
+        let reasoned = group.does != "harmless" || !group.why.is_empty();
+        assert!(reasoned, "there is no reason for {:?}", group.options);
+    }
+    let twice: Vec<_> = counts.into_iter().filter(|(_, n)| *n > 1).map(|(pair, _)| pair).collect();
+    assert!(twice.is_empty(), "the table has these twice:\n{}", lines(&twice));
+}
