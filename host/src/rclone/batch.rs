@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 use super::log::Line;
-use super::{Rclone, reason, sound};
+use super::{Rclone, photos, reason, sound};
 use crate::contract::{Content, Entry, Failure, Kind, Outcome, Reason, Timestamp};
 
 /// How many bytes one batch may hold: whatever the guest wants, the disk is ours.
@@ -136,7 +136,7 @@ impl Batch {
     pub async fn send(self) -> Result<Sending, Failure> {
         let (sink, said) = mpsc::unbounded_channel();
         let rclone = &self.inner.rclone;
-        let verb = if rclone.inner.remote.is_google_photos() {
+        let verb = if photos::is(&rclone.inner.remote) {
             // A photo under a name that an album has already may be another photo, and
             // Google knows its bytes: it is for Google to tell.
             rclone.verb("copy").args(["--no-check-dest", "--transfers", PHOTOS])

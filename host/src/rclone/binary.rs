@@ -51,7 +51,7 @@ impl Binary {
 }
 
 fn too_old(version: &Version, path: &Path, backend: &str) -> Failure {
-    let (why, then) = match photos::is_backend(backend) {
+    let (why, then) = match backend == photos::BACKEND {
         true => (
             " for Google Photos, which since 2025-03-31 refuses the permissions that it asks for",
             ", run `rclone config reconnect NAME:` and import the remote into plakar again",

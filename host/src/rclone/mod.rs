@@ -116,7 +116,7 @@ impl Rclone {
         if self.inner.remote.forgets_ranges() {
             // It goes on after a break only where it gets what is missing.
             verb.args(["--low-level-retries", "1"])
-        } else if self.inner.remote.is_google_photos() {
+        } else if photos::is(&self.inner.remote) {
             // One photo that Google doesn't give holds up all others meanwhile.
             verb.args(["--low-level-retries", "3"])
         } else {

@@ -96,11 +96,13 @@ pub const MEANINGS: &[Meaning] = &[
 
 /// Whether the remote is Google Photos.
 pub fn is(remote: &Remote) -> bool {
-    is_backend(remote.backend())
+    remote.backend() == BACKEND
 }
 
-pub fn is_backend(backend: &str) -> bool {
-    backend == BACKEND
+/// How much rclone is to say. Only in the language of debugging does its server tell
+/// why Google doesn't give a photo, and that a call will be tried again.
+pub fn verbosity(remote: &Remote) -> &'static str {
+    if is(remote) { "-vv" } else { "-v" }
 }
 
 /// The directory and the name of a photo, where its name holds the ID by which rclone

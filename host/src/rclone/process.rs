@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::log::{Log, Sink};
-use super::{Rclone, reason, spawner};
+use super::{Rclone, photos, reason, spawner};
 use crate::contract::{Failure, Reason};
 use crate::pipe;
 
@@ -47,7 +47,14 @@ impl<'a> Verb<'a> {
         let mut command = Command::new(inner.binary.path());
         command
             .arg(name)
-            .args(["--use-json-log", inner.remote.verbosity(), "--stats", "0", "--retries", "1"])
+            .args([
+                "--use-json-log",
+                photos::verbosity(&inner.remote),
+                "--stats",
+                "0",
+                "--retries",
+                "1",
+            ])
             .arg("--config")
             .arg(rclone.config_file())
             .arg("--cache-dir")

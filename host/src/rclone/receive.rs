@@ -4,7 +4,7 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 
 use super::process::Process;
-use super::{Rclone, reader};
+use super::{Rclone, photos, reader};
 use crate::contract::{Content, Failure, Timestamp};
 
 /// rclone's way to say that a backend keeps no modification times: a precision of
@@ -42,7 +42,7 @@ pub async fn receive(
 ) -> Result<(), Failure> {
     let backend = features(rclone).await?;
     // There, what may be under the same name is another photo, which must stay.
-    let whole = backend.features.bucket_based || rclone.inner.remote.is_google_photos();
+    let whole = backend.features.bucket_based || photos::is(&rclone.inner.remote);
     // Elsewhere a broken upload could leave a short file under the file's name.
     let under = if whole || !backend.features.renames {
         path.to_owned()

@@ -145,16 +145,6 @@ impl Remote {
         self.sections.get(&self.name).and_then(|section| section.get(key)).map(String::as_str)
     }
 
-    pub fn is_google_photos(&self) -> bool {
-        self.backend() == photos::BACKEND
-    }
-
-    /// How much rclone is to say. Only in the language of debugging does its server
-    /// tell why Google doesn't give a photo, and that a call will be tried again.
-    pub fn verbosity(&self) -> &'static str {
-        if self.is_google_photos() { "-vv" } else { "-v" }
-    }
-
     /// Whether files come from plain web servers, of which many know no ranges: there
     /// rclone, which goes on after a break where it was, gets the file from its start.
     pub fn forgets_ranges(&self) -> bool {
