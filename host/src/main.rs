@@ -8,6 +8,7 @@
 //! [`policy`] decides what a configuration may say, [`contract`] is what the rooms
 //! speak in, [`opened`] puts them together, and [`person`] is for use by hand.
 
+mod audit;
 mod contract;
 mod opened;
 mod person;
@@ -19,6 +20,7 @@ mod sandbox;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use opened::Setting;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,6 +39,9 @@ struct Arguments {
     /// The connector, if not rclone.wasm beside this program.
     #[arg(long, global = true, value_name = "FILE")]
     component: Option<PathBuf>,
+    /// A policy beside those in force, which can only narrow them.
+    #[arg(long, global = true, value_name = "FILE")]
+    policy: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -44,6 +49,7 @@ struct Arguments {
 const ENVIRONMENT: &str = "Environment:
   PLAKBOX_RCLONE  the rclone to run, if not the one in PATH (1.70 or later)
   PLAKBOX_STATE   where refreshed tokens are kept, if not in ~/.local/state/plakbox
+  PLAKBOX_POLICY  a policy of your own, if not ~/.config/plakbox/policy.toml
   PLAKBOX_LOG     what to log on stderr: error, warn, info, debug (warn)";
 
 #[derive(Subcommand)]
@@ -67,6 +73,12 @@ enum Command {
         /// rclone config show NAME | plakbox doctor
         remote: Option<String>,
     },
+    /// Checks a policy file, and explains what it allows
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Shows what sessions did
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Lists what a component imports and exports, and whether it would be run
     Inspect { component: PathBuf },
     /// Compiles a component ahead, so that it starts at once
@@ -79,6 +91,26 @@ enum Command {
     Importer,
     /// Plakar's destination connector: started by Plakar, speaks on stdin and stdout
     Exporter,
+}
+
+#[derive(Subcommand)]
+enum PolicyCommand {
+    /// Says whether a policy file is sound, and names the place that isn't
+    Check { file: PathBuf },
+    /// Says what a policy file allows, or what one remote may do under it, and which lines say so
+    Explain {
+        file: PathBuf,
+        /// NAME:path of your rclone.conf
+        remote: Option<String>,
+    },
+    /// Prints the JSON schema of policy files
+    Schema,
+}
+
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// A line for each session in an audit log
+    Show { file: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -104,6 +136,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(component) => component,
         None => opened::own_component()?,
     };
+    let setting = Setting { component, policy: arguments.policy };
     // One thread: the work is passing bytes on, and waking another thread for each
     // piece costs more than it gains beside Plakar and rclone, which have theirs.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -113,21 +146,27 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     // Dropping the runtime ends every process and removes every private file.
     runtime.block_on(async {
         tokio::select! {
-            result = command(arguments.command, component) => result,
+            result = command(arguments.command, &setting) => result,
             result = told_to_stop() => result,
         }
     })
 }
 
-async fn command(command: Command, component: PathBuf) -> anyhow::Result<()> {
+async fn command(command: Command, setting: &Setting) -> anyhow::Result<()> {
     match command {
-        Command::Ls { remote } => person::list(&remote, &component).await,
-        Command::Cat { file } => person::print(&file, &component).await,
-        Command::Doctor { remote } => person::doctor::examine(remote, &component).await,
+        Command::Ls { remote } => person::list(&remote, setting).await,
+        Command::Cat { file } => person::print(&file, setting).await,
+        Command::Doctor { remote } => person::doctor::examine(remote, setting).await,
+        Command::Policy(PolicyCommand::Check { file }) => person::policy::check(&file),
+        Command::Policy(PolicyCommand::Explain { file, remote }) => {
+            person::policy::explain(&file, remote.as_deref())
+        }
+        Command::Policy(PolicyCommand::Schema) => person::policy::print_schema(),
+        Command::Audit(AuditCommand::Show { file }) => person::audit::show(&file),
         Command::Inspect { component } => person::inspect(&component),
         Command::Compile { component, output } => person::compile(&component, &output),
-        Command::Importer => plakar::serve(plakar::Role::Importer, component).await,
-        Command::Exporter => plakar::serve(plakar::Role::Exporter, component).await,
+        Command::Importer => plakar::serve(plakar::Role::Importer, setting.clone()).await,
+        Command::Exporter => plakar::serve(plakar::Role::Exporter, setting.clone()).await,
     }
 }
 

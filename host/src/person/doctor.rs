@@ -4,11 +4,11 @@
 use anyhow::bail;
 use serde_json::Value;
 use std::io::{IsTerminal, Read, Write, stdin, stdout};
-use std::path::Path;
 use std::time::Duration;
 
 use crate::contract::Failure;
-use crate::opened::{self, Opened};
+use crate::opened::{self, Opened, Setting};
+use crate::policy::{self, Policies, Use};
 use crate::rclone::Secrets;
 use crate::rclone::binary::Binary;
 use crate::rclone::photos::{self, Finding};
@@ -68,7 +68,7 @@ impl Patient {
     }
 
     /// The remote at a path, as Plakar would name it.
-    fn remote(&self, path: &str) -> Result<(Remote, Vec<(String, String)>), Failure> {
+    fn said(&self, path: &str) -> Said {
         let (location, options) = match self {
             Self::Users { name, .. } => (format!("rclone://{name}:{path}"), None),
             Self::Shown { section, .. } => (format!("rclone://{path}"), Some(section)),
@@ -79,7 +79,11 @@ impl Patient {
             .chain([("location".to_owned(), location)])
             .collect();
         let directory = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
-        Remote::from_plakar(Said { config, hostname: String::new(), directory })
+        Said { config, hostname: String::new(), directory }
+    }
+
+    fn remote(&self) -> Result<Remote, Failure> {
+        Ok(Remote::from_plakar(self.said(self.path()))?.0)
     }
 }
 
@@ -125,18 +129,20 @@ impl Report {
 }
 
 /// Examines a remote of the user's rclone.conf, or the one that comes on stdin.
-pub async fn examine(argument: Option<String>, component: &Path) -> anyhow::Result<()> {
+pub async fn examine(argument: Option<String>, setting: &Setting) -> anyhow::Result<()> {
     let mut report = Report { name: String::new(), secrets: Secrets::default(), problems: 0 };
     let patient = Patient::of(argument);
     if let Ok(patient) = &patient {
         report.name = patient.name().to_owned();
     }
     let parsed = patient.and_then(|patient| {
-        let (remote, _) = patient.remote(patient.path())?;
+        let remote = patient.remote()?;
         Ok((patient, remote))
     });
     let backend = parsed.as_ref().map_or("", |(_, remote)| remote.backend());
-    let tools = tools(&mut report, backend)?;
+    let policies = Policies::in_force(setting.policy.as_deref());
+    let program = program(parsed.as_ref().ok(), policies.as_ref().ok());
+    let tools = tools(&mut report, backend, &program)?;
     let (patient, remote) = match parsed {
         Ok(parsed) => parsed,
         Err(failure) => {
@@ -150,6 +156,7 @@ pub async fn examine(argument: Option<String>, component: &Path) -> anyhow::Resu
         report.name,
         remote.backend()
     ))?;
+    policy(&mut report, &remote, policies)?;
     for finding in photos::findings(&remote) {
         match finding {
             Finding::Notice(text) => report.warning(&text)?,
@@ -157,7 +164,7 @@ pub async fn examine(argument: Option<String>, component: &Path) -> anyhow::Resu
         }
     }
     if let Some((state, binary)) = tools {
-        match reach(&patient, &remote, &state, binary, component).await {
+        match reach(&patient, &remote, &state, binary, setting).await {
             Ok(()) => {
                 report.well("the remote answers")?;
                 token(&report, &patient, &remote, &state)?;
@@ -168,10 +175,48 @@ pub async fn examine(argument: Option<String>, component: &Path) -> anyhow::Resu
     report.end()
 }
 
+/// Which rclone the policies want.
+fn program(parsed: Option<&(Patient, Remote)>, policies: Option<&Policies>) -> policy::Program {
+    let grant = parsed
+        .zip(policies)
+        .map(|((_, remote), policies)| policies.decide(&remote.request(Use::Importer)));
+    grant.and_then(Result::ok).map(|grant| grant.program).unwrap_or_default()
+}
+
+/// What the policies in force say of the remote.
+fn policy(
+    report: &mut Report,
+    remote: &Remote,
+    policies: Result<Policies, Failure>,
+) -> std::io::Result<()> {
+    let policies = match policies {
+        Ok(policies) => policies,
+        Err(failure) => return report.problem(&failure.message),
+    };
+    for (r#use, what) in [(Use::Importer, "backups"), (Use::Exporter, "restores")] {
+        match policies.decide(&remote.request(r#use)) {
+            Ok(grant) if grant.rules.is_empty() => {}
+            Ok(grant) => {
+                let by = Vec::from_iter(grant.rules).join(", ");
+                report.well(&format!("{what} are allowed by {by}"))?;
+            }
+            Err(failure) if r#use == Use::Importer => report.problem(&failure.message)?,
+            Err(failure) => {
+                report.warning(&format!("{what} are not allowed: {}", failure.message))?
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What every remote needs: the private directory, and an rclone.
-fn tools(report: &mut Report, backend: &str) -> std::io::Result<Option<(State, Binary)>> {
+fn tools(
+    report: &mut Report,
+    backend: &str,
+    program: &policy::Program,
+) -> std::io::Result<Option<(State, Binary)>> {
     let tools = State::open().and_then(|state| {
-        let binary = Binary::find(&state, backend)?;
+        let binary = Binary::find(&state, backend, program)?;
         Ok((state, binary))
     });
     match tools {
@@ -192,14 +237,14 @@ async fn reach(
     remote: &Remote,
     state: &State,
     binary: Binary,
-    component: &Path,
+    setting: &Setting,
 ) -> Result<(), Failure> {
     let path = remote.path().trim_matches('/');
     // The library itself may have thousands of pages.
     let costly = path.is_empty() || path.split('/').next() == Some("media");
     let path = if photos::is(remote) && costly { ASKS_GOOGLE } else { patient.path() };
-    let (named, options) = patient.remote(path)?;
-    let Opened { session, remote, .. } = opened::start(named, options, state, binary, component)?;
+    let allowed = opened::allow(patient.said(path), setting, Use::Importer)?;
+    let Opened { session, remote, .. } = opened::start(allowed, state, binary, setting)?;
     session.open_importer(remote).await?;
     tokio::time::timeout(PATIENCE, session.ping_importer()).await.unwrap_or_else(|_| {
         Err(Failure::new(
@@ -221,8 +266,8 @@ fn token(
     };
     let refreshed = match patient {
         Patient::Shown { .. } => state.keeps(before),
-        Patient::Users { path, .. } => {
-            patient.remote(path).is_ok_and(|(now, _)| now.option("token") != Some(token))
+        Patient::Users { .. } => {
+            patient.remote().is_ok_and(|now| now.option("token") != Some(token))
         }
     };
     match (refreshed, patient) {

@@ -1,7 +1,10 @@
 //! What plakbox does for a person: list and read a remote without Plakar, look into
-//! a component, and say what is wrong with a remote ([`doctor`]).
+//! a component, say what is wrong with a remote ([`doctor`]), what a policy allows
+//! ([`policy`]) and what an audit log tells ([`audit`]).
 
+pub mod audit;
 pub mod doctor;
+pub mod policy;
 
 use anyhow::{Context, anyhow, bail};
 use std::io::{Write, stdout};
@@ -9,7 +12,7 @@ use std::path::Path;
 
 use crate::contract::bindings::exports::plakar::connector::importer::Discovery;
 use crate::contract::{Content, Entry, Failure, Kind};
-use crate::opened::{self, Opened};
+use crate::opened::{self, Opened, Setting};
 use crate::rclone::photos::Aim;
 use crate::rclone::remote::Said;
 use crate::sandbox::{self, Session};
@@ -36,8 +39,8 @@ pub fn compile(path: &Path, output: &Path) -> anyhow::Result<()> {
 }
 
 /// Lists a remote of the user's rclone.conf: `NAME:path`.
-pub async fn list(remote: &str, component: &Path) -> anyhow::Result<()> {
-    let session = open(remote, component).await?;
+pub async fn list(remote: &str, setting: &Setting) -> anyhow::Result<()> {
+    let session = open(remote, setting).await?;
     let mut scan = session.scan().await.map_err(said)?;
     let mut output = stdout().lock();
     let mut failures = 0;
@@ -78,14 +81,14 @@ fn line(entry: &Entry) -> String {
 }
 
 /// Prints a file of a remote of the user's rclone.conf: `NAME:path/file`.
-pub async fn print(file: &str, component: &Path) -> anyhow::Result<()> {
+pub async fn print(file: &str, setting: &Setting) -> anyhow::Result<()> {
     let Some((name, path)) = file.split_once(':') else {
         bail!("`{file}` names no remote: say NAME:path/file")
     };
     let (directory, leaf) = path.rsplit_once('/').unwrap_or(("", path));
     // The root of a path that starts with a slash is that slash.
     let directory = if directory.is_empty() && path.starts_with('/') { "/" } else { directory };
-    let (session, root) = open_at(&format!("{name}:{directory}"), component).await?;
+    let (session, root) = open_at(&format!("{name}:{directory}"), setting).await?;
     let path = format!("{}/{leaf}", root.trim_end_matches('/'));
     let Content { mut bytes, end } = session.read(path).await.map_err(said)?;
     let mut output = stdout().lock();
@@ -99,16 +102,16 @@ pub async fn print(file: &str, component: &Path) -> anyhow::Result<()> {
     Ok(output.flush()?)
 }
 
-async fn open(remote: &str, component: &Path) -> anyhow::Result<Session> {
-    open_at(remote, component).await.map(|(session, _)| session)
+async fn open(remote: &str, setting: &Setting) -> anyhow::Result<Session> {
+    open_at(remote, setting).await.map(|(session, _)| session)
 }
 
-async fn open_at(remote: &str, component: &Path) -> anyhow::Result<(Session, String)> {
+async fn open_at(remote: &str, setting: &Setting) -> anyhow::Result<(Session, String)> {
     let config = [("location".to_owned(), format!("rclone://{remote}"))].into();
     let directory = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
     let said_of_it = Said { config, hostname: String::new(), directory };
     let Opened { session, remote, .. } =
-        opened::open(said_of_it, component, Aim::Look).await.map_err(said)?;
+        opened::open(said_of_it, setting, Aim::Look).await.map_err(said)?;
     let location = session.open_importer(remote).await.map_err(said)?;
     Ok((session, location.root))
 }

@@ -29,9 +29,10 @@ mod proto {
     pub use plakar::{connectors, exporter};
 }
 
-use std::path::PathBuf;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
+
+use crate::opened::Setting;
 
 /// HTTP/2 windows: Plakar reads one file at a time, as fast as it can.
 const WINDOW: u32 = 4 << 20;
@@ -44,9 +45,9 @@ pub enum Role {
 }
 
 /// Serves Plakar until it closes the connection.
-pub async fn serve(role: Role, component: PathBuf) -> anyhow::Result<()> {
+pub async fn serve(role: Role, setting: Setting) -> anyhow::Result<()> {
     let incoming = stdio::connection()?;
-    let opening = opening::Opening::new(component);
+    let opening = opening::Opening::new(setting);
     let mut server = Server::builder()
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)

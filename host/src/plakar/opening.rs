@@ -2,13 +2,12 @@
 //! component, and say where it works.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use tokio::sync::Mutex;
 use tonic::{Code, Status};
 
 use super::Role;
 use crate::contract::{Failure, Location, Reason};
-use crate::opened::{self, Opened};
+use crate::opened::{self, Opened, Setting};
 use crate::rclone::photos::Aim;
 use crate::rclone::remote::Said;
 use crate::sandbox::Session;
@@ -18,7 +17,7 @@ const TYPE: &str = "rclone";
 
 /// A plugin's session: not opened yet, open, or closed.
 pub struct Opening {
-    component: PathBuf,
+    setting: Setting,
     session: Mutex<Option<Session>>,
 }
 
@@ -32,8 +31,8 @@ pub struct Answer {
 }
 
 impl Opening {
-    pub fn new(component: PathBuf) -> Self {
-        Self { component, session: Mutex::new(None) }
+    pub fn new(setting: Setting) -> Self {
+        Self { setting, session: Mutex::new(None) }
     }
 
     /// Opens the session that Plakar asks for.
@@ -50,7 +49,7 @@ impl Opening {
             Role::Exporter => Aim::Restore,
         };
         let Opened { session, remote, fingerprint } =
-            opened::open(said, &self.component, aim).await.map_err(|failure| status(&failure))?;
+            opened::open(said, &self.setting, aim).await.map_err(|failure| status(&failure))?;
         let origin = format!("{}-{}", remote.backend.replace(' ', "-"), fingerprint.short());
         let opened = match role {
             Role::Importer => session.open_importer(remote).await,

@@ -13,6 +13,10 @@ static TABLE: LazyLock<Result<Table, toml::de::Error>> =
 pub struct Table {
     commands: BTreeSet<String>,
     wraps: BTreeSet<String>,
+    /// Backends and options that read local files, or make use of what this user may do.
+    private: BTreeSet<(String, String)>,
+    /// Backends and options that name a host.
+    addresses: BTreeSet<(String, String)>,
     /// All that someone has looked at.
     known: BTreeSet<String>,
 }
@@ -26,6 +30,7 @@ struct File {
 #[derive(Deserialize)]
 struct Group {
     does: Does,
+    backends: Vec<String>,
     options: Vec<String>,
 }
 
@@ -36,6 +41,7 @@ enum Does {
     Wraps,
     LocalFile,
     Ambient,
+    Address,
     Harmless,
 }
 
@@ -51,6 +57,20 @@ impl Table {
     pub fn wraps(&self, option: &str) -> bool {
         self.wraps.contains(option)
     }
+
+    /// Whether it reads or writes local files, or makes use of what this user may do.
+    pub fn is_private(&self, backend: &str, option: &str) -> bool {
+        has(&self.private, backend, option)
+    }
+
+    /// Whether it names a host to connect to.
+    pub fn is_address(&self, backend: &str, option: &str) -> bool {
+        has(&self.addresses, backend, option)
+    }
+}
+
+fn has(pairs: &BTreeSet<(String, String)>, backend: &str, option: &str) -> bool {
+    ["*", backend].iter().any(|backend| pairs.contains(&((*backend).to_owned(), option.to_owned())))
 }
 
 /// The table. Nothing is allowed without one.
@@ -69,7 +89,23 @@ fn parse(text: &str) -> Result<Table, toml::de::Error> {
         let groups = file.group.iter().filter(move |group| group.does == does);
         groups.flat_map(|group| group.options.iter().cloned())
     };
+    let pairs = |kinds: &[Does]| {
+        let groups = file.group.iter().filter(|group| kinds.contains(&group.does));
+        let pairs = groups.flat_map(|group| {
+            let options = |backend: &String| {
+                group
+                    .options
+                    .iter()
+                    .map(|option| (backend.clone(), option.clone()))
+                    .collect::<Vec<_>>()
+            };
+            group.backends.iter().flat_map(options).collect::<Vec<_>>()
+        });
+        pairs.collect()
+    };
     Ok(Table {
+        private: pairs(&[Does::LocalFile, Does::Ambient]),
+        addresses: pairs(&[Does::Address]),
         commands: named(Does::RunsCommand).chain(file.elsewhere.iter().cloned()).collect(),
         wraps: named(Does::Wraps).collect(),
         known: file.group.iter().flat_map(|group| group.options.iter().cloned()).collect(),

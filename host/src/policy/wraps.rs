@@ -14,6 +14,24 @@ pub fn makes_up_remotes(option: &str, value: &str) -> bool {
     })
 }
 
+/// The remotes and local paths that a value names, without what only says how they are used.
+///
+/// Source: rclone's backends combine (`directory=remote`) and union (`remote:ro`).
+pub fn remotes(backend: &str, option: &str, value: &str) -> Vec<String> {
+    if option != "upstreams" {
+        return vec![value.trim().to_owned()];
+    }
+    let whole = |field: String| match backend {
+        "combine" => field.split_once('=').map_or(field.clone(), |(_, remote)| remote.to_owned()),
+        _ => {
+            let uses = [":ro", ":nc", ":writeback"];
+            let bare = uses.iter().find_map(|end| field.strip_suffix(end));
+            bare.unwrap_or(&field).to_owned()
+        }
+    };
+    fields(value).into_iter().filter(|field| !field.is_empty()).map(whole).collect()
+}
+
 /// A remote's name ends at the first colon, unless a comma comes before it. Whatever
 /// has a slash before either is a local path.
 fn makes_up(target: &str) -> bool {

@@ -45,6 +45,7 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
+        self.rclone.inner.usage.give_back_disk(self.bytes.load(Ordering::Relaxed));
     }
 }
 
@@ -102,6 +103,7 @@ impl Batch {
             count += piece.len() as u64;
             let length = piece.len() as u64;
             let held = self.inner.bytes.fetch_add(length, Ordering::Relaxed) + length;
+            self.inner.rclone.inner.usage.take_disk(length)?;
             if held > BUDGET {
                 return Err(Failure::new(
                     Reason::RateLimited,

@@ -1,13 +1,17 @@
 //! Which rclone is run, and whether it is recent enough.
 
 use semver::Version;
+use sha2::{Digest, Sha256};
 use std::env;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::photos;
 use super::state::State;
 use crate::contract::{Failure, Reason};
+use crate::policy::{self, Program};
 
 /// Earlier ones ask Google Photos for scopes that it doesn't grant any more.
 const OLDEST: Version = Version::new(1, 70, 0);
@@ -24,10 +28,11 @@ pub struct Binary {
 
 impl Binary {
     /// Finds rclone and asks its version, unless this very file was asked before.
-    /// `backend` is what it is wanted for.
-    pub fn find(state: &State, backend: &str) -> Result<Self, Failure> {
-        let path = match env::var_os(VARIABLE) {
-            Some(path) => Some(PathBuf::from(path)).filter(|path| path.is_file()),
+    /// `backend` is what it is wanted for; the policy may have a say in which it is.
+    pub fn find(state: &State, backend: &str, policy: &Program) -> Result<Self, Failure> {
+        let named = policy.path.clone().or_else(|| env::var_os(VARIABLE).map(PathBuf::from));
+        let path = match named {
+            Some(path) => Some(path).filter(|path| path.is_file()),
             None => env::split_paths(&env::var_os("PATH").unwrap_or_default())
                 .map(|directory| directory.join("rclone"))
                 .find(|path| path.is_absolute() && is_executable(path)),
@@ -38,9 +43,22 @@ impl Binary {
                 format!("rclone was not found: install rclone {OLDEST} or later (https://rclone.org/install), or set {VARIABLE} to its path"),
             )
         })?;
+        // One that isn't the right one isn't even asked.
+        if let Some(wanted) = &policy.sha256 {
+            is_the_one(&path, wanted)?;
+        }
         let version = state.known_version(&path, || ask(&path))?;
         if version < OLDEST {
             return Err(too_old(&version, &path, backend));
+        }
+        if let Some(least) = policy.minimum_version.as_ref().filter(|least| version < **least) {
+            return Err(Failure::new(
+                Reason::Denied,
+                format!(
+                    "rclone {version} at `{}` is older than the policy allows: install rclone {least} or later",
+                    path.display()
+                ),
+            ));
         }
         Ok(Self { path, version })
     }
@@ -48,6 +66,24 @@ impl Binary {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Whether the file is the one that a policy names by its digest.
+fn is_the_one(path: &Path, wanted: &policy::Digest) -> Result<(), Failure> {
+    let refused =
+        |why: String| Failure::new(Reason::Denied, format!("rclone at `{}` {why}", path.display()));
+    let mut digest = Sha256::new();
+    File::open(path)
+        .and_then(|mut file| io::copy(&mut file, &mut digest))
+        .map_err(|error| refused(format!("can't be read: {error}")))?;
+    let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if found == wanted.0 {
+        return Ok(());
+    }
+    Err(refused(format!(
+        "has the SHA-256 {found}, and the policy allows only the one with {}: install that one",
+        wanted.0
+    )))
 }
 
 fn too_old(version: &Version, path: &Path, backend: &str) -> Failure {

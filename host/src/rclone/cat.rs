@@ -32,7 +32,7 @@ async fn run(
     bytes: mpsc::Sender<bytes::Bytes>,
     size: Option<u64>,
 ) -> Result<(), Failure> {
-    let count = pump(process.stdout.take(), &bytes).await?;
+    let count = pump(&mut process, &bytes).await?;
     // The end of the bytes is told after how they ended is known: whoever reads
     // them never takes a broken transfer for a short file.
     let ended = process.end().await;

@@ -2,7 +2,6 @@
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
-use tokio::process::ChildStdout;
 use tokio::sync::{mpsc, oneshot};
 
 use super::log::Line;
@@ -80,7 +79,7 @@ async fn run(
     telling: impl Future<Output = usize> + Send + 'static,
 ) -> Result<(), Failure> {
     let telling = tokio::spawn(telling);
-    pump(process.stdout.take(), &lines).await?;
+    pump(&mut process, &lines).await?;
     drop(lines);
     process.end_told(async { telling.await.unwrap_or_default() }).await
 }
@@ -105,10 +104,8 @@ async fn tell(mut said: mpsc::UnboundedReceiver<Line>, troubles: mpsc::Sender<Tr
 }
 
 /// Moves a process's output on until it ends, or until nobody takes it.
-pub async fn pump(
-    stdout: Option<ChildStdout>,
-    bytes: &mpsc::Sender<Bytes>,
-) -> Result<u64, Failure> {
+pub async fn pump(process: &mut Process, bytes: &mpsc::Sender<Bytes>) -> Result<u64, Failure> {
+    let stdout = process.stdout.take();
     let mut stdout = stdout.ok_or_else(|| Failure::internal("rclone has no output"))?;
     let mut count = 0;
     loop {
@@ -119,7 +116,10 @@ pub async fn pump(
         };
         match read {
             Ok(0) => return Ok(count),
-            Ok(read) => count += read as u64,
+            Ok(read) => {
+                count += read as u64;
+                process.tally.gave(read as u64);
+            }
             Err(error) => {
                 return Err(Failure::internal(format!("rclone's output can't be read: {error}")));
             }

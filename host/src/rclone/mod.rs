@@ -5,6 +5,7 @@
 //! - [`remote`]: what a user says of a remote, parsed
 //! - [`fingerprint`]: what tells one remote or account from another
 //! - [`state`]: the private directories, what is kept in them and what is swept
+//! - [`usage`]: what a session uses up of what it may have
 //! - [`process`], [`spawner`]: one rclone process, from its start to its end
 //! - [`log`]: what it says on stderr
 //! - [`reason`]: what its words mean
@@ -25,6 +26,7 @@ mod receive;
 pub mod remote;
 mod spawner;
 pub mod state;
+mod usage;
 
 pub use batch::Batch;
 pub use list::Listing;
@@ -32,13 +34,17 @@ pub use log::Secrets;
 pub use reader::Reader;
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
+use crate::audit::{Event, Trail};
 use crate::contract::{Content, Failure, Reason, Selection, Timestamp};
+use crate::policy::{self, Grant};
 use binary::Binary;
 use process::Verb;
 use remote::Remote;
-use state::{Scratch, State};
+use state::{Scratch, Slot, State};
+use usage::Usage;
 
 /// How much of a file is here before its content is given: smaller ones are complete
 /// then, or failed, and whoever reads ahead holds no more than this of a larger one.
@@ -53,6 +59,11 @@ pub struct Rclone {
 struct Inner {
     binary: Binary,
     remote: Remote,
+    /// What the policy lets the session have, and what it uses of it.
+    grant: Grant,
+    usage: Usage,
+    _slot: Option<Slot>,
+    trail: Trail,
     /// The configuration file that every process of the session shares.
     config: state::Configuration,
     /// Where batches, rclone's cache and its temporary files lie.
@@ -65,12 +76,44 @@ struct Inner {
 
 impl Rclone {
     /// Prepares the session of one remote: writes its private configuration.
-    pub fn new(binary: Binary, remote: Remote, state: &State) -> Result<Self, Failure> {
+    pub fn new(
+        binary: Binary,
+        remote: Remote,
+        state: &State,
+        grant: Grant,
+        trail: Trail,
+    ) -> Result<Self, Failure> {
         let secrets = log::Secrets::of(&remote);
+        let slot = grant.limits.sessions.map(|sessions| state.slot(sessions)).transpose()?;
+        let usage = Usage::of(&grant.limits);
         let config = state.configure(&remote)?;
         let scratch = state.scratch()?;
-        let inner = Inner { binary, remote, config, scratch, secrets, in_vain: Arc::default() };
+        let inner = Inner {
+            binary,
+            remote,
+            grant,
+            usage,
+            _slot: slot,
+            trail,
+            config,
+            scratch,
+            secrets,
+            in_vain: Arc::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What the policy lets the session have.
+    pub fn grant(&self) -> &Grant {
+        &self.inner.grant
+    }
+
+    /// Refuses what would write to a remote that may only be read.
+    fn writable(&self) -> Result<(), Failure> {
+        if self.inner.grant.write {
+            return Ok(());
+        }
+        Err(Failure::new(Reason::Denied, "a remote that is only read can't be written"))
     }
 
     /// Lists the remote.
@@ -91,6 +134,7 @@ impl Rclone {
 
     /// An empty batch of files to upload.
     pub fn batch(&self) -> Result<Batch, Failure> {
+        self.writable()?;
         Batch::create(self.clone(), self.inner.scratch.directory("batch")?)
     }
 
@@ -102,6 +146,7 @@ impl Rclone {
         modified: Timestamp,
         content: Content,
     ) -> Result<(), Failure> {
+        self.writable()?;
         receive::receive(self, &sound(path)?, size, modified, content).await
     }
 
@@ -150,12 +195,23 @@ impl Rclone {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let (bytes_in, bytes_out) = self.usage.tally.both();
+        self.trail.note(Event::Session {
+            remote: self.remote.fingerprint().short(),
+            processes: self.usage.processes.load(Ordering::Relaxed),
+            bytes_in,
+            bytes_out,
+            milliseconds: self.trail.lasted().as_millis().try_into().unwrap_or(u64::MAX),
+        });
+    }
+}
+
 /// A path below the remote's root as the contract wants it: a guest can't name
 /// anything else.
 pub fn sound(path: &str) -> Result<String, Failure> {
-    let sound =
-        !path.contains('\0') && path.split('/').all(|name| !matches!(name, "" | "." | ".."));
-    if sound {
+    if !path.contains('\0') && path.split('/').all(policy::is_name) {
         return Ok(path.to_owned());
     }
     Err(Failure::new(
@@ -170,7 +226,8 @@ mod tests {
 
     #[test]
     fn only_paths_below_the_root_are_sound() {
-        for bad in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a/", "a\0"] {
+        for bad in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a/", "a\0", "．．/x"]
+        {
             assert_eq!(sound(bad).unwrap_err().reason, Reason::Denied, "{bad:?}");
         }
         for good in ["a", "-a", "a/b c", "a\nb", "remote:x", "{}"] {

@@ -4,13 +4,17 @@ use rustix::process::Pid;
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::log::{Log, Sink};
+use super::usage::Tally;
 use super::{Rclone, photos, reason, spawner};
+use crate::audit::Event;
 use crate::contract::{Failure, Reason};
 use crate::pipe;
+use crate::policy::{Environment, Limits};
 
 /// What a process inherits of our environment: how to reach the network, where
 /// the user's keys lie, and what the clock shows. Nothing that steers rclone, and no `PATH`:
@@ -64,7 +68,14 @@ impl<'a> Verb<'a> {
             .env_clear()
             .env("TMPDIR", inner.scratch.path())
             .current_dir(inner.scratch.path());
-        for name in ENVIRONMENT {
+        for (limit, value) in pace(&inner.grant.limits) {
+            command.arg(limit).arg(value);
+        }
+        let names: Vec<&str> = match &inner.grant.environment {
+            Environment::Usual => ENVIRONMENT.to_vec(),
+            Environment::Only(names) => names.iter().map(String::as_str).collect(),
+        };
+        for name in names {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
@@ -90,15 +101,18 @@ impl<'a> Verb<'a> {
         if let Some(failure) = self.rclone.inner.in_vain.get() {
             return Err(failure.clone());
         }
+        let place = self.rclone.inner.usage.place().await?;
+        let argv = self.argv();
         let (errors, log) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|errno| failed(errno.into()))?;
         self.command
             .stdin(if stdin { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::from(log));
+        let rclone = self.rclone;
         let mut child = spawner::spawn(self.command).await.map_err(failed)?;
         // The command was moved, and with it our copy of the write end.
-        let (group, inner) = (group(&child), self.rclone.inner.clone());
+        let (group, inner) = (group(&child), rclone.inner.clone());
         let in_vain = inner.in_vain.clone();
         let told = Box::new(move |error: &str| {
             let _ = in_vain.set(reason::understand(error));
@@ -115,8 +129,25 @@ impl<'a> Verb<'a> {
             child,
             log,
             in_vain: inner.in_vain.clone(),
+            tally: Arc::default(),
+            ending: Ending { argv, started: Instant::now(), status: None, rclone: rclone.clone() },
+            _place: place,
         })
     }
+
+    /// The command line, without secrets.
+    fn argv(&self) -> Vec<String> {
+        let command = self.command.as_std();
+        let words = [command.get_program()].into_iter().chain(command.get_args());
+        words.map(|word| self.rclone.inner.secrets.strike(&word.to_string_lossy())).collect()
+    }
+}
+
+/// How fast rclone may be.
+fn pace(limits: &Limits) -> Vec<(&'static str, String)> {
+    let bandwidth = limits.bandwidth.map(|size| ("--bwlimit", format!("{}B", size.as_u64())));
+    let calls = limits.calls_per_second.map(|calls| ("--tpslimit", calls.to_string()));
+    bandwidth.into_iter().chain(calls).collect()
 }
 
 /// A running process. Dropping it kills it and all that it started.
@@ -127,6 +158,18 @@ pub struct Process {
     child: Child,
     pub log: Log,
     in_vain: Arc<OnceLock<Failure>>,
+    /// What went through its pipes.
+    pub tally: Arc<Tally>,
+    ending: Ending,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What the audit log is told of its end.
+struct Ending {
+    argv: Vec<String>,
+    started: Instant,
+    status: Option<ExitStatus>,
+    rclone: Rclone,
 }
 
 impl Process {
@@ -154,6 +197,7 @@ impl Process {
         let status = self.child.wait().await.map_err(|error| {
             Failure::internal(format!("rclone {} could not be waited for: {error}", self.verb))
         })?;
+        self.ending.status = Some(status);
         self.log.finish().await;
         Ok(status)
     }
@@ -184,7 +228,9 @@ impl Process {
             return Some(self.failure(status));
         }
         self.signal(rustix::process::Signal::TERM);
-        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
+        if let Ok(Ok(status)) = tokio::time::timeout(GRACE, self.child.wait()).await {
+            self.ending.status = Some(status);
+        }
         None
     }
 
@@ -209,5 +255,18 @@ fn kill(group: Option<Pid>, signal: rustix::process::Signal) {
 impl Drop for Process {
     fn drop(&mut self) {
         self.signal(rustix::process::Signal::KILL);
+        let (bytes_in, bytes_out) = self.tally.both();
+        let Ending { argv, started, status, rclone } = &mut self.ending;
+        let inner = &rclone.inner;
+        inner.usage.tally.took(bytes_in);
+        inner.usage.tally.gave(bytes_out);
+        inner.trail.note(Event::Process {
+            remote: inner.remote.fingerprint().short(),
+            argv: std::mem::take(argv),
+            outcome: status.map_or("stopped".to_owned(), |status| status.to_string()),
+            bytes_in,
+            bytes_out,
+            milliseconds: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+        });
     }
 }

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::io::BufReader;
 use tokio::sync::mpsc;
+use tokio_util::io::InspectReader;
 
 use super::process::Process;
 use super::{BEGINNING, Rclone, reason, sound};
@@ -46,6 +47,8 @@ impl Reader {
         let pipes = process.stdout.take().zip(process.stdin.take());
         let (stdout, stdin) = pipes.ok_or_else(|| Failure::internal("rclone has no pipes"))?;
         // Many small files come with one system call.
+        let tally = process.tally.clone();
+        let stdout = InspectReader::new(stdout, move |bytes| tally.gave(bytes.len() as u64));
         let stdout = BufReader::with_capacity(BUFFER, stdout);
         let io = TokioIo::new(tokio::io::join(stdout, stdin));
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())

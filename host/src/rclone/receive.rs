@@ -120,6 +120,7 @@ async fn feed(process: &mut Process, size: u64, mut content: Content) -> Result<
             if count > size {
                 break;
             }
+            process.tally.took(piece.len() as u64);
             if let Err(error) = stdin.write_all(&piece).await {
                 result = Err(Failure::internal(format!("rclone took only a part: {error}")));
                 break;

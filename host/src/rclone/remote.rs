@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::fingerprint::Fingerprint;
 use super::photos;
 use crate::contract::{Failure, Reason};
-use crate::policy;
+use crate::policy::{self, Request, Use};
 
 /// What Plakar puts before each key of an imported rclone configuration.
 const PREFIX: &str = "rclone_";
@@ -19,8 +19,7 @@ const IMPORTED: &str = "remote";
 /// What `rclone config show` prints instead of a password.
 const HIDDEN: &str = "*** ENCRYPTED ***";
 
-/// The options of one remote, as in a section of rclone.conf.
-pub type Section = BTreeMap<String, String>;
+pub use crate::policy::Section;
 
 /// A remote, and a path inside it.
 #[derive(Debug, Clone)]
@@ -169,6 +168,20 @@ impl Remote {
     /// The user's own file, where the remote is one of it.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
+    }
+
+    /// What a policy is asked.
+    pub fn request(&self, r#use: Use) -> Request<'_> {
+        Request { name: &self.name, sections: &self.sections, path: &self.path, r#use }
+    }
+
+    /// Sets the options that a policy wants.
+    pub fn pin(&mut self, pinned: &BTreeMap<String, BTreeMap<String, String>>) {
+        for (name, options) in pinned {
+            if let Some(section) = self.sections.get_mut(name) {
+                section.extend(options.clone());
+            }
+        }
     }
 
     /// What tells this remote or account from any other.

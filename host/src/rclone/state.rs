@@ -156,6 +156,26 @@ impl State {
         Ok(Scratch { path, _lock: lock })
     }
 
+    /// One of so many places for sessions of this user, as long as it is held.
+    pub fn slot(&self, sessions: u32) -> Result<Slot, Failure> {
+        let directory = self.root.join("slots");
+        private_directory(&directory).at(&directory)?;
+        for number in 0..sessions {
+            let slot = directory.join(number.to_string());
+            private_directory(&slot).at(&slot)?;
+            let lock = try_lock(&slot, FlockOperation::NonBlockingLockExclusive).at(&slot)?;
+            if let Some(lock) = lock {
+                return Ok(Slot(lock));
+            }
+        }
+        Err(Failure::new(
+            Reason::RateLimited,
+            format!(
+                "{sessions} sessions are running, which is all that the policy allows: run it again when one has ended"
+            ),
+        ))
+    }
+
     /// The version of the rclone at this path: remembered for the file as it is
     /// now, or else asked for.
     pub fn known_version(
@@ -182,6 +202,9 @@ impl State {
         Ok(version)
     }
 }
+
+/// A session's place among those of its user.
+pub struct Slot(#[expect(dead_code, reason = "it is held, not read")] File);
 
 /// The configuration file of a session's remote.
 pub enum Configuration {

@@ -23,7 +23,7 @@ pub struct Cell {
 impl Cell {
     pub fn new(rclone: Rclone) -> Self {
         Self {
-            limits: Limits::default(),
+            limits: Limits::of(&rclone.grant().limits),
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().build(),
             rclone,

@@ -4,24 +4,32 @@ use std::thread;
 use std::time::Duration;
 use wasmtime::{Engine, EngineWeak, ResourceLimiter, Store, UpdateDeadline};
 
-/// How much memory one instance may have, in bytes.
-pub const MEMORY: usize = 256 << 20;
+use crate::policy;
 
 /// How often a running component is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How many ticks in a row it may compute without once calling the host or
-/// waiting for it: ten seconds.
-const PATIENCE: u32 = 200;
-
 /// The limits of one store.
-#[derive(Default)]
 pub struct Limits {
+    /// How much memory the instance may have, in bytes.
+    memory: usize,
+    /// How long it may compute without once calling the host or waiting for it.
+    pause: Duration,
     /// Ticks since the component last had to do with the host.
     busy: u32,
 }
 
 impl Limits {
+    /// Those that a policy sets; none where it sets none.
+    pub fn of(limits: &policy::Limits) -> Self {
+        let memory = limits.guest_memory.and_then(|size| size.as_u64().try_into().ok());
+        Self {
+            memory: memory.unwrap_or(usize::MAX),
+            pause: limits.guest_pause.unwrap_or(Duration::MAX),
+            busy: 0,
+        }
+    }
+
     /// Notes that the component had to do with the host.
     pub fn progress(&mut self) {
         self.busy = 0;
@@ -35,10 +43,10 @@ impl ResourceLimiter for Limits {
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired <= MEMORY {
+        if desired <= self.memory {
             return Ok(true);
         }
-        Err(wasmtime::format_err!("it wanted more than its {} MiB of memory", MEMORY >> 20))
+        Err(wasmtime::format_err!("it wanted more than its {} MiB of memory", self.memory >> 20))
     }
 
     fn table_growing(
@@ -58,8 +66,8 @@ pub fn apply<T: 'static>(store: &mut Store<T>, limits: fn(&mut T) -> &mut Limits
     store.epoch_deadline_callback(move |mut store| {
         let limits = limits(store.data_mut());
         limits.busy += 1;
-        if limits.busy > PATIENCE {
-            let seconds = (TICK * PATIENCE).as_secs();
+        if TICK.saturating_mul(limits.busy) > limits.pause {
+            let seconds = limits.pause.as_secs();
             return Err(wasmtime::format_err!("it computed for {seconds} seconds without a pause"));
         }
         Ok(UpdateDeadline::Yield(1))

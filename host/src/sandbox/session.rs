@@ -53,14 +53,25 @@ impl Session {
     pub fn start(connector: &Connector, rclone: Rclone) -> Self {
         let (calls, received) = mpsc::channel(16);
         let fault = Arc::new(OnceLock::new());
+        let wall_time = rclone.grant().limits.wall_time;
         let mut store = Store::new(connector.engine(), Cell::new(rclone));
         limits::apply(&mut store, |cell| &mut cell.limits);
         let pre = connector.pre().clone();
         let told = fault.clone();
         tokio::spawn(async move {
-            let result = match pre.instantiate_async(&mut store).await {
-                Ok(instance) => serve(store, instance, received).await,
-                Err(error) => Err(error),
+            let work = async {
+                match pre.instantiate_async(&mut store).await {
+                    Ok(instance) => serve(store, instance, received).await,
+                    Err(error) => Err(error),
+                }
+            };
+            let result = match wall_time {
+                Some(time) => tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
+                    let time =
+                        jiff::fmt::friendly::SpanPrinter::new().unsigned_duration_to_string(&time);
+                    Err(wasmtime::format_err!("the policy lets a session last {time}"))
+                }),
+                None => work.await,
             };
             if let Err(error) = result {
                 let why = error.root_cause().to_string();

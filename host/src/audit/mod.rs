@@ -1,0 +1,140 @@
+//! The audit log: one line of JSON for each decision, process and session. Only those who
+//! strike secrets out write to it.
+//!
+//! - [`show`]: what it tells, in words
+
+pub mod show;
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::contract::{Failure, Reason};
+use crate::policy::Destination;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it was written, in UTC.
+    pub time: jiff::Timestamp,
+    /// What tells one session from another: `PID-COUNT-SECONDS`.
+    pub session: String,
+    /// Whom this process runs as.
+    pub uid: u32,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event {
+    /// A remote was asked for.
+    Decision {
+        /// The remote's fingerprint, as in the origin of its snapshots; none if its
+        /// configuration made no sense.
+        remote: String,
+        backend: String,
+        path: String,
+        r#use: String,
+        /// The rules that allowed it; none under the built-in policy.
+        rules: BTreeSet<String>,
+        allowed: bool,
+        /// Why it was refused.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
+    /// An rclone process ended.
+    Process {
+        remote: String,
+        argv: Vec<String>,
+        /// How it ended.
+        outcome: String,
+        /// Bytes that it took, and that it gave.
+        bytes_in: u64,
+        bytes_out: u64,
+        milliseconds: u64,
+    },
+    /// A session ended.
+    Session { remote: String, processes: u64, bytes_in: u64, bytes_out: u64, milliseconds: u64 },
+}
+
+/// Where one session's lines go. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Trail {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    session: String,
+    started: Instant,
+    files: Vec<File>,
+    stderr: bool,
+}
+
+impl Trail {
+    /// Opens the log for a session. What can't be noted must not happen.
+    pub fn open(destinations: &BTreeSet<Destination>) -> Result<Self, Failure> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let seconds = jiff::Timestamp::now().as_second();
+        let files = destinations.iter().filter_map(|destination| match destination {
+            Destination::File(path) => Some(path),
+            Destination::Stderr => None,
+        });
+        let open = |path: &std::path::PathBuf| {
+            let mut options = OpenOptions::new();
+            options.append(true).create(true).mode(0o600).open(path).map_err(|error| {
+                Failure::new(
+                    Reason::Denied,
+                    format!(
+                        "the audit log `{}` can't be written: {error}: nothing is done without it",
+                        path.display()
+                    ),
+                )
+            })
+        };
+        let inner = Inner {
+            session: format!("{}-{count}-{seconds}", std::process::id()),
+            started: Instant::now(),
+            files: files.map(open).collect::<Result<_, _>>()?,
+            stderr: destinations.contains(&Destination::Stderr),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// How long the session has lasted.
+    pub fn lasted(&self) -> Duration {
+        self.inner.started.elapsed()
+    }
+
+    /// Writes a line to each destination, in one piece.
+    pub fn note(&self, event: Event) {
+        if self.inner.files.is_empty() && !self.inner.stderr {
+            return;
+        }
+        let entry = Entry {
+            time: jiff::Timestamp::now(),
+            session: self.inner.session.clone(),
+            uid: rustix::process::getuid().as_raw(),
+            event,
+        };
+        let Ok(mut line) = serde_json::to_string(&entry) else { return };
+        line.push('\n');
+        for mut file in &self.inner.files {
+            if let Err(error) = file.write_all(line.as_bytes()) {
+                tracing::error!("the audit log can't be written: {error}");
+            }
+        }
+        if self.inner.stderr {
+            // Whoever closed it doesn't want to know.
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What a session may have: joined from the rules for all that it reaches, narrowed by
+//! each policy in force.
+
+use schemars::JsonSchema;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::limits::Limits;
+use super::written::Digest;
+use crate::contract::{Failure, Reason};
+
+/// TCP ports that may be connected to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Ports {
+    Any(Any),
+    Only(BTreeSet<u16>),
+}
+
+/// The word for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Any {
+    Any,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self::Only(BTreeSet::new())
+    }
+}
+
+impl Ports {
+    pub const ANY: Self = Self::Any(Any::Any);
+
+    fn join(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Only(one), Self::Only(other)) => Self::Only(&one | &other),
+            _ => Self::ANY,
+        }
+    }
+
+    fn narrow(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Any(_), ports) | (ports, Self::Any(_)) => ports,
+            (Self::Only(one), Self::Only(other)) => Self::Only(&one & &other),
+        }
+    }
+}
+
+/// Variables of the environment that rclone gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Environment {
+    /// Those that a single user's rclone needs.
+    Usual,
+    Only(BTreeSet<String>),
+}
+
+impl Environment {
+    fn narrow(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Usual, names) | (names, Self::Usual) => names,
+            (Self::Only(one), Self::Only(other)) => Self::Only(&one & &other),
+        }
+    }
+}
+
+/// Whether a session goes on where the kernel can't confine rclone.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// With a warning.
+    Preferred,
+    /// It doesn't.
+    #[default]
+    Required,
+}
+
+/// Which rclone may be run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Program {
+    pub path: Option<PathBuf>,
+    pub minimum_version: Option<Version>,
+    pub sha256: Option<Digest>,
+}
+
+/// Where the audit log goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Destination {
+    File(PathBuf),
+    Stderr,
+}
+
+/// What a session may have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    /// Whether the remote may be written.
+    pub write: bool,
+    /// Directories on this machine that are reached, whole.
+    pub directories: BTreeSet<PathBuf>,
+    pub ports: Ports,
+    pub environment: Environment,
+    pub level: Level,
+    pub limits: Limits,
+    pub program: Program,
+    /// Options that are set, by the name of the remote.
+    pub pinned: BTreeMap<String, BTreeMap<String, String>>,
+    /// What allowed it: `FILE:LINE` of each rule.
+    pub rules: BTreeSet<String>,
+}
+
+impl Grant {
+    /// What a session has of one policy when it reaches what both were given for.
+    pub fn join(self, other: Self) -> Self {
+        Self {
+            write: self.write && other.write,
+            directories: &self.directories | &other.directories,
+            ports: self.ports.join(other.ports),
+            limits: self.limits.narrow(other.limits),
+            pinned: self.pinned.into_iter().chain(other.pinned).collect(),
+            rules: &self.rules | &other.rules,
+            ..other
+        }
+    }
+
+    /// What is left of it under another policy. Fails where both want different things.
+    pub fn narrow(self, other: Self) -> Result<Self, Failure> {
+        Ok(Self {
+            write: self.write && other.write,
+            directories: common(&self.directories, &other.directories),
+            ports: self.ports.narrow(other.ports),
+            environment: self.environment.narrow(other.environment),
+            level: self.level.max(other.level),
+            limits: self.limits.narrow(other.limits),
+            program: self.program.narrow(other.program)?,
+            pinned: both_pinned(self.pinned, other.pinned)?,
+            rules: &self.rules | &other.rules,
+        })
+    }
+}
+
+impl Program {
+    fn narrow(self, other: Self) -> Result<Self, Failure> {
+        Ok(Self {
+            path: same("path of rclone", self.path, other.path)?,
+            sha256: same("SHA-256 of rclone", self.sha256, other.sha256)?,
+            minimum_version: self.minimum_version.max(other.minimum_version),
+        })
+    }
+}
+
+/// The directories that lie in one of both.
+fn common(some: &BTreeSet<PathBuf>, others: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    let within = |inner: &BTreeSet<PathBuf>, outer: &BTreeSet<PathBuf>| {
+        let inside = |path: &&PathBuf| outer.iter().any(|directory| path.starts_with(directory));
+        inner.iter().filter(inside).cloned().collect::<BTreeSet<_>>()
+    };
+    &within(some, others) | &within(others, some)
+}
+
+fn same<T: PartialEq>(what: &str, one: Option<T>, other: Option<T>) -> Result<Option<T>, Failure> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => Err(disagree(what)),
+        (one, other) => Ok(one.or(other)),
+    }
+}
+
+fn both_pinned(
+    mut some: BTreeMap<String, BTreeMap<String, String>>,
+    others: BTreeMap<String, BTreeMap<String, String>>,
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, Failure> {
+    for (name, options) in others {
+        let section = some.entry(name).or_default();
+        for (option, value) in options {
+            if section.get(&option).is_some_and(|pinned| *pinned != value) {
+                return Err(disagree(&format!("value of the option `{option}`")));
+            }
+            section.insert(option, value);
+        }
+    }
+    Ok(some)
+}
+
+fn disagree(what: &str) -> Failure {
+    Failure::new(
+        Reason::Denied,
+        format!(
+            "the policies in force want another {what} each, so that nothing is left: see `plakbox policy explain`"
+        ),
+    )
+}

@@ -1,0 +1,248 @@
+//! The policies in force: the built-in one, and each file narrows what is left.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::path::{Path, PathBuf};
+
+use super::grant::{Destination, Environment, Grant, Level, Ports, Program};
+use super::limits::Limits;
+use super::request::{Request, Use, backend};
+use super::rule;
+use super::written::{Audit, Written};
+use crate::contract::{Failure, Reason};
+
+/// The policy of whoever runs this machine. Another place is chosen when plakbox is built.
+const SYSTEM: &str = match option_env!("PLAKBOX_SYSTEM_POLICY") {
+    Some(path) => path,
+    None => "/etc/plakbox/policy.toml",
+};
+
+/// Where a user's own policy is, if not below the directory of configurations.
+const VARIABLE: &str = "PLAKBOX_POLICY";
+
+/// The policies in force, the system's first.
+#[derive(Debug, Default)]
+pub struct Policies {
+    pub written: Vec<Written>,
+}
+
+impl Policies {
+    /// The system's policy, one that this program was started with, and the user's own.
+    pub fn in_force(argument: Option<&Path>) -> Result<Self, Failure> {
+        let configs = env::var_os("XDG_CONFIG_HOME")
+            .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".config").into()));
+        let usual = configs.map(|configs| Path::new(&configs).join("plakbox/policy.toml"));
+        let (named, usual) = match env::var_os(VARIABLE) {
+            Some(path) => (Some(PathBuf::from(path)), None),
+            None => (None, usual),
+        };
+        let certain = argument.map(Path::to_owned).into_iter().chain(named);
+        let certain = certain.map(|path| Written::read(&path)).collect::<Result<Vec<_>, _>>()?;
+        let possible = |path: &Path| -> Result<Option<Written>, Failure> {
+            // Whatever is there but can't be looked at counts as being there.
+            let missing =
+                path.symlink_metadata().is_err_and(|it| it.kind() == std::io::ErrorKind::NotFound);
+            if missing { Ok(None) } else { Written::read(path).map(Some) }
+        };
+        let system = possible(Path::new(SYSTEM))?;
+        let own = usual.map(|path| possible(&path)).transpose()?.flatten();
+        Ok(Self { written: system.into_iter().chain(certain).chain(own).collect() })
+    }
+
+    /// Where the audit log goes: wherever one of them wants it.
+    pub fn audit(&self) -> BTreeSet<Destination> {
+        let wanted = self.written.iter().filter_map(|written| written.policy.audit.as_ref());
+        let destination = |audit: &Audit| match audit {
+            Audit::File(path) => Some(Destination::File(path.clone())),
+            Audit::Stderr(wanted) => wanted.then_some(Destination::Stderr),
+        };
+        wanted.filter_map(destination).collect()
+    }
+
+    /// What a session may have under all of them.
+    pub fn decide(&self, request: &Request<'_>) -> Result<Grant, Failure> {
+        let mut grant = single_user(request)?;
+        for written in &self.written {
+            grant = grant.narrow(rule::decide(written, request)?)?;
+        }
+        grant.limits = grant.limits.or(Limits::usual());
+        Ok(grant)
+    }
+}
+
+/// The built-in policy, for a single user: every backend, and local ones in the directory
+/// that they name.
+fn single_user(request: &Request<'_>) -> Result<Grant, Failure> {
+    let mut directories = BTreeSet::new();
+    for target in request.targets()? {
+        let local = match &target.name {
+            Some(name) => backend(request.section(name)?) == "local",
+            None => true,
+        };
+        if local {
+            let directory = rule::real(Path::new(&target.path)).map_err(|what| {
+                let message =
+                    format!("{what}: name a directory by its whole path, without links to nowhere");
+                Failure::new(Reason::InvalidConfiguration, message)
+            })?;
+            directories.insert(directory);
+        }
+    }
+    Ok(Grant {
+        write: request.r#use == Use::Exporter,
+        directories,
+        ports: Ports::ANY,
+        environment: Environment::Usual,
+        level: Level::Preferred,
+        limits: Limits::default(),
+        program: Program::default(),
+        pinned: Default::default(),
+        rules: BTreeSet::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::request::Section;
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::sample::{select, subsequence};
+    use std::collections::BTreeMap;
+
+    /// A policy of a few words, each of which matters to some request below.
+    fn policy() -> impl Strategy<Value = String> {
+        let rule = (
+            subsequence(vec!["s3", "crypt", "local", "sftp", "*"], 1..=3),
+            subsequence(vec!["importer", "exporter"], 1..=2),
+            prop::option::of(subsequence(vec!["photos", "docs/*", "**", "/tmp", "enc"], 1..=3)),
+            prop::option::of(subsequence(vec!["region", "*", "env_auth", "endpoint"], 0..=4)),
+            prop::option::of(subsequence(vec!["a.example", "*.b.example"], 0..=2)),
+            select(vec!["\"any\"", "[443]", "[443, 22]", "[]"]),
+            subsequence(vec!["/tmp", "/usr/lib", "/"], 0..=2),
+            prop::option::of(select(vec![("region", "eu"), ("region", "us"), ("acl", "private")])),
+            any::<bool>(),
+        );
+        let limits = prop::option::of((8_u32..20, 1_u32..5));
+        let environment = subsequence(vec!["HTTPS_PROXY", "TZ", "HOME"], 0..=3);
+        (prop::collection::vec(rule, 0..4), limits, environment).prop_map(|(rules, limits, names)| {
+            let mut text = format!("version = 1\nenvironment = {names:?}\n");
+            if let Some((processes, sessions)) = limits {
+                text += &format!("[limits]\nprocesses = {processes}\nsessions = {sessions}\n");
+            }
+            for (backends, uses, paths, options, hosts, ports, directories, pin, read_only) in rules {
+                let read_only = read_only && uses.contains(&"importer");
+                text += &format!("[[allow]]\nbackends = {backends:?}\nuse = {uses:?}\nports = {ports}\ndirectories = {directories:?}\nread-only = {read_only}\n");
+                for (key, list) in [("paths", paths), ("options", options), ("hosts", hosts)] {
+                    text += &list.map(|list| format!("{key} = {list:?}\n")).unwrap_or_default();
+                }
+                text += &pin.map(|(key, value)| format!("pin = {{ {key} = \"{value}\" }}\n")).unwrap_or_default();
+            }
+            text
+        })
+    }
+
+    /// A remote with what it wraps, a path, and what for.
+    fn asked() -> impl Strategy<Value = (BTreeMap<String, Section>, String, Use)> {
+        let options = subsequence(
+            vec![
+                ("region", "eu"),
+                ("endpoint", "https://x.b.example:9000"),
+                ("env_auth", "true"),
+                ("acl", "private"),
+            ],
+            0..=3,
+        );
+        let base = (select(vec!["s3", "local", "sftp"]), options);
+        let path =
+            select(vec!["photos", "photos/2024", "docs/a/b", "", "/tmp", "/tmp/../etc", "other"]);
+        let uses = select(vec![Use::Importer, Use::Exporter]);
+        let wrapped = prop::option::of(select(vec!["base:enc", "base:photos", "/tmp/x", "/usr"]));
+        (base, path, uses, wrapped).prop_map(|((backend, options), path, uses, wrapped)| {
+            let mut section: Section =
+                options.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+            section.insert("type".into(), backend.into());
+            let mut sections = BTreeMap::from([("remote".to_owned(), section)]);
+            if let Some(target) = wrapped {
+                let base = sections.remove("remote").unwrap_or_default();
+                sections.insert("base".into(), base);
+                let crypt = [("type".into(), "crypt".into()), ("remote".into(), target.into())];
+                sections.insert("remote".into(), crypt.into());
+            }
+            (sections, path.to_owned(), uses)
+        })
+    }
+
+    fn written(text: &str) -> Written {
+        Written::parse(Path::new("p.toml"), text.to_owned()).unwrap()
+    }
+
+    fn under(texts: &[&str], request: &Request<'_>) -> Result<Grant, Failure> {
+        Policies { written: texts.iter().map(|text| written(text)).collect() }.decide(request)
+    }
+
+    /// Whether all of one grant is in the other.
+    fn within(inner: &Grant, outer: &Grant) -> bool {
+        let ports = match (&inner.ports, &outer.ports) {
+            (_, Ports::Any(_)) => true,
+            (Ports::Any(_), Ports::Only(_)) => false,
+            (Ports::Only(inner), Ports::Only(outer)) => inner.is_subset(outer),
+        };
+        let environment = match (&inner.environment, &outer.environment) {
+            (_, Environment::Usual) => true,
+            (Environment::Usual, Environment::Only(_)) => false,
+            (Environment::Only(inner), Environment::Only(outer)) => inner.is_subset(outer),
+        };
+        let lies = |path: &PathBuf| outer.directories.iter().any(|it| path.starts_with(it));
+        ports
+            && environment
+            && inner.directories.iter().all(lies)
+            && (outer.write || !inner.write)
+            && inner.level >= outer.level
+            && inner.limits.clone().narrow(outer.limits.clone()) == inner.limits
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_second_policy_can_only_narrow_the_first(
+            one in policy(), other in policy(), (sections, path, uses) in asked()
+        ) {
+            let request = Request { name: "remote", sections: &sections, path: &path, r#use: uses };
+            let alone = [under(&[&one], &request), under(&[&other], &request)];
+            let both = under(&[&one, &other], &request);
+            if let Ok(both) = &both {
+                for alone in &alone {
+                    prop_assert!(within(both, alone.as_ref().unwrap()));
+                }
+            } else if let [Ok(one), Ok(other)] = &alone {
+                prop_assert!(one.pinned != other.pinned, "{both:?}");
+            }
+            let swapped = under(&[&other, &one], &request);
+            prop_assert_eq!(both.clone().ok(), swapped.ok());
+            prop_assert_eq!(under(&[&one, &other, &one], &request).ok(), both.ok());
+        }
+
+        #[test]
+        fn a_policy_never_gives_more_than_the_built_in_one(
+            one in policy(), (sections, path, uses) in asked()
+        ) {
+            let request = Request { name: "remote", sections: &sections, path: &path, r#use: uses };
+            if let Ok(grant) = under(&[&one], &request) {
+                prop_assert!(within(&grant, &under(&[], &request).unwrap()));
+                prop_assert!(grant.write == (uses == Use::Exporter));
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_without_rules_allows_nothing() {
+        let sections =
+            BTreeMap::from([("remote".to_owned(), Section::from([("type".into(), "s3".into())]))]);
+        let request =
+            Request { name: "remote", sections: &sections, path: "", r#use: Use::Importer };
+        let refusal = under(&["version = 1"], &request).unwrap_err();
+        assert!(refusal.message.contains("allows nothing at all"), "{}", refusal.message);
+        assert!(under(&[], &request).is_ok());
+    }
+}

@@ -1,0 +1,341 @@
+//! A policy file: what may be written in it, and where in it something stands.
+
+use globset::{GlobBuilder, GlobMatcher};
+use schemars::JsonSchema;
+use semver::Version;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+use super::grant::{Level, Ports};
+use super::limits::Limits;
+use super::request::Use;
+use crate::contract::{Failure, Reason};
+
+/// A policy file of plakbox. What no rule allows is refused.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Policy {
+    /// The version of this format, which is 1.
+    #[schemars(with = "u32", range(min = 1, max = 1))]
+    pub version: Spanned<u32>,
+    /// Which rclone is run.
+    #[serde(default)]
+    pub rclone: Program,
+    /// Variables of the environment that rclone gets; of the others it sees none.
+    #[serde(default)]
+    pub environment: BTreeSet<String>,
+    /// Whether a session goes on where the kernel can't confine rclone.
+    #[serde(default)]
+    pub confinement: Level,
+    /// Where each decision and each process is noted.
+    #[serde(default)]
+    pub audit: Option<Audit>,
+    /// Limits of every session.
+    #[serde(default)]
+    #[schemars(with = "Limits")]
+    pub limits: Option<Spanned<Limits>>,
+    /// What is allowed: a remote, and every remote that it wraps, needs a rule.
+    #[serde(default)]
+    #[schemars(with = "Vec<Rule>")]
+    pub allow: Vec<Spanned<Rule>>,
+}
+
+/// Which rclone is run.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Program {
+    /// Its absolute path; the one in PATH, if this isn't said.
+    pub path: Option<PathBuf>,
+    /// The oldest that is run: `"1.75.0"`.
+    #[schemars(with = "Option<String>")]
+    pub minimum_version: Option<Version>,
+    /// The SHA-256 of the file, in hexadecimal.
+    #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
+    pub sha256: Option<Digest>,
+}
+
+/// The SHA-256 of a file, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+pub struct Digest(pub String);
+
+impl TryFrom<String> for Digest {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let hexadecimal = |byte: u8| {
+            byte.is_ascii_digit() || byte.is_ascii_hexdigit() && byte.is_ascii_lowercase()
+        };
+        if text.len() == 64 && text.bytes().all(hexadecimal) {
+            return Ok(Self(text));
+        }
+        Err("a SHA-256 has 64 hexadecimal digits in lower case: see `sha256sum rclone`")
+    }
+}
+
+/// Where the audit log goes: one of both.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Audit {
+    /// To this file, by its absolute path, at its end.
+    File(PathBuf),
+    /// To the standard error, which journald takes from a service.
+    Stderr(bool),
+}
+
+/// Allows some remotes something.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Rule {
+    /// What it is called in explanations and in the audit log.
+    pub name: Option<String>,
+    /// rclone's names of backends (`"s3"`, `"google photos"`); `"*"` is each of them.
+    pub backends: BTreeSet<String>,
+    /// For backups (`"importer"`), restores (`"exporter"`), or both.
+    #[serde(rename = "use")]
+    #[schemars(with = "BTreeSet<Use>")]
+    pub uses: Spanned<BTreeSet<Use>>,
+    /// Whether nothing may be written, whatever else is said.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Patterns of paths inside the remote (`*`, `**`, `?`, `[ab]`, `{a,b}`): what one
+    /// names, and all below it. Every path, if this isn't said.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub paths: Option<Spanned<Vec<Pattern>>>,
+    /// Patterns of options that the remote's configuration may have. `*` stands for none
+    /// that reads local files or uses this machine's identity: these are named in full.
+    /// `["*"]`, if this isn't said.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub options: Option<Spanned<Vec<Pattern>>>,
+    /// Options that have this value: set where the configuration has none, refused where
+    /// it has another.
+    #[serde(default)]
+    pub pin: BTreeMap<String, String>,
+    /// Patterns of hosts that the remote's configuration may name. rclone may reach
+    /// others by itself, as for tokens or after a redirection: this is a check of the
+    /// configuration.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub hosts: Option<Spanned<Vec<Pattern>>>,
+    /// TCP ports that rclone may connect to, or `"any"`; none, if this isn't said.
+    #[serde(default)]
+    pub ports: Ports,
+    /// Directories on this machine, by absolute paths, that a local remote may lie in.
+    #[serde(default)]
+    #[schemars(with = "Vec<PathBuf>")]
+    pub directories: Option<Spanned<Vec<PathBuf>>>,
+    /// Limits of the sessions of these remotes, beside those of every session.
+    #[serde(default)]
+    #[schemars(with = "Limits")]
+    pub limits: Option<Spanned<Limits>>,
+}
+
+/// A pattern in which `*` doesn't go beyond a slash.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Pattern(GlobMatcher);
+
+impl TryFrom<String> for Pattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let glob = GlobBuilder::new(&text).literal_separator(true).build();
+        glob.map(|glob| Self(glob.compile_matcher())).map_err(|error| error.kind().to_string())
+    }
+}
+
+impl Pattern {
+    pub fn matches(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+
+    pub fn text(&self) -> &str {
+        self.0.glob().glob()
+    }
+}
+
+/// A policy, and the file that it stands in.
+#[derive(Debug)]
+pub struct Written {
+    pub file: PathBuf,
+    pub policy: Policy,
+    text: String,
+}
+
+impl Written {
+    /// Reads a policy file.
+    pub fn read(file: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            wrong(format!(
+                "the policy `{}` can't be read: {error}: nothing is allowed without it",
+                file.display()
+            ))
+        })?;
+        Self::parse(file, text)
+    }
+
+    /// Takes the text of a policy file apart.
+    pub fn parse(file: &Path, text: String) -> Result<Self, Failure> {
+        let policy: Policy = toml::from_str(&text).map_err(|error| {
+            let at = place(&text, error.span().map_or(0, |span| span.start));
+            wrong(format!(
+                "`{}`:{at}: {}: correct it and run `plakbox policy check` on it",
+                file.display(),
+                error.message()
+            ))
+        })?;
+        let written = Self { file: file.to_owned(), policy, text };
+        match written.mistake() {
+            None => Ok(written),
+            Some((span, what)) => {
+                let at = place(&written.text, span.start);
+                Err(wrong(format!("`{}`:{at}: {what}", file.display())))
+            }
+        }
+    }
+
+    /// What makes no sense though it is well-formed, and where.
+    fn mistake(&self) -> Option<(Range<usize>, String)> {
+        let Policy { version, rclone, environment, audit, limits, allow, .. } = &self.policy;
+        if *version.get_ref() != 1 {
+            let what = "this version of the format isn't known: write `version = 1`, or install a newer plakbox";
+            return Some((version.span(), what.to_owned()));
+        }
+        let file = audit.as_ref().and_then(|audit| match audit {
+            Audit::File(file) => Some(file),
+            Audit::Stderr(_) => None,
+        });
+        if let Some(path) = rclone.path.iter().chain(file).find(|path| !path.is_absolute()) {
+            return Some((0..0, format!("`{}` must be an absolute path", path.display())));
+        }
+        if let Some(name) = environment.iter().find(|name| steers(name)) {
+            return Some((
+                0..0,
+                format!(
+                    "the variable `{name}` would steer rclone past this policy: remove it from `environment`"
+                ),
+            ));
+        }
+        small(limits.as_ref())
+            .or_else(|| allow.iter().find_map(|rule| rule.get_ref().mistake(rule)))
+    }
+
+    /// The line on which a part of the file begins, from 1.
+    pub fn line<T>(&self, part: &Spanned<T>) -> usize {
+        line(&self.text, part.span().start)
+    }
+}
+
+impl Rule {
+    fn mistake(&self, whole: &Spanned<Self>) -> Option<(Range<usize>, String)> {
+        if self.backends.is_empty() || self.uses.get_ref().is_empty() {
+            let what = "the rule allows nothing: name its `backends` and its `use`";
+            return Some((whole.span(), what.to_owned()));
+        }
+        if self.read_only && !self.uses.get_ref().contains(&Use::Importer) {
+            let what = "a rule that is `read-only` allows no exporter: remove one of both";
+            return Some((self.uses.span(), what.to_owned()));
+        }
+        if let Some(directories) = &self.directories
+            && let Some(path) = directories.get_ref().iter().find(|path| !path.is_absolute())
+        {
+            let what = format!("`{}` must be an absolute path", path.display());
+            return Some((directories.span(), what));
+        }
+        small(self.limits.as_ref())
+    }
+}
+
+/// Whether a variable sets rclone's options, or chooses code that it runs.
+fn steers(name: &str) -> bool {
+    let starts = ["RCLONE_", "LD_", "DYLD_"].iter().any(|start| name.starts_with(start));
+    starts || matches!(name, "PATH" | "TMPDIR" | "GODEBUG") || name.is_empty() || name.contains('=')
+}
+
+fn small(limits: Option<&Spanned<Limits>>) -> Option<(Range<usize>, String)> {
+    let (name, least) = limits?.get_ref().too_small()?;
+    Some((
+        limits?.span(),
+        format!("nothing works with so little: `{name}` must be at least {least}"),
+    ))
+}
+
+fn line(text: &str, offset: usize) -> usize {
+    text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// The line and column of an offset, from 1.
+fn place(text: &str, offset: usize) -> String {
+    let before = text.get(..offset).unwrap_or_default();
+    let column = before.chars().rev().take_while(|char| *char != '\n').count() + 1;
+    format!("{}:{column}", line(text, offset))
+}
+
+fn wrong(message: String) -> Failure {
+    Failure::new(Reason::InvalidConfiguration, message)
+}
+
+/// The JSON schema of policy files, for editors and checks.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Policy).to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Written, Failure> {
+        Written::parse(Path::new("p.toml"), text.to_owned())
+    }
+
+    #[test]
+    fn mistakes_are_told_with_line_and_column() {
+        let rule = "version = 1\n[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n";
+        for (text, said) in [
+            ("", "`p.toml`:1:1: missing field `version`"),
+            ("version = 2\n", "`p.toml`:1:11: this version of the format isn't known"),
+            ("version = 1\nalow = 3\n", "`p.toml`:2:1: unknown field `alow`"),
+            ("version = 1\n[limits]\nram = 3\n", "`p.toml`:3:1: unknown field `ram`"),
+            ("version = 1\n[limits]\nprocesses = 1\n", "`processes` must be at least 8"),
+            ("version = 1\n[[allow]]\nbackends = []\nuse = []", "the rule allows nothing"),
+            ("version = 1\n[rclone]\nsha256 = \"ab\"", "`p.toml`:3:10: a SHA-256 has 64"),
+            ("version = 1\n[rclone]\npath = \"rclone\"", "`rclone` must be an absolute path"),
+            ("version = 1\nenvironment = [\"RCLONE_SFTP_SSH\"]", "`RCLONE_SFTP_SSH` would steer"),
+            (&format!("{rule}use-it = 1\n"), "`p.toml`:5:1: unknown field `use-it`"),
+            (&format!("{rule}paths = [\"a[\"]\n"), "`p.toml`:5:9: unclosed character class"),
+            (&format!("{rule}ports = \"all\"\n"), "`p.toml`:5:9:"),
+            (&format!("{rule}directories = [\"x\"]\n"), "`p.toml`:5:15: `x` must be an absolute"),
+        ] {
+            let failure = parse(text).unwrap_err();
+            assert!(failure.message.contains(said), "{text:?}: {}", failure.message);
+        }
+    }
+
+    #[test]
+    fn a_rule_knows_its_line() {
+        let text = "version = 1\n\n[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\npaths = [\"a\"]\n";
+        let written = parse(text).unwrap();
+        let rule = &written.policy.allow[0];
+        assert_eq!(written.line(rule), 3);
+        assert_eq!(written.line(rule.get_ref().paths.as_ref().unwrap()), 6);
+    }
+
+    #[test]
+    fn a_pattern_s_star_stays_between_slashes() {
+        let matches =
+            |pattern: &str, path| Pattern::try_from(pattern.to_owned()).unwrap().matches(path);
+        assert!(matches("a/*", "a/b") && !matches("a/*", "a/b/c") && matches("a/**", "a/b/c"));
+        assert!(matches("**", "") && !matches("*", "a/b") && !matches("photos", "photos2"));
+    }
+
+    #[test]
+    fn the_schema_knows_every_key_and_no_other() {
+        let schema = schema().to_string();
+        for key in ["minimum-version", "read-only", "wall-time", "\"use\"", "additionalProperties"]
+        {
+            assert!(schema.contains(key), "{key}: {schema}");
+        }
+    }
+}
