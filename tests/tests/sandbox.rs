@@ -43,7 +43,15 @@ fn a_component_that_eats_memory_is_stopped() {
 #[test]
 fn a_component_can_t_name_what_lies_outside_its_remote() {
     let place = with_remote();
-    for path in ["..!..!etc!passwd", "a!..!..!b", "!etc!passwd", "a!!b", "."] {
+    for path in [
+        "..!..!etc!passwd",
+        "a!..!..!b",
+        "!etc!passwd",
+        "a!!b",
+        ".",
+        "．．!．．!etc!passwd",
+        "a／..／..／b",
+    ] {
         let shown = path.replace('!', "/");
         rogue(&place, path).soon().bad(&format!("`{shown}` is not a path below the remote's root"));
     }

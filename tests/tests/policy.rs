@@ -1,0 +1,270 @@
+//! A policy file allows what it says and nothing else, and the audit log tells of it.
+
+use plakbox_tests::place::{files_below, run, within};
+use plakbox_tests::web::{Page, Web};
+use plakbox_tests::{Place, Run, tools, tree};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+/// A home with a policy of its user's.
+fn with_policy(place: &Place, text: &str) {
+    let directory = place.path("home/.config/plakbox");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("policy.toml"), format!("version = 1\n{text}")).unwrap();
+}
+
+fn plakbox<const N: usize>(place: &Place, args: [&str; N]) -> Run {
+    run(place.command(tools::plakbox()).args(args))
+}
+
+/// A rule for local directories below `granted` in this place, and for aliases of them.
+fn local_rule(place: &Place, uses: &str) -> String {
+    format!(
+        "[[allow]]\nbackends = [\"local\", \"alias\"]\nuse = {uses}\ndirectories = [{:?}]\n",
+        place.path("granted")
+    )
+}
+
+#[test]
+fn plakar_backs_up_what_a_policy_allows_and_nothing_else() {
+    let place = Place::new();
+    let granted = place.directory_remote("granted");
+    let secret = place.directory_remote("secret");
+    tree::file(&granted.join("a"), b"mine", tree::time(0));
+    tree::file(&secret.join("b"), b"theirs", tree::time(0));
+    with_policy(&place, &local_rule(&place, "[\"importer\"]"));
+    for name in ["granted", "secret"] {
+        place.import(name);
+    }
+    place.backup("@granted").good();
+    assert_eq!(place.content("/a"), b"mine");
+    place.backup("@secret").soon().bad("policy.toml:2): ask whoever wrote the policy");
+    let link = granted.join("link");
+    std::os::unix::fs::symlink(&secret, &link).unwrap();
+    place.remote("sneaky", &[("type", "alias"), ("remote", link.to_str().unwrap())]);
+    place.import("sneaky");
+    place.backup("@sneaky").soon().bad("lies in none of its `directories`");
+    place.restore("@granted").soon().bad("it may not be used by an exporter, see line 4");
+    assert!(!granted.join("b").exists());
+}
+
+#[test]
+fn a_policy_that_makes_no_sense_allows_nothing() {
+    let place = Place::bare();
+    place.directory_remote("source");
+    with_policy(&place, "[[alow]]\n");
+    plakbox(&place, ["ls", "source:"]).soon().bad("policy.toml`:2:3: unknown field `alow`");
+    with_policy(&place, "");
+    plakbox(&place, ["ls", "source:"]).soon().bad("it allows nothing at all");
+    let mut command = place.command(tools::plakbox());
+    command.env("PLAKBOX_POLICY", "/nowhere.toml").args(["ls", "source:"]);
+    run(&mut command).soon().bad("the policy `/nowhere.toml` can't be read");
+}
+
+#[test]
+fn a_user_s_policy_can_only_narrow_the_operator_s() {
+    let place = Place::bare();
+    let (granted, other) = (place.directory_remote("granted"), place.directory_remote("other"));
+    tree::file(&granted.join("a"), b"a", tree::time(0));
+    tree::file(&other.join("b"), b"b", tree::time(0));
+    let operator = place.path("operator.toml");
+    fs::write(&operator, format!("version = 1\n{}", local_rule(&place, "[\"importer\"]"))).unwrap();
+    let operator = operator.to_str().unwrap();
+    with_policy(
+        &place,
+        "[[allow]]\nbackends = [\"*\"]\nuse = [\"importer\", \"exporter\"]\nports = \"any\"\ndirectories = [\"/\"]\n",
+    );
+    plakbox(&place, ["ls", "other:"]).good().says("/b");
+    plakbox(&place, ["ls", "--policy", operator, "granted:"]).good().says("/a");
+    plakbox(&place, ["ls", "--policy", operator, "other:"]).bad("operator.toml` doesn't allow");
+    with_policy(&place, "[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n");
+    plakbox(&place, ["ls", "--policy", operator, "granted:"])
+        .bad("of backends, it allows s3: ask whoever wrote the policy");
+}
+
+#[test]
+fn a_policy_is_checked_and_explained_with_the_lines_that_say_so() {
+    let place = Place::bare();
+    place.directory_remote("granted");
+    place.directory_remote("other");
+    with_policy(
+        &place,
+        &format!("{}limits = {{ sessions = 2 }}\n", local_rule(&place, "[\"importer\"]")),
+    );
+    let file = place.path("home/.config/plakbox/policy.toml");
+    let file = file.to_str().unwrap();
+    plakbox(&place, ["policy", "check", file]).good().says("is sound: 1 rule");
+    plakbox(&place, ["policy", "explain", file])
+        .good()
+        .says("policy.toml:2")
+        .says("allows alias, local for importer")
+        .says("(line 5)")
+        .says("sessions 2")
+        .says("guest-memory 256.0 MiB (as usual)");
+    plakbox(&place, ["policy", "explain", file, "granted:"])
+        .good()
+        .says("as importer: allowed")
+        .says("policy.toml:2")
+        .says("as exporter: refused");
+    plakbox(&place, ["policy", "explain", file, "other:"])
+        .says("lies in none of its `directories`")
+        .bad("the policy doesn't allow `other:`");
+    let schema = plakbox(&place, ["policy", "schema"]).good().text;
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert!(schema["properties"]["allow"].is_object(), "{schema}");
+    fs::write(place.path("bad.toml"), "version = 1\n[limits]\nwall-time = \"soon\"\n").unwrap();
+    let bad = place.path("bad.toml");
+    plakbox(&place, ["policy", "check", bad.to_str().unwrap()]).soon().bad("bad.toml`:3:13: ");
+}
+
+#[test]
+fn a_policy_decides_which_rclone_is_run() {
+    let place = Place::bare();
+    let granted = place.directory_remote("granted");
+    tree::file(&granted.join("a"), b"a", tree::time(0));
+    let rule = local_rule(&place, "[\"importer\"]");
+    let with = |program: &str| {
+        with_policy(&place, &format!("{rule}[rclone]\n{program}\n"));
+        plakbox(&place, ["ls", "granted:"])
+    };
+    with("minimum-version = \"99.0.0\"").bad("is older than the policy allows: install rclone 99");
+    with(&format!("sha256 = \"{}\"", "0".repeat(64)))
+        .bad("and the policy allows only the one with");
+    let digest = run(place.command("sha256sum").arg(tools::rclone())).good().text;
+    with(&format!("sha256 = \"{}\"", &digest[..64])).good().says("/a");
+    with("path = \"/nowhere/rclone\"").bad("rclone was not found");
+    let path = format!("path = {:?}", tools::rclone());
+    with_policy(&place, &format!("{rule}[rclone]\n{path}\n"));
+    let mut command = place.command(tools::plakbox());
+    command.env("PLAKBOX_RCLONE", "/nowhere/rclone").args(["ls", "granted:"]);
+    run(&mut command).good().says("/a");
+}
+
+#[test]
+fn a_policy_pins_options_and_names_those_that_reach_this_machine() {
+    let (place, web) = (Place::bare(), Web::new());
+    web.put("file", Page::new("content"));
+    let rule = |more: &str| {
+        format!("[[allow]]\nbackends = [\"http\"]\nuse = [\"importer\"]\nports = \"any\"\n{more}\n")
+    };
+    place.remote("web", &[("type", "http"), ("url", &web.url)]);
+    place.remote("bare", &[("type", "http")]);
+    place.remote("other", &[("type", "http"), ("url", "http://127.0.0.1:9")]);
+    with_policy(&place, &rule(&format!("pin = {{ url = {:?} }}", web.url)));
+    plakbox(&place, ["ls", "web:"]).good().says("/file");
+    plakbox(&place, ["ls", "bare:"]).good().says("/file");
+    plakbox(&place, ["ls", "other:"]).soon().bad("the option `url` must be `http://127.0.0.1:");
+    with_policy(&place, &rule("hosts = [\"127.0.0.1\"]"));
+    plakbox(&place, ["ls", "web:"]).good().says("/file");
+    with_policy(&place, &rule("hosts = [\"*.example.org\"]"));
+    plakbox(&place, ["ls", "web:"]).soon().bad("the host `127.0.0.1` is none of its `hosts`");
+    place.remote("keyed", &[("type", "sftp"), ("host", "h"), ("key_file", "~/.ssh/id")]);
+    with_policy(&place, &rule("").replace("http", "sftp"));
+    plakbox(&place, ["ls", "keyed:"]).soon().bad("the option `key_file` reads local files");
+}
+
+#[test]
+fn limits_of_a_policy_hold() {
+    let (place, web) = (Place::bare(), Web::new());
+    web.put("file", Page { stalls: Duration::from_secs(20), ..Page::new("content").chunked() });
+    place.remote("web", &[("type", "http"), ("url", &web.url)]);
+    place.remote("remote", &[("type", "memory")]);
+    let rule =
+        "[[allow]]\nbackends = [\"http\", \"memory\"]\nuse = [\"importer\"]\nports = \"any\"\n";
+    with_policy(
+        &place,
+        &format!("{rule}limits = {{ guest-memory = \"64MiB\", guest-pause = \"1s\" }}\n"),
+    );
+    let rogue = |what: &str| {
+        let mut command = place.command(tools::plakbox());
+        command.arg("--component").arg(tools::rogue()).args(["ls", &format!("remote:{what}")]);
+        run(&mut command).soon()
+    };
+    rogue("allocate").bad("it wanted more than its 64 MiB of memory");
+    rogue("loop").bad("it computed for 1 seconds without a pause");
+
+    with_policy(&place, &format!("{rule}limits = {{ sessions = 1, wall-time = \"4s\" }}\n"));
+    let mut first = place.command(tools::plakbox());
+    first.args(["cat", "web:file"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let first = first.spawn().unwrap();
+    assert!(within(Duration::from_secs(3), || !web.reads().is_empty()));
+    plakbox(&place, ["ls", "web:"]).soon().bad("1 sessions are running, which is all");
+    let first = first.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&first.stderr).into_owned();
+    assert!(
+        !first.status.success() && said.contains("the policy lets a session last 4s"),
+        "{said}"
+    );
+    plakbox(&place, ["ls", "web:"]).good().says("/file");
+    assert!(plakbox_tests::processes::rclones(&place.path("")).is_empty());
+}
+
+#[test]
+fn the_audit_log_tells_what_was_decided_and_done_and_no_secret() {
+    let (place, web) = (Place::bare(), Web::new());
+    web.put("file", Page::new("content"));
+    let secret = "MARKER-0815-SECRET";
+    place.remote("web", &[("type", "http"), ("url", &web.url), ("secret_access_key", secret)]);
+    place.remote("no", &[("type", "s3"), ("secret_access_key", secret)]);
+    let log = place.path("audit.jsonl");
+    with_policy(
+        &place,
+        &format!(
+            "[audit]\nfile = {log:?}\n[[allow]]\nname = \"the web\"\nbackends = [\"http\"]\nuse = [\"importer\"]\nports = \"any\"\n"
+        ),
+    );
+    plakbox(&place, ["cat", "web:file"]).good();
+    plakbox(&place, ["ls", "no:"]).soon().bad("of backends, it allows http");
+    plakbox(&place, ["ls", "web:gone"]).soon().bad("not found");
+
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(!text.contains(secret), "{text}");
+    assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |event: &str| lines.iter().filter(|line| line["event"] == event).collect::<Vec<_>>();
+    let [allowed, refused, _] = of("decision")[..] else { panic!("{text}") };
+    assert_eq!((&allowed["allowed"], &refused["allowed"]), (&true.into(), &false.into()));
+    assert!(allowed["rules"][0].as_str().unwrap().ends_with("policy.toml:4 `the web`"), "{text}");
+    let process = of("process")[0];
+    assert!(process["bytes_out"].as_u64().unwrap() >= 7, "{process}");
+    assert!(process["argv"][0].as_str().unwrap().ends_with("rclone"), "{process}");
+    assert_eq!(of("session").len(), 2, "{text}");
+    plakbox(&place, ["audit", "show", log.to_str().unwrap()])
+        .good()
+        .says("importer of http: (")
+        .says("policy.toml:4 `the web`")
+        .says("refused: ");
+    assert!(files_below(&place.state().join("sessions")).is_empty());
+
+    fs::remove_file(&log).unwrap();
+    fs::create_dir(&log).unwrap();
+    plakbox(&place, ["cat", "web:file"]).soon().bad("can't be written");
+}
+
+#[test]
+fn the_examples_in_the_documentation_are_sound() {
+    let place = Place::bare();
+    let examples = tools::repository().join("docs/policies");
+    let mut count = 0;
+    for example in files_below(&examples) {
+        let example = example.to_str().unwrap();
+        plakbox(&place, ["policy", "check", example]).good();
+        plakbox(&place, ["policy", "explain", example]).good().says("allows");
+        count += 1;
+    }
+    assert_eq!(count, 3);
+    let tenant = examples.join("tenant.toml");
+    let tenant = tenant.to_str().unwrap();
+    place.remote("bucket", &[("type", "s3"), ("access_key_id", "k"), ("region", "eu")]);
+    place.remote("role", &[("type", "s3"), ("env_auth", "true")]);
+    plakbox(&place, ["policy", "explain", tenant, "bucket:tenant-a/photos"])
+        .good()
+        .says("as importer: allowed")
+        .says("TCP ports 443")
+        .says("as exporter: refused");
+    plakbox(&place, ["policy", "explain", tenant, "bucket:tenant-b"]).bad("doesn't allow");
+    plakbox(&place, ["policy", "explain", tenant, "role:tenant-a"]).bad("doesn't allow");
+}
