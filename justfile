@@ -57,7 +57,7 @@ unit:
     cargo test --quiet --release --package plakbox --package rclone-connector
 
 # Real Plakar, real rclone
-end-to-end: package rclone rogue
+end-to-end: package rclone rogue probe
     cargo test --quiet --release --package plakbox-tests
 
 # Reads and restores under concurrency, faults and cancellation, for so many rounds
@@ -82,6 +82,12 @@ rogue: wasm-target
     cargo build --quiet --release --package rogue --target {{ wasm }}
     mkdir -p bin
     cp {{ target }}/{{ wasm }}/release/rogue.wasm bin/rogue.wasm
+
+# What stands in rclone's place in the confinement's tests
+probe:
+    cargo build --quiet --release --package plakbox-tests --bin probe
+    mkdir -p bin
+    cp --remove-destination {{ target }}/release/probe bin/probe
 
 # The compiler's support for components
 wasm-target:

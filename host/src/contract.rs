@@ -34,6 +34,14 @@ impl Failure {
         Self { reason, message }
     }
 
+    /// The message as it may be shown: of one line, of a length that can be read, and
+    /// without characters that a terminal obeys, whoever wrote it.
+    pub fn shown(&self) -> String {
+        const LONGEST: usize = 2000;
+        let plain = |char: char| if char.is_control() { '\u{fffd}' } else { char };
+        self.message.chars().take(LONGEST).map(plain).collect()
+    }
+
     /// A mistake of the host, or something about this machine that it can't do without.
     pub fn internal(message: impl AsRef<str>) -> Self {
         Self::new(Reason::Internal, message)

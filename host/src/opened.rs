@@ -51,7 +51,7 @@ pub async fn open(said: Said, setting: &Setting, aim: Aim) -> Result<Opened, Fai
     };
     let allowed = allow(said, setting, r#use)?;
     let state = State::open()?;
-    let binary = Binary::find(&state, allowed.remote.backend(), &allowed.grant.program)?;
+    let binary = Binary::find(&state, allowed.remote.backend(), &allowed.grant.program).await?;
     tracing::info!("rclone {} at `{}`", binary.version, binary.path().display());
     photos::heed(&allowed.remote, &state, aim)?;
     start(allowed, &state, binary, setting)

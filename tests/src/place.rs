@@ -137,6 +137,22 @@ impl Place {
         }
     }
 
+    /// A program in rclone's place that says this when it is asked for its version.
+    pub fn rclone_that_says(&self, version: &str) -> PathBuf {
+        let directory = self.path(&format!("says {version}"));
+        fs::create_dir_all(&directory).unwrap();
+        let rclone = directory.join("rclone");
+        fs::copy(tools::probe(), &rclone).unwrap();
+        rclone
+    }
+
+    /// The policy of this home's user.
+    pub fn policy(&self, text: &str) {
+        let directory = self.path("home/.config/plakbox");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("policy.toml"), format!("version = 1\n{text}")).unwrap();
+    }
+
     /// Adds a remote that is a directory of this place.
     pub fn directory_remote(&self, name: &str) -> PathBuf {
         let path = self.path(name);

@@ -51,7 +51,16 @@ pub struct Scan {
 impl Importer {
     /// Starts one for a configuration as Plakar passes it.
     pub async fn start(place: &Place, config: &[(&str, &str)]) -> Result<Self, Status> {
-        let (channel, child) = plugin(place, "importer").await;
+        Self::start_with(place, config, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn start_with(
+        place: &Place,
+        config: &[(&str, &str)],
+        arguments: &[String],
+    ) -> Result<Self, Status> {
+        let (channel, child) = plugin(place, "importer", arguments).await;
         let mut client = ImporterClient::new(channel);
         let config = options(config);
         client.init(InitRequest { config, ..InitRequest::default() }).await?;
@@ -81,7 +90,16 @@ pub struct Exporter {
 impl Exporter {
     /// Starts one for a configuration as Plakar passes it.
     pub async fn start(place: &Place, config: &[(&str, &str)]) -> Result<Self, Status> {
-        let (channel, child) = plugin(place, "exporter").await;
+        Self::start_with(place, config, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn start_with(
+        place: &Place,
+        config: &[(&str, &str)],
+        arguments: &[String],
+    ) -> Result<Self, Status> {
+        let (channel, child) = plugin(place, "exporter", arguments).await;
         let mut client = ExporterClient::new(channel);
         let config = options(config);
         client.init(ExporterInit { config, ..ExporterInit::default() }).await?;
@@ -129,9 +147,14 @@ impl Results {
 }
 
 /// Starts the plugin, and connects to it by its pipes.
-async fn plugin(place: &Place, role: &str) -> (Channel, Child) {
+async fn plugin(place: &Place, role: &str, arguments: &[String]) -> (Channel, Child) {
     let mut command = tokio::process::Command::from(place.command(tools::plakbox()));
-    command.arg(role).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    command
+        .arg(role)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
     let mut child = command.spawn().unwrap();
     let pipes = tokio::io::join(child.stdout.take().unwrap(), child.stdin.take().unwrap());
     let mut pipes = Some(TokioIo::new(pipes));

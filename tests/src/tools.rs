@@ -29,6 +29,11 @@ pub fn rogue() -> PathBuf {
     existing(repository().join("bin/rogue.wasm"))
 }
 
+/// The program that stands in rclone's place and tries what it shouldn't.
+pub fn probe() -> PathBuf {
+    existing(repository().join("bin/probe"))
+}
+
 pub fn plakar() -> PathBuf {
     in_path("plakar")
 }

@@ -18,6 +18,8 @@ pub struct Page {
     pub breaks: Option<usize>,
     /// How often it breaks, if not always.
     pub times: Option<u32>,
+    /// Whether it is listed and then can't be had.
+    pub gone: bool,
     /// A pause in the middle.
     pub stalls: Duration,
     /// An RFC 9110 date.
@@ -31,6 +33,7 @@ impl Page {
             sized: true,
             breaks: None,
             times: None,
+            gone: false,
             stalls: Duration::ZERO,
             modified: "Mon, 02 Jan 2006 15:04:05 GMT".to_owned(),
         }
@@ -118,6 +121,7 @@ fn answer(mut stream: &TcpStream, site: &Mutex<Site>) -> std::io::Result<bool> {
         }
         page.or_else(|| listing(&site, &path))
     };
+    let page = page.filter(|page| !page.gone || method == "HEAD");
     let Some(page) = page else {
         write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
         return Ok(true);

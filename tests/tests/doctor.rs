@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -143,9 +142,7 @@ fn a_server_that_refuses_or_isn_t_there_is_a_problem() {
 #[test]
 fn an_rclone_that_is_missing_or_too_old_is_a_problem() {
     let (place, photos) = (Place::bare(), Photos::start());
-    let rclone = place.path("rclone");
-    fs::write(&rclone, "#!/bin/sh\necho rclone v1.60.1-DEV\n").unwrap();
-    fs::set_permissions(&rclone, fs::Permissions::from_mode(0o755)).unwrap();
+    let rclone = place.rclone_that_says("rclone v1.60.1-DEV");
     let look = |rclone: &str| {
         doctor(place.command(tools::plakbox()).env("PLAKBOX_RCLONE", rclone), &photos.config("p"))
     };

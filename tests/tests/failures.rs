@@ -1,19 +1,30 @@
 //! Every failure is one clear line that says what is wrong and what to do, on
 //! Plakar's own output, soon, and nothing is lost or half written.
 
-use plakbox_tests::place::run;
+use plakbox_tests::place::{finish, run, within};
 use plakbox_tests::tree::Bytes;
 use plakbox_tests::web::{Page, Web};
-use plakbox_tests::{Place, Run, servers, tools, tree};
+use plakbox_tests::{Place, Run, processes, servers, tree};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-/// A backup with this script in the place of rclone.
-fn backup_with_rclone(place: &Place, script: &str) -> Run {
-    let rclone = place.path("rclone");
-    fs::write(&rclone, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&rclone, fs::Permissions::from_mode(0o755)).unwrap();
+/// A backup with a program in the place of rclone that says this of its version.
+fn backup_with_rclone(place: &Place, version: &str) -> Run {
+    let rclone = place.rclone_that_says(version);
     place.backup_by(place.backup_command("@source").env("PLAKBOX_RCLONE", rclone))
+}
+
+/// Kills the rclone that runs this verb for a place, soon after it has begun.
+fn kill_at_work(place: &Place, verb: &str) {
+    let at_work = || {
+        let mut rclones = processes::rclones(&place.path("")).into_iter();
+        rclones.find(|id| processes::command_line(*id).contains(&format!(" {verb} ")))
+    };
+    assert!(within(Duration::from_secs(20), || at_work().is_some()), "no rclone ran {verb}");
+    std::thread::sleep(Duration::from_millis(700));
+    at_work().into_iter().for_each(processes::kill);
 }
 
 fn with_source() -> Place {
@@ -34,7 +45,7 @@ fn rclone_missing() {
 #[test]
 fn rclone_too_old() {
     let place = with_source();
-    backup_with_rclone(&place, "echo rclone v1.60.1-DEV")
+    backup_with_rclone(&place, "rclone v1.60.1-DEV")
         .soon()
         .bad("is too old: install rclone 1.70.0 or later (https://rclone.org/install)");
 }
@@ -42,9 +53,20 @@ fn rclone_too_old() {
 #[test]
 fn rclone_that_is_something_else() {
     let place = with_source();
-    backup_with_rclone(&place, "echo hello")
+    backup_with_rclone(&place, "hello")
         .soon()
         .bad("doesn't work (it says `hello`): install rclone anew");
+}
+
+#[test]
+fn rclone_that_is_a_script() {
+    let place = with_source();
+    let rclone = place.path("rclone");
+    fs::write(&rclone, "#!/bin/sh\nexec rclone \"$@\"\n").unwrap();
+    fs::set_permissions(&rclone, fs::Permissions::from_mode(0o755)).unwrap();
+    run(place.backup_command("@source").env("PLAKBOX_RCLONE", rclone))
+        .soon()
+        .bad("is a script, and what it starts can't be confined: set PLAKBOX_RCLONE to the path of rclone itself");
 }
 
 #[test]
@@ -162,23 +184,17 @@ fn a_directory_that_can_t_be_listed_is_an_error_of_its_path_and_the_rest_is_kept
 
 #[test]
 fn a_file_that_can_t_be_read_is_an_error_of_its_path_and_the_rest_is_kept() {
-    let place = Place::new();
-    let source = place.directory_remote("source");
+    let (place, web) = (Place::new(), Web::new());
     for number in 0..20 {
-        tree::file(&source.join(format!("file{number}")), b"good", tree::time(number));
+        let gone = number == 7;
+        web.put(&format!("file{number}"), Page { gone, ..Page::new("good") });
     }
-    // Listed as a file, and gone or unreadable when it is read: a dead FUSE mount
-    // would do the same.
-    let script = format!(
-        "case \"$1\" in serve) rm -f '{0}/file7';; cat) rm -f '{0}/file7';; esac\nexec '{1}' \"$@\"",
-        source.display(),
-        tools::rclone().display()
-    );
-    place.import("source");
-    let run = backup_with_rclone(&place, &script).says("1 error");
+    place.remote("web", &[("type", "http"), ("url", &web.url)]);
+    place.import("web");
+    let run = place.backup("@web").says("1 error");
     let line = run.text.lines().find(|line| line.contains("KO") && line.contains("/file7"));
     assert!(
-        line.is_some_and(|line| line.contains("file not found: check the path")),
+        line.is_some_and(|line| line.contains("404 Not Found: check the path")),
         "{}",
         run.text
     );
@@ -209,7 +225,7 @@ fn a_destination_that_can_t_be_written_says_so() {
     let place = with_source();
     place.backup("@source").good();
     place.remote("nowhere", &[("type", "alias"), ("remote", "/proc/nowhere")]);
-    place.restore("rclone://nowhere:").soon().bad("entries were not restored");
+    place.restore("rclone://nowhere:").soon().bad("the directory `/proc/nowhere` can't be made");
 }
 
 #[test]
@@ -222,18 +238,19 @@ fn rclone_killed_half_way_through_a_backup_is_never_a_shorter_file() {
         };
         web.put("a/small", stalling(100_000).chunked());
         web.put("b/large", stalling(30 << 20));
+        if verb == "lsjson" {
+            web.put(
+                "index/",
+                Page { stalls: Duration::from_secs(4), ..Page::new("<a href=\"x\">x</a>") },
+            );
+        }
         place.remote("source", &[("type", "http"), ("url", &web.url)]);
         place.import("source");
-        let script = format!(
-            "if [ \"$1\" = {verb} ]; then (sleep 1; kill -9 $$) & fi\nexec '{}' \"$@\"",
-            tools::rclone().display()
-        );
-        let script = if verb == "lsjson" {
-            format!("if [ \"$1\" = lsjson ]; then echo '['; kill -9 $$; fi\n{script}")
-        } else {
-            script
-        };
-        let run = backup_with_rclone(&place, &script).soon();
+        let start = Instant::now();
+        let mut command = place.backup_command("@source");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        kill_at_work(&place, verb);
+        let run = place.note(finish(child, start)).soon();
         match verb {
             "lsjson" => drop(run.bad("rclone lsjson was killed by signal 9: run it again")),
             // What is small is read again by another process.
@@ -256,22 +273,27 @@ fn rclone_killed_half_way_through_a_backup_is_never_a_shorter_file() {
 fn rclone_killed_half_way_through_a_restore_fails_clearly() {
     let place = with_source();
     let mut bytes = Bytes(3);
-    tree::file(&place.path("source/large"), &bytes.take(40 << 20), tree::time(9));
+    // By a process of its own, and in a batch.
+    let sizes = [("large", 40 << 20), ("medium", 16 << 20)];
+    for (name, size) in sizes {
+        tree::file(&place.path("source").join(name), &bytes.take(size), tree::time(9));
+    }
     place.backup("@source").good();
+    // Slow enough to be met half way.
+    place.policy(&format!(
+        "[limits]\nbandwidth = \"4MiB\"\n[[allow]]\nbackends = [\"alias\", \"local\"]\nuse = [\"exporter\"]\ndirectories = [{:?}]\n",
+        place.path("")
+    ));
     for verb in ["copy", "rcat"] {
         let target = place.directory_remote(&format!("target-{verb}"));
-        let script = format!(
-            "if [ \"$1\" = {verb} ]; then kill -9 $$; fi\nexec '{}' \"$@\"",
-            tools::rclone().display()
-        );
-        let rclone = place.path("rclone");
-        fs::write(&rclone, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&rclone, fs::Permissions::from_mode(0o755)).unwrap();
+        let start = Instant::now();
         let mut command = place.restore_command(&format!("rclone://target-{verb}:"));
-        run(command.env("PLAKBOX_RCLONE", &rclone))
-            .soon()
-            .bad(&format!("rclone {verb} was killed by signal 9: run it again"));
-        let large = fs::metadata(target.join("large")).map(|meta| meta.len()).ok();
-        assert!(large.is_none_or(|size| size == 40 << 20), "a short file: {large:?}");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        kill_at_work(&place, verb);
+        finish(child, start).bad(&format!("rclone {verb} was killed by signal 9: run it again"));
+        for (name, size) in sizes {
+            let found = fs::metadata(target.join(name)).map(|meta| meta.len()).ok();
+            assert!(found.is_none_or(|found| found == size as u64), "a short file: {found:?}");
+        }
     }
 }

@@ -2,7 +2,6 @@
 //! go wrong: one clear line with the remedy.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use bytes::Bytes;
 use plakbox_tests::Run;
@@ -124,9 +123,7 @@ fn a_remote_that_an_old_rclone_connected_has_to_be_connected_anew() {
 #[test]
 fn an_rclone_that_is_too_old_for_google_says_why() {
     let account = Account::new(Settings::default());
-    let rclone = account.place.path("rclone");
-    fs::write(&rclone, "#!/bin/sh\necho rclone v1.69.3\n").unwrap();
-    fs::set_permissions(&rclone, fs::Permissions::from_mode(0o755)).unwrap();
+    let rclone = account.place.rclone_that_says("rclone v1.69.3");
     run(account.place.backup_command("@photos").env("PLAKBOX_RCLONE", rclone)).soon().bad(
         "is too old for Google Photos, which since 2025-03-31 refuses the permissions that it asks for: install rclone 1.70.0 or later (https://rclone.org/install), run `rclone config reconnect NAME:` and import the remote into plakar again",
     );

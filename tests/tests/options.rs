@@ -71,6 +71,8 @@ struct Group {
     backends: Vec<String>,
     options: Vec<String>,
     #[serde(default)]
+    files: Vec<String>,
+    #[serde(default)]
     why: String,
 }
 

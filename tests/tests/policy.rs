@@ -8,13 +8,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// A home with a policy of its user's.
-fn with_policy(place: &Place, text: &str) {
-    let directory = place.path("home/.config/plakbox");
-    fs::create_dir_all(&directory).unwrap();
-    fs::write(directory.join("policy.toml"), format!("version = 1\n{text}")).unwrap();
-}
-
 fn plakbox<const N: usize>(place: &Place, args: [&str; N]) -> Run {
     run(place.command(tools::plakbox()).args(args))
 }
@@ -34,7 +27,7 @@ fn plakar_backs_up_what_a_policy_allows_and_nothing_else() {
     let secret = place.directory_remote("secret");
     tree::file(&granted.join("a"), b"mine", tree::time(0));
     tree::file(&secret.join("b"), b"theirs", tree::time(0));
-    with_policy(&place, &local_rule(&place, "[\"importer\"]"));
+    place.policy(&local_rule(&place, "[\"importer\"]"));
     for name in ["granted", "secret"] {
         place.import(name);
     }
@@ -54,9 +47,9 @@ fn plakar_backs_up_what_a_policy_allows_and_nothing_else() {
 fn a_policy_that_makes_no_sense_allows_nothing() {
     let place = Place::bare();
     place.directory_remote("source");
-    with_policy(&place, "[[alow]]\n");
+    place.policy("[[alow]]\n");
     plakbox(&place, ["ls", "source:"]).soon().bad("policy.toml`:2:3: unknown field `alow`");
-    with_policy(&place, "");
+    place.policy("");
     plakbox(&place, ["ls", "source:"]).soon().bad("it allows nothing at all");
     let mut command = place.command(tools::plakbox());
     command.env("PLAKBOX_POLICY", "/nowhere.toml").args(["ls", "source:"]);
@@ -72,14 +65,12 @@ fn a_user_s_policy_can_only_narrow_the_operator_s() {
     let operator = place.path("operator.toml");
     fs::write(&operator, format!("version = 1\n{}", local_rule(&place, "[\"importer\"]"))).unwrap();
     let operator = operator.to_str().unwrap();
-    with_policy(
-        &place,
-        "[[allow]]\nbackends = [\"*\"]\nuse = [\"importer\", \"exporter\"]\nports = \"any\"\ndirectories = [\"/\"]\n",
+    place.policy("[[allow]]\nbackends = [\"*\"]\nuse = [\"importer\", \"exporter\"]\nports = \"any\"\ndirectories = [\"/\"]\n",
     );
     plakbox(&place, ["ls", "other:"]).good().says("/b");
     plakbox(&place, ["ls", "--policy", operator, "granted:"]).good().says("/a");
     plakbox(&place, ["ls", "--policy", operator, "other:"]).bad("operator.toml` doesn't allow");
-    with_policy(&place, "[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n");
+    place.policy("[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n");
     plakbox(&place, ["ls", "--policy", operator, "granted:"])
         .bad("of backends, it allows s3: ask whoever wrote the policy");
 }
@@ -89,10 +80,7 @@ fn a_policy_is_checked_and_explained_with_the_lines_that_say_so() {
     let place = Place::bare();
     place.directory_remote("granted");
     place.directory_remote("other");
-    with_policy(
-        &place,
-        &format!("{}limits = {{ sessions = 2 }}\n", local_rule(&place, "[\"importer\"]")),
-    );
+    place.policy(&format!("{}limits = {{ sessions = 2 }}\n", local_rule(&place, "[\"importer\"]")));
     let file = place.path("home/.config/plakbox/policy.toml");
     let file = file.to_str().unwrap();
     plakbox(&place, ["policy", "check", file]).good().says("is sound: 1 rule");
@@ -126,7 +114,7 @@ fn a_policy_decides_which_rclone_is_run() {
     tree::file(&granted.join("a"), b"a", tree::time(0));
     let rule = local_rule(&place, "[\"importer\"]");
     let with = |program: &str| {
-        with_policy(&place, &format!("{rule}[rclone]\n{program}\n"));
+        place.policy(&format!("{rule}[rclone]\n{program}\n"));
         plakbox(&place, ["ls", "granted:"])
     };
     with("minimum-version = \"99.0.0\"").bad("is older than the policy allows: install rclone 99");
@@ -136,7 +124,7 @@ fn a_policy_decides_which_rclone_is_run() {
     with(&format!("sha256 = \"{}\"", &digest[..64])).good().says("/a");
     with("path = \"/nowhere/rclone\"").bad("rclone was not found");
     let path = format!("path = {:?}", tools::rclone());
-    with_policy(&place, &format!("{rule}[rclone]\n{path}\n"));
+    place.policy(&format!("{rule}[rclone]\n{path}\n"));
     let mut command = place.command(tools::plakbox());
     command.env("PLAKBOX_RCLONE", "/nowhere/rclone").args(["ls", "granted:"]);
     run(&mut command).good().says("/a");
@@ -152,16 +140,16 @@ fn a_policy_pins_options_and_names_those_that_reach_this_machine() {
     place.remote("web", &[("type", "http"), ("url", &web.url)]);
     place.remote("bare", &[("type", "http")]);
     place.remote("other", &[("type", "http"), ("url", "http://127.0.0.1:9")]);
-    with_policy(&place, &rule(&format!("pin = {{ url = {:?} }}", web.url)));
+    place.policy(&rule(&format!("pin = {{ url = {:?} }}", web.url)));
     plakbox(&place, ["ls", "web:"]).good().says("/file");
     plakbox(&place, ["ls", "bare:"]).good().says("/file");
     plakbox(&place, ["ls", "other:"]).soon().bad("the option `url` must be `http://127.0.0.1:");
-    with_policy(&place, &rule("hosts = [\"127.0.0.1\"]"));
+    place.policy(&rule("hosts = [\"127.0.0.1\"]"));
     plakbox(&place, ["ls", "web:"]).good().says("/file");
-    with_policy(&place, &rule("hosts = [\"*.example.org\"]"));
+    place.policy(&rule("hosts = [\"*.example.org\"]"));
     plakbox(&place, ["ls", "web:"]).soon().bad("the host `127.0.0.1` is none of its `hosts`");
     place.remote("keyed", &[("type", "sftp"), ("host", "h"), ("key_file", "~/.ssh/id")]);
-    with_policy(&place, &rule("").replace("http", "sftp"));
+    place.policy(&rule("").replace("http", "sftp"));
     plakbox(&place, ["ls", "keyed:"]).soon().bad("the option `key_file` reads local files");
 }
 
@@ -173,10 +161,7 @@ fn limits_of_a_policy_hold() {
     place.remote("remote", &[("type", "memory")]);
     let rule =
         "[[allow]]\nbackends = [\"http\", \"memory\"]\nuse = [\"importer\"]\nports = \"any\"\n";
-    with_policy(
-        &place,
-        &format!("{rule}limits = {{ guest-memory = \"64MiB\", guest-pause = \"1s\" }}\n"),
-    );
+    place.policy(&format!("{rule}limits = {{ guest-memory = \"64MiB\", guest-pause = \"1s\" }}\n"));
     let rogue = |what: &str| {
         let mut command = place.command(tools::plakbox());
         command.arg("--component").arg(tools::rogue()).args(["ls", &format!("remote:{what}")]);
@@ -185,7 +170,7 @@ fn limits_of_a_policy_hold() {
     rogue("allocate").bad("it wanted more than its 64 MiB of memory");
     rogue("loop").bad("it computed for 1 seconds without a pause");
 
-    with_policy(&place, &format!("{rule}limits = {{ sessions = 1, wall-time = \"4s\" }}\n"));
+    place.policy(&format!("{rule}limits = {{ sessions = 1, wall-time = \"4s\" }}\n"));
     let mut first = place.command(tools::plakbox());
     first.args(["cat", "web:file"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let first = first.spawn().unwrap();
@@ -209,9 +194,7 @@ fn the_audit_log_tells_what_was_decided_and_done_and_no_secret() {
     place.remote("web", &[("type", "http"), ("url", &web.url), ("secret_access_key", secret)]);
     place.remote("no", &[("type", "s3"), ("secret_access_key", secret)]);
     let log = place.path("audit.jsonl");
-    with_policy(
-        &place,
-        &format!(
+    place.policy(&format!(
             "[audit]\nfile = {log:?}\n[[allow]]\nname = \"the web\"\nbackends = [\"http\"]\nuse = [\"importer\"]\nports = \"any\"\n"
         ),
     );

@@ -1,8 +1,11 @@
 //! A component that misbehaves is refused or stopped, with a clear line.
 
-use plakbox_tests::place::run;
+use plakbox_tests::place::{finish, run};
+use plakbox_tests::plugin::{Importer, Record};
 use plakbox_tests::{Place, Run, processes, tools};
 use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 /// The rogue component at work on a remote, told by the path what to do.
 fn rogue(place: &Place, what: &str) -> Run {
@@ -101,4 +104,114 @@ fn the_package_s_component_would_be_run() {
         .good()
         .says("imports plakar:connector/rclone@0.1.0")
         .says("it would be run");
+}
+
+/// The rogue component in a session that reads, with what it is told by the path, under
+/// limits that are reached soon.
+fn under_limits(what: &str) -> Run {
+    let place = with_remote();
+    place.policy("[limits]\nprocesses = 8\nwall-time = \"4s\"\n[[allow]]\nbackends = [\"memory\"]\nuse = [\"importer\"]\n");
+    rogue(&place, what).soon()
+}
+
+#[test]
+fn a_component_that_starts_processes_without_end_has_eight_and_is_stopped() {
+    for what in ["spawn", "hold"] {
+        let place = with_remote();
+        place.policy("[limits]\nprocesses = 8\nwall-time = \"4s\"\n[[allow]]\nbackends = [\"memory\"]\nuse = [\"importer\"]\n");
+        let mut command = place.command(tools::plakbox());
+        command.arg("--component").arg(tools::rogue()).args(["ls", &format!("remote:{what}")]);
+        let start = Instant::now();
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut most = 0;
+        while start.elapsed() < Duration::from_secs(3) {
+            most = most.max(processes::rclones(&place.path("")).len());
+        }
+        finish(child, start).soon().bad("the policy lets a session last 4s");
+        assert!((2..=8).contains(&most), "{what}: {most}");
+        assert!(processes::rclones(&place.path("")).is_empty());
+    }
+}
+
+#[test]
+fn a_component_that_never_goes_on_is_stopped() {
+    for what in ["deaf", "scan-never"] {
+        under_limits(what).bad("the policy lets a session last 4s");
+    }
+    under_limits("scan-without-end").bad("the policy lets a session last 4s");
+}
+
+#[test]
+fn a_component_that_only_reads_can_t_write() {
+    for what in ["batch", "receive"] {
+        rogue(&with_remote(), what).soon().bad("a remote that is only read can't be written");
+    }
+}
+
+#[test]
+fn a_component_can_t_name_other_paths_in_any_verb() {
+    for (what, path) in [("start", "../x"), ("excluded", "../x")] {
+        let refusal = format!("`{path}` is not a path below the remote's root");
+        rogue(&with_remote(), what).soon().bad(&refusal);
+    }
+    rogue(&with_remote(), "files").soon().bad("has a line break in its name");
+}
+
+#[test]
+fn a_component_that_traps_in_any_call_ends_the_session() {
+    let trapped = "the connector was stopped: wasm trap";
+    for what in ["scan-trap", "scan-halfway"] {
+        rogue(&with_remote(), what).soon().bad(trapped);
+    }
+    let place = with_remote();
+    let mut command = place.command(tools::plakbox());
+    command.arg("--component").arg(tools::rogue()).args(["cat", "remote:read-trap/file"]);
+    run(&mut command).soon().bad(trapped);
+}
+
+/// A scan by the rogue component as Plakar sees it: what came, and how it ended.
+async fn scanned(place: &Place, what: &str) -> (Vec<Record>, Result<(), String>) {
+    let location = format!("rclone://{what}");
+    let config = [("location", location.as_str()), ("rclone_type", "memory")];
+    let component = ["--component", tools::rogue().to_str().unwrap()].map(str::to_owned);
+    let mut importer = Importer::start_with(place, &config, &component).await.unwrap();
+    let mut scan = match importer.scan().await {
+        Ok(scan) => scan,
+        Err(status) => return (Vec::new(), Err(status.message().to_owned())),
+    };
+    let mut records = Vec::new();
+    loop {
+        match scan.next().await {
+            Ok(Some(record)) => records.push(record),
+            Ok(None) => return (records, Ok(())),
+            Err(status) => return (records, Err(status.message().to_owned())),
+        }
+    }
+}
+
+#[tokio::test]
+async fn paths_that_lead_elsewhere_never_reach_plakar() {
+    let place = Place::bare();
+    for what in ["up", "relative", "nothing", "zero", "long", "failed"] {
+        let (records, end) = scanned(&place, &format!("scan-{what}")).await;
+        assert!(records.is_empty(), "{what}: {records:?}");
+        let said = end.unwrap_err();
+        assert!(said.contains("which is no path of a snapshot"), "{what}: {said}");
+        assert!(said.len() < 1000);
+    }
+}
+
+#[tokio::test]
+async fn absurd_sizes_times_and_messages_reach_plakar_as_what_it_can_take() {
+    let place = Place::bare();
+    let one = async |what: &str| {
+        let (mut records, end) = scanned(&place, &format!("scan-{what}")).await;
+        assert_eq!((records.len(), end), (1, Ok(())), "{what}");
+        records.remove(0)
+    };
+    assert_eq!(one("size").await.file_info.unwrap().size, -1);
+    assert!(one("time").await.error.contains("its time lies before the year 1"));
+    assert_eq!(one("mode").await.file_info.unwrap().mode, 0o777);
+    let message = one("message").await.error;
+    assert!(message.contains("wiped") && !message.contains(char::is_control), "{message:?}");
 }

@@ -142,7 +142,7 @@ pub async fn examine(argument: Option<String>, setting: &Setting) -> anyhow::Res
     let backend = parsed.as_ref().map_or("", |(_, remote)| remote.backend());
     let policies = Policies::in_force(setting.policy.as_deref());
     let program = program(parsed.as_ref().ok(), policies.as_ref().ok());
-    let tools = tools(&mut report, backend, &program)?;
+    let tools = tools(&mut report, backend, &program).await?;
     let (patient, remote) = match parsed {
         Ok(parsed) => parsed,
         Err(failure) => {
@@ -210,16 +210,17 @@ fn policy(
 }
 
 /// What every remote needs: the private directory, and an rclone.
-fn tools(
+async fn tools(
     report: &mut Report,
     backend: &str,
     program: &policy::Program,
 ) -> std::io::Result<Option<(State, Binary)>> {
-    let tools = State::open().and_then(|state| {
-        let binary = Binary::find(&state, backend, program)?;
-        Ok((state, binary))
-    });
-    match tools {
+    let tools = async {
+        let state = State::open()?;
+        let binary = Binary::find(&state, backend, program).await?;
+        Ok::<_, Failure>((state, binary))
+    };
+    match tools.await {
         Ok((state, binary)) => {
             report.well(&format!("rclone {} at `{}`", binary.version, binary.path().display()))?;
             Ok(Some((state, binary)))

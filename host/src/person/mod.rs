@@ -18,7 +18,7 @@ use crate::rclone::remote::Said;
 use crate::sandbox::{self, Session};
 
 fn said(failure: Failure) -> anyhow::Error {
-    anyhow!(failure.message)
+    anyhow!(failure.shown())
 }
 
 /// Lists what a component imports and exports, and says whether it would be run.
@@ -54,7 +54,7 @@ pub async fn list(remote: &str, setting: &Setting) -> anyhow::Result<()> {
                 }
                 Discovery::Failed((path, failure)) => {
                     failures += 1;
-                    eprintln!("{path}: {}", failure.message);
+                    eprintln!("{}: {}", path.escape_debug(), failure.shown());
                 }
             }
         }

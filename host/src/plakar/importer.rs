@@ -18,7 +18,7 @@ use super::proto::importer::{
 };
 use super::records;
 use crate::contract::bindings::exports::plakar::connector::importer::Discovery;
-use crate::contract::{Content, Failure};
+use crate::contract::{Content, Entry, Failure};
 use crate::sandbox::{Scan, Session};
 
 /// Plakar's flags of a location (kloset's location.Flags): the listing comes once,
@@ -147,8 +147,13 @@ async fn import(
     });
     while let Some(some) = scan.found.recv().await {
         for discovery in some {
+            let (Discovery::Found(Entry { path, .. }) | Discovery::Failed((path, _))) = &discovery;
+            records::check(path)?;
             let record = match discovery {
-                Discovery::Found(entry) => records::record(entry, device),
+                Discovery::Found(entry) => match records::check_moment(entry.metadata.modified) {
+                    Ok(()) => records::record(entry, device),
+                    Err(failure) => records::error(entry.path, &failure),
+                },
                 Discovery::Failed((path, failure)) => records::error(path, &failure),
             };
             let response = ImportResponse { record: Some(record), finished: false };

@@ -85,5 +85,5 @@ pub fn status(failure: &Failure) -> Status {
         Reason::Corrupted => Code::DataLoss,
         Reason::Internal => Code::Internal,
     };
-    Status::new(code, &failure.message)
+    Status::new(code, failure.shown())
 }

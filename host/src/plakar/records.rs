@@ -1,7 +1,7 @@
 //! Plakar's records and our entries, each made from the other.
 
 use super::proto::connectors::{FileInfo, Record, Result as Acknowledgement};
-use crate::contract::{Entry, Failure, Kind, Metadata, Timestamp};
+use crate::contract::{Entry, Failure, Kind, Metadata, Reason, Timestamp};
 
 /// Bits of Go's io/fs.FileMode that say what a file is.
 const DIRECTORY: u32 = 1 << 31;
@@ -9,6 +9,36 @@ const SYMLINK: u32 = 1 << 27;
 const IRREGULAR: u32 = 1 << 19;
 /// All of them: directory, symlink, device, pipe, socket, character device, irregular.
 const TYPES: u32 = DIRECTORY | SYMLINK | 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | IRREGULAR;
+
+/// The moments that Plakar can write down: the years 1 to 9999.
+const MOMENTS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
+/// The longest path, in bytes.
+const LONGEST: usize = 64 << 10;
+
+/// Refuses what is no path of a snapshot: Plakar, and whoever restores it, would take it
+/// for another one.
+pub fn check(path: &str) -> Result<(), Failure> {
+    let names =
+        path.strip_prefix('/').filter(|names| names.len() < LONGEST && !names.contains('\0'));
+    let plain = |name: &str| !matches!(name, "" | "." | "..");
+    if names.is_some_and(|names| names.is_empty() || names.split('/').all(plain)) {
+        return Ok(());
+    }
+    let shown: String = path.chars().take(200).collect();
+    Err(Failure::internal(format!(
+        "the connector came upon `{}`, which is no path of a snapshot, and was stopped",
+        shown.escape_debug()
+    )))
+}
+
+/// Refuses what Plakar can't write down.
+pub fn check_moment(modified: Timestamp) -> Result<(), Failure> {
+    if MOMENTS.contains(&modified.seconds) && modified.nanoseconds < 1_000_000_000 {
+        return Ok(());
+    }
+    Err(Failure::new(Reason::Unsupported, "its time lies before the year 1 or after 9999"))
+}
 
 /// An entry as Plakar takes it. `device` is the same for all files of a remote.
 pub fn record(entry: Entry, device: u64) -> Record {
@@ -44,7 +74,7 @@ pub fn record(entry: Entry, device: u64) -> Record {
 
 /// A path that could not be backed up.
 pub fn error(path: String, failure: &Failure) -> Record {
-    Record { pathname: path, error: failure.message.clone(), ..Record::default() }
+    Record { pathname: path, error: failure.shown(), ..Record::default() }
 }
 
 /// What Plakar wants to have restored; `None` for what isn't an entry.
@@ -75,7 +105,7 @@ pub fn entry(record: &Record) -> Option<Entry> {
 
 /// What became of a record, for Plakar.
 pub fn acknowledge(record: Record, outcome: &Result<(), Failure>) -> Acknowledgement {
-    let error = outcome.as_ref().err().map(|failure| failure.message.clone());
+    let error = outcome.as_ref().err().map(Failure::shown);
     Acknowledgement { header: Some(record), error: error.unwrap_or_default() }
 }
 
@@ -99,6 +129,24 @@ mod tests {
             };
             assert_eq!(super::entry(&record(entry.clone(), 3)), Some(entry));
         }
+    }
+
+    #[test]
+    fn only_absolute_paths_without_detours_are_paths_of_a_snapshot() {
+        for good in ["/", "/a", "/a/b c/ü", "/.a", "/a\n"] {
+            assert_eq!(check(good), Ok(()), "{good:?}");
+        }
+        let long = format!("/{}", "a".repeat(LONGEST));
+        for bad in ["", "a", "a/b", "/a/", "//a", "/a/../b", "/..", "/./a", "/a\0", &long] {
+            assert!(check(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn moments_that_nobody_can_write_down_are_refused() {
+        let at = |seconds, nanoseconds| check_moment(Timestamp { seconds, nanoseconds });
+        assert!(at(0, 999_999_999).is_ok() && at(-62_135_596_800, 0).is_ok());
+        assert!(at(i64::MIN, 0).is_err() && at(i64::MAX, 0).is_err() && at(0, u32::MAX).is_err());
     }
 
     #[test]

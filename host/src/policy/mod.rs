@@ -26,9 +26,9 @@ mod written;
 
 pub use configuration::{check, is_secret};
 pub use explain::{explain, explain_request};
-pub use grant::{Destination, Environment, Grant, Program};
+pub use grant::{Destination, Environment, Grant, Level, Ports, Program};
 pub use layers::Policies;
 pub use limits::Limits;
 pub use names::is_name;
-pub use request::{Request, Section, Use};
+pub use request::{Request, Section, Use, files};
 pub use written::{Digest, Written, schema};

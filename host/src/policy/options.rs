@@ -1,7 +1,7 @@
 //! The table of what rclone's options do on this machine.
 
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use crate::contract::{Failure, Reason};
@@ -15,6 +15,9 @@ pub struct Table {
     wraps: BTreeSet<String>,
     /// Backends and options that read local files, or make use of what this user may do.
     private: BTreeSet<(String, String)>,
+    /// Of these, those whose value is a file; and the files of the others.
+    named: BTreeSet<(String, String)>,
+    usual: BTreeMap<(String, String), Vec<String>>,
     /// Backends and options that name a host.
     addresses: BTreeSet<(String, String)>,
     /// All that someone has looked at.
@@ -32,6 +35,9 @@ struct Group {
     does: Does,
     backends: Vec<String>,
     options: Vec<String>,
+    /// Where what is made use of lies.
+    #[serde(default)]
+    files: Vec<String>,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -63,10 +69,30 @@ impl Table {
         has(&self.private, backend, option)
     }
 
+    /// The files and directories that an option makes rclone read, as it names them.
+    pub fn files(&self, backend: &str, option: &str, value: &str) -> Vec<String> {
+        if is_off(value) {
+            return Vec::new();
+        }
+        if has(&self.named, backend, option) {
+            // A Kerberos cache has its kind before it; a key may have its public half beside it.
+            let path = ["FILE:", "DIR:"].iter().find_map(|kind| value.strip_prefix(kind));
+            let path = path.unwrap_or(value);
+            return vec![path.to_owned(), format!("{path}.pub")];
+        }
+        let usual = self.usual.get(&(backend.to_owned(), option.to_owned()));
+        usual.cloned().unwrap_or_default()
+    }
+
     /// Whether it names a host to connect to.
     pub fn is_address(&self, backend: &str, option: &str) -> bool {
         has(&self.addresses, backend, option)
     }
+}
+
+/// Whether a value turns an option off.
+pub fn is_off(value: &str) -> bool {
+    matches!(value, "" | "false" | "0")
 }
 
 fn has(pairs: &BTreeSet<(String, String)>, backend: &str, option: &str) -> bool {
@@ -103,8 +129,19 @@ fn parse(text: &str) -> Result<Table, toml::de::Error> {
         });
         pairs.collect()
     };
+    let usual = file.group.iter().filter(|group| !group.files.is_empty()).flat_map(|group| {
+        let pairs = |backend: &String| {
+            let options = group.options.iter();
+            options
+                .map(|option| ((backend.clone(), option.clone()), group.files.clone()))
+                .collect::<Vec<_>>()
+        };
+        group.backends.iter().flat_map(pairs).collect::<Vec<_>>()
+    });
     Ok(Table {
         private: pairs(&[Does::LocalFile, Does::Ambient]),
+        named: pairs(&[Does::LocalFile]),
+        usual: usual.collect(),
         addresses: pairs(&[Does::Address]),
         commands: named(Does::RunsCommand).chain(file.elsewhere.iter().cloned()).collect(),
         wraps: named(Does::Wraps).collect(),

@@ -92,6 +92,16 @@ pub fn backend(section: &Section) -> &str {
     }
 }
 
+/// The files and directories of this machine that the options of remotes make rclone read,
+/// as they name them: other than the directories of local remotes.
+pub fn files<'a>(sections: impl Iterator<Item = &'a Section>) -> Result<Vec<String>, Failure> {
+    let table = options::table()?;
+    let files = |section: &'a Section| {
+        section.iter().flat_map(|(option, value)| table.files(backend(section), option, value))
+    };
+    Ok(sections.flat_map(files).collect())
+}
+
 /// What the options of a section name.
 fn wrapped(section: &Section) -> Result<Vec<Target>, Failure> {
     let table = options::table()?;

@@ -166,8 +166,7 @@ impl Asked<'_> {
             if option == "type" || table.wraps(option) || rule.pin.contains_key(option) {
                 continue;
             }
-            let off = matches!(value.as_str(), "" | "false" | "0");
-            let private = table.is_private(self.backend, option) && !off;
+            let private = table.is_private(self.backend, option) && !options::is_off(value);
             let allowed = match &rule.options {
                 None => !private,
                 Some(patterns) => patterns.get_ref().iter().any(|pattern| match private {

@@ -6,15 +6,23 @@ use std::env;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
 
-use super::photos;
+use super::confinement::{Confinement, Granted};
 use super::state::State;
+use super::{photos, spawner};
 use crate::contract::{Failure, Reason};
-use crate::policy::{self, Program};
+use crate::policy::{self, Level, Limits, Program};
 
 /// Earlier ones ask Google Photos for scopes that it doesn't grant any more.
 const OLDEST: Version = Version::new(1, 70, 0);
+
+/// How long it may take to say its version, and how much it says.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LONGEST: u64 = 64 << 10;
 
 /// Where to find rclone, if it isn't to be looked for in `PATH`.
 const VARIABLE: &str = "PLAKBOX_RCLONE";
@@ -29,7 +37,7 @@ pub struct Binary {
 impl Binary {
     /// Finds rclone and asks its version, unless this very file was asked before.
     /// `backend` is what it is wanted for; the policy may have a say in which it is.
-    pub fn find(state: &State, backend: &str, policy: &Program) -> Result<Self, Failure> {
+    pub async fn find(state: &State, backend: &str, policy: &Program) -> Result<Self, Failure> {
         let named = policy.path.clone().or_else(|| env::var_os(VARIABLE).map(PathBuf::from));
         let path = match named {
             Some(path) => Some(path).filter(|path| path.is_file()),
@@ -47,7 +55,7 @@ impl Binary {
         if let Some(wanted) = &policy.sha256 {
             is_the_one(&path, wanted)?;
         }
-        let version = state.known_version(&path, || ask(&path))?;
+        let version = state.known_version(&path, ask(&path)).await?;
         if version < OLDEST {
             return Err(too_old(&version, &path, backend));
         }
@@ -106,20 +114,31 @@ fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// Runs `rclone version`.
-fn ask(path: &Path) -> Result<Version, Failure> {
+/// Runs `rclone version`, which may do nothing else.
+async fn ask(path: &Path) -> Result<Version, Failure> {
     let unusable = |why: String| {
         let message =
             format!("`{} version` doesn't work ({why}): install rclone anew", path.display());
         Failure::new(Reason::InvalidConfiguration, message)
     };
-    let output = Command::new(path)
-        .arg("version")
-        .env_clear()
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| unusable(error.to_string()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let granted =
+        Granted { limits: Limits::usual(), level: Level::Preferred, ..Granted::default() };
+    let confinement = Confinement::prepare(path, &granted)?;
+    let mut command = Command::new(path);
+    command.arg("version").env_clear().env("HOME", "/").current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let child = spawner::spawn(command, &confinement).await;
+    let mut child = child.map_err(|error| unusable(error.to_string()))?;
+    let mut text = Vec::new();
+    if let Some(stdout) = &mut child.stdout {
+        let mut stdout = stdout.take(LONGEST);
+        let read = stdout.read_to_end(&mut text);
+        match tokio::time::timeout(PATIENCE, read).await {
+            Ok(read) => read.map_err(|error| unusable(error.to_string()))?,
+            Err(_) => return Err(unusable("it doesn't end".to_owned())),
+        };
+    }
+    let text = String::from_utf8_lossy(&text);
     let first = text.lines().next().unwrap_or_default();
     parse(first).ok_or_else(|| unusable(format!("it says `{first}`")))
 }

@@ -7,6 +7,7 @@
 //! - [`state`]: the private directories, what is kept in them and what is swept
 //! - [`usage`]: what a session uses up of what it may have
 //! - [`process`], [`spawner`]: one rclone process, from its start to its end
+//! - [`confinement`]: what that process may do to this machine
 //! - [`log`]: what it says on stderr
 //! - [`reason`]: what its words mean
 //! - [`photos`]: what is particular about Google Photos
@@ -15,6 +16,7 @@
 mod batch;
 pub mod binary;
 mod cat;
+mod confinement;
 pub mod fingerprint;
 mod list;
 mod log;
@@ -33,7 +35,7 @@ pub use list::Listing;
 pub use log::Secrets;
 pub use reader::Reader;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
@@ -41,6 +43,7 @@ use crate::audit::{Event, Trail};
 use crate::contract::{Content, Failure, Reason, Selection, Timestamp};
 use crate::policy::{self, Grant};
 use binary::Binary;
+use confinement::Confinement;
 use process::Verb;
 use remote::Remote;
 use state::{Scratch, Slot, State};
@@ -62,6 +65,7 @@ struct Inner {
     /// What the policy lets the session have, and what it uses of it.
     grant: Grant,
     usage: Usage,
+    confinement: Confinement,
     _slot: Option<Slot>,
     trail: Trail,
     /// The configuration file that every process of the session shares.
@@ -88,11 +92,18 @@ impl Rclone {
         let usage = Usage::of(&grant.limits);
         let config = state.configure(&remote)?;
         let scratch = state.scratch()?;
+        make_directories(&grant)?;
+        let own = [scratch.path().to_owned()].into_iter();
+        let own = own.chain(config.file().parent().map(Path::to_owned));
+        let environment = process::environment(&grant);
+        let granted = confinement::granted::of(&grant, own, remote.files()?, &environment);
+        let confinement = Confinement::prepare(binary.path(), &granted)?;
         let inner = Inner {
             binary,
             remote,
             grant,
             usage,
+            confinement,
             _slot: slot,
             trail,
             config,
@@ -193,6 +204,20 @@ impl Rclone {
     fn config_file(&self) -> PathBuf {
         self.inner.config.file()
     }
+}
+
+/// Makes the local directories that are written: only what is there can be granted.
+fn make_directories(grant: &Grant) -> Result<(), Failure> {
+    let missing = grant.directories.iter().filter(|directory| grant.write && !directory.exists());
+    missing
+        .map(|directory| {
+            std::fs::create_dir_all(directory).map_err(|error| {
+                let message =
+                    format!("the directory `{}` can't be made: {error}", directory.display());
+                Failure::new(Reason::Denied, message)
+            })
+        })
+        .collect()
 }
 
 impl Drop for Inner {

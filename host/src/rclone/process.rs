@@ -1,6 +1,6 @@
 //! One rclone process: its arguments, its environment, its pipes and its end.
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -14,7 +14,7 @@ use super::{Rclone, photos, reason, spawner};
 use crate::audit::Event;
 use crate::contract::{Failure, Reason};
 use crate::pipe;
-use crate::policy::{Environment, Limits};
+use crate::policy::{Environment, Grant, Limits};
 
 /// What a process inherits of our environment: how to reach the network, where
 /// the user's keys lie, and what the clock shows. Nothing that steers rclone, and no `PATH`:
@@ -71,11 +71,9 @@ impl<'a> Verb<'a> {
         for (limit, value) in pace(&inner.grant.limits) {
             command.arg(limit).arg(value);
         }
-        let names: Vec<&str> = match &inner.grant.environment {
-            Environment::Usual => ENVIRONMENT.to_vec(),
-            Environment::Only(names) => names.iter().map(String::as_str).collect(),
-        };
-        for name in names {
+        // Without one, libraries would run programs to find it.
+        command.env("HOME", inner.scratch.path());
+        for name in environment(&inner.grant) {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
@@ -110,13 +108,14 @@ impl<'a> Verb<'a> {
             .stdout(Stdio::piped())
             .stderr(Stdio::from(log));
         let rclone = self.rclone;
-        let mut child = spawner::spawn(self.command).await.map_err(failed)?;
+        let mut child =
+            spawner::spawn(self.command, &rclone.inner.confinement).await.map_err(failed)?;
         // The command was moved, and with it our copy of the write end.
         let (group, inner) = (group(&child), rclone.inner.clone());
         let in_vain = inner.in_vain.clone();
         let told = Box::new(move |error: &str| {
             let _ = in_vain.set(reason::understand(error));
-            kill(group, rustix::process::Signal::KILL);
+            kill(group, Signal::KILL);
         });
         let log =
             Log::follow(errors, self.name, inner.secrets.clone(), sink, told).map_err(failed)?;
@@ -140,6 +139,14 @@ impl<'a> Verb<'a> {
         let command = self.command.as_std();
         let words = [command.get_program()].into_iter().chain(command.get_args());
         words.map(|word| self.rclone.inner.secrets.strike(&word.to_string_lossy())).collect()
+    }
+}
+
+/// The variables that rclone inherits under a policy.
+pub fn environment(grant: &Grant) -> Vec<&str> {
+    match &grant.environment {
+        Environment::Usual => ENVIRONMENT.to_vec(),
+        Environment::Only(names) => names.iter().map(String::as_str).collect(),
     }
 }
 
@@ -209,9 +216,15 @@ impl Process {
             return failure.clone();
         }
         if let Some(signal) = status.signal() {
+            let why = match Signal::from_named_raw(signal) {
+                Some(Signal::XCPU) => {
+                    "it used up the processor time that the policy allows (`rclone-cpu`)"
+                }
+                _ => "run it again",
+            };
             return Failure::new(
                 Reason::Unavailable,
-                format!("rclone {} was killed by signal {signal}: run it again", self.verb),
+                format!("rclone {} was killed by signal {signal}: {why}", self.verb),
             );
         }
         match self.log.last_error() {
@@ -227,14 +240,16 @@ impl Process {
             self.log.finish().await;
             return Some(self.failure(status));
         }
-        self.signal(rustix::process::Signal::TERM);
-        if let Ok(Ok(status)) = tokio::time::timeout(GRACE, self.child.wait()).await {
-            self.ending.status = Some(status);
-        }
-        None
+        self.signal(Signal::TERM);
+        use std::os::unix::process::ExitStatusExt;
+        let status = tokio::time::timeout(GRACE, self.child.wait()).await.ok()?.ok()?;
+        self.ending.status = Some(status);
+        // Who was dying already, of something else, didn't end because it was asked to.
+        let otherwise = status.signal().is_some_and(|it| it != Signal::TERM.as_raw());
+        otherwise.then(|| self.failure(status))
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    fn signal(&self, signal: Signal) {
         kill(group(&self.child), signal);
     }
 }
@@ -245,7 +260,7 @@ fn group(child: &Child) -> Option<Pid> {
     child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
 }
 
-fn kill(group: Option<Pid>, signal: rustix::process::Signal) {
+fn kill(group: Option<Pid>, signal: Signal) {
     if let Some(group) = group {
         // It may have ended meanwhile.
         let _ = rustix::process::kill_process_group(group, signal);
@@ -254,7 +269,7 @@ fn kill(group: Option<Pid>, signal: rustix::process::Signal) {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.signal(rustix::process::Signal::KILL);
+        self.signal(Signal::KILL);
         let (bytes_in, bytes_out) = self.tally.both();
         let Ending { argv, started, status, rclone } = &mut self.ending;
         let inner = &rclone.inner;

@@ -175,6 +175,11 @@ impl Remote {
         Request { name: &self.name, sections: &self.sections, path: &self.path, r#use }
     }
 
+    /// The files of this machine that its options name.
+    pub fn files(&self) -> Result<Vec<String>, Failure> {
+        policy::files(self.sections.values())
+    }
+
     /// Sets the options that a policy wants.
     pub fn pin(&mut self, pinned: &BTreeMap<String, BTreeMap<String, String>>) {
         for (name, options) in pinned {

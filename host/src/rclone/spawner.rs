@@ -10,15 +10,17 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::confinement::Confinement;
+
 struct Order {
     command: Command,
     runtime: Handle,
     started: oneshot::Sender<io::Result<Child>>,
 }
 
-/// Starts `command` in a process group of its own. It is killed when this
+/// Starts `command`, confined, in a process group of its own. It is killed when this
 /// program ends, however it ends.
-pub async fn spawn(mut command: Command) -> io::Result<Child> {
+pub async fn spawn(mut command: Command, confinement: &Confinement) -> io::Result<Child> {
     static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
     let orders = SPAWNER.get_or_init(|| {
         let (orders, received) = mpsc::channel::<Order>();
@@ -33,6 +35,8 @@ pub async fn spawn(mut command: Command) -> io::Result<Child> {
     });
     command.process_group(0).kill_on_drop(true);
     die_with_us(&mut command);
+    // After that: who is confined can't change it any more.
+    confinement.confine(command.as_std_mut())?;
     let (started, child) = oneshot::channel();
     let order = Order { command, runtime: Handle::current(), started };
     orders.send(order).map_err(io::Error::other)?;

@@ -178,17 +178,17 @@ impl State {
 
     /// The version of the rclone at this path: remembered for the file as it is
     /// now, or else asked for.
-    pub fn known_version(
+    pub async fn known_version(
         &self,
         rclone: &Path,
-        ask: impl FnOnce() -> Result<Version, Failure>,
+        ask: impl Future<Output = Result<Version, Failure>>,
     ) -> Result<Version, Failure> {
         let file = self.root.join("rclone-version");
         let key = fs::metadata(rclone).map(|meta| {
             let time = (meta.mtime(), meta.mtime_nsec());
             format!("{}\n{time:?} {} {}", rclone.display(), meta.size(), meta.ino())
         });
-        let Ok(key) = key else { return ask() };
+        let Ok(key) = key else { return ask.await };
         if let Some((known, version)) =
             fs::read_to_string(&file).unwrap_or_default().rsplit_once('\n')
             && known == key
@@ -196,7 +196,7 @@ impl State {
         {
             return Ok(version);
         }
-        let version = ask()?;
+        let version = ask.await?;
         // Not remembering costs a moment the next time, nothing else.
         let _ = write_private(&file, format!("{key}\n{version}").as_bytes());
         Ok(version)

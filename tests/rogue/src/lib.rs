@@ -5,16 +5,126 @@ mod bindings {
 }
 
 use bindings::exports::plakar::connector::{exporter, importer};
-use bindings::plakar::connector::rclone;
-use bindings::plakar::connector::types::{Content, Entry, Failure, Location, Remote};
-use wit_bindgen::{FutureReader, StreamReader};
+use bindings::plakar::connector::rclone::{self, Batch, Reader, Selection};
+use bindings::plakar::connector::types::{
+    Content, Entry, Failure, Kind, Location, Metadata, Reason, Remote, Timestamp,
+};
+use bindings::{wit_future, wit_stream};
+use importer::Discovery;
+use std::sync::OnceLock;
+use wit_bindgen::{FutureReader, StreamReader, spawn_local};
 
 struct Rogue;
 
+/// What it was told to do.
+static HOW: OnceLock<String> = OnceLock::new();
+
+fn how() -> &'static str {
+    HOW.get().map_or("", String::as_str)
+}
+
+fn told(remote: Remote) -> Location {
+    let _ = HOW.set(remote.root.trim_start_matches('/').to_owned());
+    Location { root: "/".into() }
+}
+
+fn trap() -> ! {
+    core::arch::wasm32::unreachable()
+}
+
+const ALL: Selection = Selection {
+    recursive: true,
+    hashes: false,
+    server_times: false,
+    files: None,
+    excluded: Vec::new(),
+};
+
+/// Never is.
+async fn forever() {
+    let (_writer, mut nothing) = wit_stream::new::<u8>();
+    nothing.read(Vec::with_capacity(1)).await;
+}
+
+/// Bytes without end.
+fn flood() -> Content {
+    let (mut bytes, stream) = wit_stream::new();
+    let (end, ended) = wit_future::new(|| Ok(()));
+    spawn_local(async move {
+        while bytes.write_all(vec![7; 1 << 20]).await.is_empty() {}
+        let _ = end.write(Ok(())).await;
+    });
+    (stream, ended)
+}
+
+fn entry(path: &str) -> Entry {
+    let modified = Timestamp { seconds: 1_000_000_000, nanoseconds: 0 };
+    let metadata =
+        Metadata { kind: Kind::File, size: Some(1), permissions: 0o644, modified, identity: None };
+    Entry { path: path.to_owned(), metadata, link_target: None }
+}
+
+/// An entry that is wrong in the way it was told.
+fn wrong(what: &str) -> Discovery {
+    let mut wrong = entry("/file");
+    match what {
+        "up" => wrong.path = "/../../etc/passwd".into(),
+        "relative" => wrong.path = "etc/passwd".into(),
+        "nothing" => wrong.path = String::new(),
+        "zero" => wrong.path = "/a\0b".into(),
+        "long" => wrong.path = format!("/{}", "x".repeat(1 << 20)),
+        "failed" => return Discovery::Failed(("../x".into(), failure("no"))),
+        "size" => wrong.metadata.size = Some(u64::MAX),
+        "time" => wrong.metadata.modified = Timestamp { seconds: i64::MIN, nanoseconds: u32::MAX },
+        "mode" => wrong.metadata.permissions = u16::MAX,
+        _ => return Discovery::Failed(("/file".into(), failure("\x1b[2J\nwiped\r"))),
+    }
+    Discovery::Found(wrong)
+}
+
+fn failure(message: &str) -> Failure {
+    Failure { reason: Reason::Internal, message: message.into() }
+}
+
+/// What may be done with the capability in a session that only reads.
+async fn misuse(how: &str) -> Result<Location, Failure> {
+    match how {
+        "spawn" => loop {
+            // Nobody reads what they list.
+            std::mem::forget(rclone::list(ALL).await?);
+        },
+        "hold" => loop {
+            std::mem::forget(Reader::start(String::new()).await?);
+        },
+        "deaf" => {
+            std::mem::forget(rclone::list(ALL).await?);
+            forever().await;
+        }
+        "batch" => drop(Batch::create().await?),
+        "receive" => {
+            let modified = Timestamp { seconds: 0, nanoseconds: 0 };
+            rclone::receive("stolen".into(), 1, modified, flood()).await?;
+        }
+        "start" => drop(Reader::start("../x".into()).await?),
+        "files" => {
+            let files = Some(vec!["a\n../b".into()]);
+            drop(rclone::list(Selection { files, ..ALL }).await?);
+        }
+        "excluded" => {
+            let excluded = vec!["../x".into()];
+            drop(rclone::list(Selection { excluded, ..ALL }).await?);
+        }
+        // What lies outside the remote, by whatever words.
+        path => drop(rclone::cat(path.replace('!', "/"), None).await?),
+    }
+    Ok(Location { root: "/".into() })
+}
+
 impl importer::Guest for Rogue {
     async fn open(remote: Remote) -> Result<Location, Failure> {
-        match remote.root.trim_start_matches('/') {
-            "trap" => core::arch::wasm32::unreachable(),
+        let location = told(remote);
+        match how() {
+            "trap" => trap(),
             "loop" => loop {
                 std::hint::black_box(0);
             },
@@ -25,44 +135,112 @@ impl importer::Guest for Rogue {
                     std::hint::black_box(&hoard);
                 }
             }
-            // What lies outside the remote, by whatever words.
-            path => match rclone::cat(path.replace('!', "/"), None).await {
-                Ok(_) => Ok(Location { root: "/".into() }),
-                Err(failure) => Err(failure),
-            },
+            how if how.starts_with("scan-") || how.starts_with("read-") || how == "ping-trap" => {
+                Ok(location)
+            }
+            how => misuse(how).await,
         }
     }
 
     async fn ping() -> Result<(), Failure> {
-        core::arch::wasm32::unreachable()
+        if how() == "ping-trap" { trap() } else { Ok(()) }
     }
 
     async fn scan(
         _: StreamReader<String>,
-    ) -> (StreamReader<importer::Discovery>, FutureReader<Result<(), Failure>>) {
-        core::arch::wasm32::unreachable()
+    ) -> (StreamReader<Discovery>, FutureReader<Result<(), Failure>>) {
+        let (mut found, stream) = wit_stream::new();
+        let (end, ended) = wit_future::new(|| Ok(()));
+        let what = how().trim_start_matches("scan-");
+        if what == "trap" {
+            trap();
+        }
+        spawn_local(async move {
+            match what {
+                "halfway" => {
+                    found.write_all(vec![Discovery::Found(entry("/file"))]).await;
+                    trap();
+                }
+                "never" => forever().await,
+                "without-end" => {
+                    let mut number = 0_u64;
+                    loop {
+                        let name = format!("/{number}");
+                        if !found.write_all(vec![Discovery::Found(entry(&name))]).await.is_empty() {
+                            break;
+                        }
+                        number += 1;
+                    }
+                }
+                _ if how().starts_with("read-") => {
+                    found.write_all(vec![Discovery::Found(entry("/file"))]).await;
+                }
+                what => {
+                    found.write_all(vec![wrong(what)]).await;
+                }
+            }
+            drop(found);
+            let _ = end.write(Ok(())).await;
+        });
+        (stream, ended)
     }
 
     async fn read(_: String) -> Result<Content, Failure> {
-        core::arch::wasm32::unreachable()
+        match how() {
+            "read-trap" => trap(),
+            "read-never" => {
+                forever().await;
+                trap()
+            }
+            _ => Ok(flood()),
+        }
     }
 }
 
 impl exporter::Guest for Rogue {
-    async fn open(_: Remote) -> Result<Location, Failure> {
-        core::arch::wasm32::unreachable()
+    async fn open(remote: Remote) -> Result<Location, Failure> {
+        let location = told(remote);
+        if how() == "out-open" { trap() } else { Ok(location) }
     }
 
     async fn ping() -> Result<(), Failure> {
-        core::arch::wasm32::unreachable()
+        if how() == "out-ping" { trap() } else { Ok(()) }
     }
 
-    async fn write(_: Entry, _: Option<Content>) -> Result<(), Failure> {
-        core::arch::wasm32::unreachable()
+    async fn write(mut entry: Entry, content: Option<Content>) -> Result<(), Failure> {
+        drop(content);
+        let batch = || Batch::create();
+        match how() {
+            "out-write" => trap(),
+            "out-never" => forever().await,
+            // A file that grows until somebody stops it.
+            "out-flood" => {
+                entry.path = "flood".into();
+                entry.metadata.size = None;
+                batch().await?.add(entry, Some(flood())).await?;
+            }
+            "out-up" => {
+                entry.path = "../../stolen".into();
+                batch().await?.add(entry, Some(flood())).await?;
+            }
+            "out-absolute" => {
+                let modified = entry.metadata.modified;
+                rclone::receive("/etc/stolen".into(), 1, modified, flood()).await?;
+            }
+            "out-link" => {
+                entry.path = "link".into();
+                entry.metadata.kind = Kind::Symlink;
+                entry.link_target = Some("/etc".into());
+                batch().await?.add(entry, None).await?;
+            }
+            // Everything went well, though nothing was written.
+            _ => {}
+        }
+        Ok(())
     }
 
     async fn finish() -> Result<(), Failure> {
-        core::arch::wasm32::unreachable()
+        if how() == "out-finish" { trap() } else { Ok(()) }
     }
 }
 

@@ -1,0 +1,101 @@
+//! Files, ports and signals: a Landlock ruleset, made before the fork.
+//!
+//! Source: <https://docs.kernel.org/userspace-api/landlock.html>
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
+};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use super::libraries::Loaded;
+use super::{Granted, system};
+use crate::policy::Ports;
+
+/// The version whose rights are asked for; a kernel that has fewer enforces those it has.
+const VERSION: ABI = ABI::V6;
+
+/// What this kernel can't confine that matters.
+pub fn missing() -> Option<&'static str> {
+    match version() {
+        ..=0 => Some("the kernel has no Landlock: its files and ports aren't confined"),
+        1..=3 => {
+            Some("the kernel's Landlock is too old for ports: it may connect to any and listen")
+        }
+        _ => None,
+    }
+}
+
+/// The version of the kernel's Landlock; less than 1 without one.
+fn version() -> i64 {
+    const ASK_FOR_VERSION: u32 = 1;
+    // SAFETY: with this flag the kernel takes no pointer and makes nothing.
+    unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, ASK_FOR_VERSION)
+    }
+}
+
+/// The ruleset of a program; none where the kernel has no Landlock.
+pub fn ruleset(
+    program: &Path,
+    loaded: &Loaded,
+    granted: &Granted,
+) -> Result<Option<OwnedFd>, RulesetError> {
+    let reading = AccessFs::ReadFile | AccessFs::ReadDir;
+    let running = AccessFs::Execute | AccessFs::ReadFile;
+    let writing = AccessFs::from_all(VERSION)
+        & !AccessFs::Execute
+        & !AccessFs::MakeChar
+        & !AccessFs::MakeBlock
+        & !AccessFs::MakeSock;
+    // What is handled is forbidden unless a rule allows it.
+    let network: BitFlags<AccessNet> = match granted.ports {
+        Ports::Any(_) => AccessNet::BindTcp.into(),
+        Ports::Only(_) => AccessNet::BindTcp | AccessNet::ConnectTcp,
+    };
+    let mut ruleset: RulesetCreated = Ruleset::default()
+        .handle_access(AccessFs::from_all(VERSION))?
+        .handle_access(network)?
+        .scope(Scope::AbstractUnixSocket | Scope::Signal)?
+        .create()?;
+    ruleset = beneath(ruleset, program, running)?;
+    if let Some(loader) = &loaded.loader {
+        ruleset = beneath(ruleset, loader, running)?;
+    }
+    for path in loaded.libraries.iter().chain(&system::readable()).chain(&granted.read) {
+        ruleset = beneath(ruleset, path, reading)?;
+    }
+    for device in system::DEVICES {
+        ruleset = beneath(ruleset, Path::new(device), AccessFs::ReadFile | AccessFs::WriteFile)?;
+    }
+    for directory in &granted.write {
+        ruleset = beneath(ruleset, directory, writing)?;
+    }
+    if let Ports::Only(ports) = &granted.ports {
+        for port in ports {
+            ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+        }
+    }
+    Ok(ruleset.into())
+}
+
+/// Grants a file, or all below a directory; what isn't there needs no grant.
+fn beneath(
+    ruleset: RulesetCreated,
+    path: &Path,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, RulesetError> {
+    let Ok(opened) = PathFd::new(path) else { return Ok(ruleset) };
+    let access = if path.is_dir() { access } else { access & AccessFs::from_file(VERSION) };
+    ruleset.add_rule(PathBeneath::new(opened, access))
+}
+
+/// Puts the calling process into a ruleset. Allocates nothing.
+pub fn restrict(ruleset: &OwnedFd) -> io::Result<()> {
+    // SAFETY: the kernel takes a descriptor, which is open, and flags.
+    let done =
+        unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0_u32) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,41 @@
+//! How much of each resource a process may use.
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use std::io;
+use std::sync::Arc;
+
+use super::Granted;
+
+/// Limits, ready to be set.
+#[derive(Clone)]
+pub struct Limits(Arc<[(Resource, u64)]>);
+
+impl Limits {
+    pub fn of(granted: &Granted) -> Self {
+        let limits = &granted.limits;
+        let memory = limits.rclone_memory.map(|size| size.as_u64());
+        let cpu = limits.rclone_cpu.map(|time| time.as_secs().max(1));
+        let files = limits.open_files.map(u64::from);
+        let disk = limits.temporary_disk.map(|size| size.as_u64());
+        let all = [
+            // Its memory has secrets in it.
+            Some((Resource::Core, 0)),
+            memory.map(|bytes| (Resource::Data, bytes)),
+            cpu.map(|seconds| (Resource::Cpu, seconds)),
+            files.map(|count| (Resource::Nofile, count)),
+            disk.filter(|_| !granted.large_files).map(|bytes| (Resource::Fsize, bytes)),
+        ];
+        Self(all.into_iter().flatten().collect())
+    }
+
+    /// Sets them for the calling process. Allocates nothing.
+    pub fn apply(&self) -> io::Result<()> {
+        for (resource, most) in self.0.iter() {
+            let have = rustix::process::getrlimit(*resource);
+            // Where there is a stricter limit already, it stays.
+            let most = have.maximum.map_or(*most, |have| have.min(*most));
+            setrlimit(*resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+        }
+        Ok(())
+    }
+}

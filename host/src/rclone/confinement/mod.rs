@@ -1,0 +1,157 @@
+//! What one rclone process may do to this machine: what its session was granted, what every
+//! rclone needs, and nothing else. rclone is a large program that is fed with other
+//! people's configuration.
+//!
+//! - [`granted`]: what a session's remote needs of this machine's files
+//! - [`system`]: the parts of the system that every rclone reads
+//! - [`libraries`]: what the program itself is loaded from
+//! - [`landlock`]: files, ports, and signals to others
+//! - [`seccomp`]: system calls
+//! - [`limits`]: how much of each resource
+//!
+//! All of it is prepared before the fork. Between fork and exec only system calls are made.
+
+pub mod granted;
+#[cfg(target_os = "linux")]
+mod landlock;
+#[cfg(target_os = "linux")]
+mod libraries;
+mod limits;
+#[cfg(target_os = "linux")]
+mod seccomp;
+#[cfg(target_os = "linux")]
+mod system;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::contract::{Failure, Reason};
+use crate::policy::{self, Level, Ports};
+
+/// What one process may have of this machine beside what every rclone needs.
+#[derive(Debug, Default)]
+pub struct Granted {
+    /// Files and directories that it may read.
+    pub read: BTreeSet<PathBuf>,
+    /// Directories that it may change.
+    pub write: BTreeSet<PathBuf>,
+    /// TCP ports that it may connect to. It never listens on any.
+    pub ports: Ports,
+    pub limits: policy::Limits,
+    /// Whether files as large as it wants may be written.
+    pub large_files: bool,
+    pub level: Level,
+}
+
+/// A confinement that processes of one program can be put into.
+pub struct Confinement {
+    #[cfg(target_os = "linux")]
+    ruleset: Option<std::os::fd::OwnedFd>,
+    #[cfg(target_os = "linux")]
+    filters: seccomp::Filters,
+    limits: limits::Limits,
+}
+
+#[cfg(target_os = "linux")]
+fn script(program: &std::path::Path) -> Failure {
+    let message = format!(
+        "rclone at `{}` is a script, and what it starts can't be confined: set PLAKBOX_RCLONE to the path of rclone itself",
+        program.display()
+    );
+    Failure::new(Reason::InvalidConfiguration, message)
+}
+
+/// What can't be confined on this machine, of what should be.
+fn told(level: Level, missing: &str) -> Result<(), Failure> {
+    static TOLD: std::sync::Once = std::sync::Once::new();
+    match level {
+        Level::Required => Err(Failure::new(
+            Reason::Denied,
+            format!(
+                "the policy requires that rclone is confined, and here {missing}: use a Linux kernel of version 6.7 or later with Landlock, or set `confinement = \"preferred\"`"
+            ),
+        )),
+        Level::Preferred => {
+            TOLD.call_once(|| {
+                tracing::warn!("rclone is not fully confined: {missing} (Linux 6.7 or later with Landlock confines it)");
+            });
+            Ok(())
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Confinement {
+    /// Prepares the confinement of `program`.
+    pub fn prepare(program: &std::path::Path, granted: &Granted) -> Result<Self, Failure> {
+        let failed = |what: &str, why: String| {
+            Failure::internal(format!("rclone can't be confined: {what}: {why}"))
+        };
+        if let Some(missing) = landlock::missing() {
+            told(granted.level, missing)?;
+        }
+        let loaded = libraries::of(program)
+            .map_err(|error| failed("its libraries", error.to_string()))?
+            .ok_or_else(|| script(program))?;
+        let ruleset = landlock::ruleset(program, &loaded, granted)
+            .map_err(|error| failed("landlock", error.to_string()))?;
+        let filters =
+            seccomp::Filters::new().map_err(|error| failed("seccomp", error.to_string()))?;
+        Ok(Self { ruleset, filters, limits: limits::Limits::of(granted) })
+    }
+
+    /// Puts what the command starts into it.
+    pub fn confine(&self, command: &mut Command) -> std::io::Result<()> {
+        use std::os::unix::process::CommandExt;
+        let ruleset = self.ruleset.as_ref().map(|ruleset| ruleset.try_clone()).transpose()?;
+        let (filters, limits) = (self.filters.clone(), self.limits.clone());
+        let confine = move || {
+            limits.apply()?;
+            rustix::thread::set_no_new_privs(true)?;
+            if let Some(ruleset) = &ruleset {
+                landlock::restrict(ruleset)?;
+            }
+            filters.install()
+        };
+        // SAFETY: the closure makes system calls only, all of which are safe between fork
+        // and exec (signal-safety(7)), and allocates nothing.
+        unsafe { command.pre_exec(confine) };
+        Ok(())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Confinement {
+    /// There is nothing to confine it with but limits.
+    pub fn prepare(_: &std::path::Path, granted: &Granted) -> Result<Self, Failure> {
+        told(
+            granted.level,
+            "only its resources are limited on this system: its files, ports and system calls aren't confined",
+        )?;
+        Ok(Self { limits: limits::Limits::of(granted) })
+    }
+
+    /// Puts what the command starts into it.
+    pub fn confine(&self, command: &mut Command) -> std::io::Result<()> {
+        use std::os::unix::process::CommandExt;
+        let limits = self.limits.clone();
+        // SAFETY: the closure makes system calls only, which are safe between fork and
+        // exec, and allocates nothing.
+        unsafe { command.pre_exec(move || limits.apply()) };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_required_confinement_that_can_t_be_had_is_a_refusal() {
+        let refusal = told(Level::Required, "there is no Landlock").unwrap_err();
+        assert_eq!(refusal.reason, Reason::Denied);
+        assert!(refusal.message.contains("here there is no Landlock: use a Linux kernel"));
+        assert!(told(Level::Preferred, "there is no Landlock").is_ok());
+    }
+}

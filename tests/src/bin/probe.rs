@@ -1,0 +1,185 @@
+//! Stands in rclone's place and tries what its remote's options say: `try_read = /path`
+//! and so on. What `lsjson` would list are the attempts and how they went.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    if args.get(1).is_some_and(|verb| verb == "version") {
+        println!("{}", version());
+        return;
+    }
+    let config = args.iter().position(|arg| arg == "--config").and_then(|at| args.get(at + 1));
+    let config = fs::read_to_string(config.expect("--config")).expect("the configuration");
+    println!("[");
+    let mut lines = Vec::new();
+    for (what, value) in
+        config.lines().filter_map(|line| line.strip_prefix("try_")?.split_once(" = "))
+    {
+        let said = match attempt(what, value) {
+            Ok(said) => format!("done {said}"),
+            Err(error) => format!("refused {}", error.raw_os_error().unwrap_or_default()),
+        };
+        let path = format!("{what} {said}").replace('/', "!");
+        lines.push(serde_json::json!({
+            "Path": path, "Name": path, "Size": 0, "ModTime": "2001-09-09T01:46:40Z", "IsDir": false
+        }).to_string());
+    }
+    println!("{}\n]", lines.join(",\n"));
+}
+
+/// What it says of itself: the name of its directory after `says `, if there is one.
+fn version() -> String {
+    let path = std::env::args().next().unwrap_or_default();
+    let directory = std::path::Path::new(&path).parent().and_then(|path| path.file_name());
+    let said = directory.and_then(|name| name.to_str()?.strip_prefix("says "));
+    said.unwrap_or("rclone v1.75.1").to_owned()
+}
+
+/// Tries something; says what came of it.
+fn attempt(what: &str, value: &str) -> io::Result<String> {
+    let nothing = |_| String::new();
+    match what {
+        "read" => File::open(value)?.read(&mut [0; 16]).map(nothing),
+        "list" => fs::read_dir(value).map(|entries| entries.count().to_string()),
+        "write" => fs::write(value, "probe").map(|()| String::new()),
+        "make" => fs::create_dir(value).map(|()| String::new()),
+        "remove" => fs::remove_file(value).map(|()| String::new()),
+        "link" => std::os::unix::fs::symlink("/etc/passwd", "link")
+            .and_then(|()| File::open("link")?.read(&mut [0; 16]))
+            .map(nothing),
+        "connect" => TcpStream::connect(value).map(|_| String::new()),
+        "listen" => TcpListener::bind("127.0.0.1:0").map(|_| String::new()),
+        "udp" => UdpSocket::bind("127.0.0.1:0").map(|_| String::new()),
+        "abstract" => abstract_socket(value),
+        "exec" => Err(Command::new(value).arg("-c").arg("exit").exec()),
+        "exec_own" => {
+            fs::copy("/proc/self/exe", "copy")
+                .or_else(|_| fs::write("copy", "#!/bin/sh\n").map(|()| 0))?;
+            fs::set_permissions("copy", fs::Permissions::from_mode(0o700))?;
+            Err(Command::new("./copy").exec())
+        }
+        "exec_memory" => call(|| unsafe { libc::memfd_create(c"x".as_ptr(), 0) }),
+        "fork" => fork(),
+        "spawn" => Command::new(value).spawn().map(|_| String::new()),
+        "thread" => std::thread::Builder::new().spawn(|| ()).map(|_| String::new()),
+        "setsid" => call(|| unsafe { libc::setsid() }),
+        "setpgid" => call(|| unsafe { libc::setpgid(0, libc::getppid()) }),
+        "outlive" => call(|| unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) }),
+        "ptrace" => {
+            call(|| unsafe { libc::ptrace(libc::PTRACE_ATTACH, libc::getppid(), 0, 0) as i32 })
+        }
+        "kill_us" => call(|| unsafe { libc::kill(libc::getppid(), 0) }),
+        "mount" => call(|| unsafe {
+            libc::mount(c"none".as_ptr(), c"/tmp".as_ptr(), c"tmpfs".as_ptr(), 0, std::ptr::null())
+        }),
+        "unshare" => call(|| unsafe { libc::unshare(libc::CLONE_NEWUSER) }),
+        "chroot" => call(|| unsafe { libc::chroot(c"/".as_ptr()) }),
+        "raw_socket" => call(|| unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) }),
+        "io_uring" => call(|| unsafe {
+            libc::syscall(libc::SYS_io_uring_setup, 1, std::ptr::null::<u8>()) as i32
+        }),
+        "keys" => call(|| unsafe { libc::syscall(libc::SYS_keyctl, 0, -1, 0) as i32 }),
+        "bpf" => call(|| unsafe { libc::syscall(libc::SYS_bpf, 0, 0, 0) as i32 }),
+        "files" => files(),
+        "memory" => memory(value.parse().map_err(io::Error::other)?),
+        "large_file" => large_file(value.parse().map_err(io::Error::other)?),
+        "environment" => {
+            let mut names: Vec<_> =
+                std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+            names.sort();
+            Ok(names.join(","))
+        }
+        "argv" => Ok(std::env::args().skip(1).collect::<Vec<_>>().join(" ")),
+        "stay" => stay(value),
+        _ => Err(io::Error::other("it is not known what to try")),
+    }
+}
+
+fn call(call: impl FnOnce() -> i32) -> io::Result<String> {
+    match call() {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(String::new()),
+    }
+}
+
+fn fork() -> io::Result<String> {
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => loop {
+            std::thread::sleep(Duration::from_secs(1));
+        },
+        _ => Ok(String::new()),
+    }
+}
+
+fn abstract_socket(name: &str) -> io::Result<String> {
+    use std::os::linux::net::SocketAddrExt;
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+    UnixStream::connect_addr(&address).map(|_| String::new())
+}
+
+/// Opens files until there can be no more.
+fn files() -> io::Result<String> {
+    let mut held = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        held.push(file);
+        if held.len() > 100_000 {
+            break;
+        }
+    }
+    Ok(held.len().to_string())
+}
+
+/// Takes so many MiB, if they can be had.
+fn memory(mebibytes: usize) -> io::Result<String> {
+    let mut held: Vec<u8> = Vec::new();
+    held.try_reserve_exact(mebibytes << 20)
+        .map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+    Ok(held.capacity().to_string())
+}
+
+/// Writes a file of so many MiB.
+fn large_file(mebibytes: usize) -> io::Result<String> {
+    // Told by an error instead.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    let mut file = File::create("large")?;
+    for _ in 0..mebibytes {
+        file.write_all(&vec![0; 1 << 20])?;
+    }
+    Ok(String::new())
+}
+
+/// Doesn't end, whatever it is told, or ends by what its value says.
+fn stay(how: &str) -> io::Result<String> {
+    match how {
+        "deaf" => unsafe {
+            libc::signal(libc::SIGTERM, libc::SIG_IGN);
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+            libc::signal(libc::SIGINT, libc::SIG_IGN);
+        },
+        "noisy" => loop {
+            println!("nonsense, and more of it");
+            eprintln!("nonsense, and more of it");
+        },
+        "line" => loop {
+            print!("a line without an end ");
+        },
+        "nonsense" => {
+            println!("{}", "\u{0}{\"Path\":3}\n}{[[[");
+            return Ok(String::new());
+        }
+        "early" => std::process::exit(7),
+        _ => {}
+    }
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}

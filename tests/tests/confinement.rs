@@ -1,0 +1,231 @@
+//! Whatever stands in rclone's place can do what it was granted and nothing else.
+
+use plakbox_tests::place::{run, within};
+use plakbox_tests::{Place, Run, processes, tools};
+use std::fs;
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::Duration;
+
+/// A place with a remote `probe` whose options say what to try.
+fn place(attempts: &[(&str, &str)]) -> Place {
+    let place = Place::bare();
+    let attempts: Vec<_> =
+        attempts.iter().map(|(what, value)| (format!("try_{what}"), *value)).collect();
+    let mut options = vec![("type", "memory")];
+    options.extend(attempts.iter().map(|(what, value)| (what.as_str(), *value)));
+    place.remote("probe", &options);
+    place
+}
+
+/// What `plakbox ls` says with the probe in rclone's place.
+fn probe(place: &Place) -> Run {
+    let mut command = place.command(tools::plakbox());
+    run(command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", "probe:"])).good()
+}
+
+/// A policy under which only the probe's own remote is allowed.
+fn strict(place: &Place, more: &str) {
+    place.policy(&format!("[[allow]]\nbackends = [\"memory\"]\nuse = [\"importer\"]\n{more}\n"));
+}
+
+const EPERM: &str = "refused 1";
+const EACCES: &str = "refused 13";
+
+#[test]
+fn it_can_t_read_or_list_what_isn_t_granted() {
+    let outside = tempfile::tempdir().unwrap();
+    let path = |name: &str| outside.path().join(name).display().to_string();
+    fs::create_dir(path(".ssh")).unwrap();
+    fs::write(path(".ssh/id_ed25519"), "key").unwrap();
+    let environ = format!("/proc/{}/environ", std::process::id());
+    for (what, value) in [
+        ("read", path(".ssh/id_ed25519")),
+        ("list", path(".ssh")),
+        ("read", "/etc/passwd".to_owned()),
+        ("read", "/etc/shadow".to_owned()),
+        ("read", environ),
+        ("read", "/proc/self/environ".to_owned()),
+        ("read", "/proc/self/mem".to_owned()),
+        ("list", "/".to_owned()),
+        ("list", "/home".to_owned()),
+        ("list", "/proc".to_owned()),
+        ("read", "/bin/sh".to_owned()),
+        ("read", tools::plakbox().display().to_string()),
+    ] {
+        probe(&place(&[(what, &value)])).says(&format!("/{what} {EACCES}"));
+    }
+    probe(&place(&[("link", "")])).says(&format!("/link {EACCES}"));
+}
+
+#[test]
+fn it_can_t_write_outside_its_private_directories() {
+    let outside = tempfile::tempdir().unwrap();
+    let file = outside.path().join("kept");
+    fs::write(&file, "kept").unwrap();
+    let path = |name: &str| outside.path().join(name).display().to_string();
+    for (what, name) in [("write", "kept"), ("write", "new"), ("make", "new"), ("remove", "kept")] {
+        probe(&place(&[(what, &path(name))])).says(&format!("/{what} {EACCES}"));
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"kept");
+    let place = place(&[("write", "mine"), ("make", "directory")]);
+    probe(&place).says("/write done").says("/make done");
+    let conf = place.path("rclone.conf").display().to_string();
+    let before = fs::read(&conf).unwrap();
+    let other = self::place(&[("write", &conf)]);
+    probe(&other).says(&format!("/write {EACCES}"));
+    assert_eq!(fs::read(&conf).unwrap(), before);
+}
+
+#[test]
+fn it_can_t_start_a_program_of_any_kind() {
+    for (what, value) in
+        [("exec", "/bin/sh"), ("exec", "/usr/bin/env"), ("exec_own", ""), ("spawn", "/bin/true")]
+    {
+        let text = probe(&place(&[(what, value)])).text;
+        assert!(text.contains(&format!("/{what} refused")), "{what} {value}: {text}");
+    }
+    for what in ["exec_memory", "fork"] {
+        probe(&place(&[(what, "")])).says(&format!("/{what} {EPERM}"));
+    }
+    probe(&place(&[("thread", "")])).says("/thread done");
+}
+
+#[test]
+fn it_can_t_reach_other_processes_or_the_kernel_s_larger_parts() {
+    for what in [
+        "setsid",
+        "setpgid",
+        "outlive",
+        "ptrace",
+        "kill_us",
+        "mount",
+        "unshare",
+        "chroot",
+        "io_uring",
+        "keys",
+        "bpf",
+        "raw_socket",
+    ] {
+        probe(&place(&[(what, "")])).says(&format!("/{what} {EPERM}"));
+    }
+}
+
+#[test]
+fn it_can_t_reach_an_abstract_socket_of_somebody_else() {
+    use std::os::linux::net::SocketAddrExt;
+    let name = format!("plakbox-test-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
+    probe(&place(&[("abstract", &name)])).says(&format!("/abstract {EPERM}"));
+}
+
+#[test]
+fn it_connects_to_ports_that_are_granted_and_listens_on_none() {
+    let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [granted, denied] = [0, 1].map(|at| listeners[at].local_addr().unwrap());
+    for (ports, reached, refused) in [
+        (format!("ports = [{}]", granted.port()), vec![granted], vec![denied]),
+        ("ports = \"any\"".to_owned(), vec![granted, denied], vec![]),
+        (String::new(), vec![], vec![granted, denied]),
+    ] {
+        for (addresses, said) in [(reached, "done"), (refused, EACCES)] {
+            for address in addresses {
+                let place = place(&[("connect", &address.to_string()), ("listen", "")]);
+                strict(&place, &ports);
+                probe(&place).says(&format!("/connect {said}")).says(&format!("/listen {EACCES}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn it_can_t_use_more_than_its_limits() {
+    let attempts = [("files", ""), ("memory", "900"), ("large_file", "1100")];
+    let place = place(&attempts);
+    strict(
+        &place,
+        "limits = { open-files = 100, rclone-memory = \"600MiB\", temporary-disk = \"1GiB\" }",
+    );
+    let said = probe(&place).says("/memory refused 12").says("/large_file refused 27").text;
+    let files = said.split("/files done ").nth(1).and_then(|rest| rest.lines().next());
+    let files: u32 = files.unwrap().parse().unwrap();
+    assert!((80..100).contains(&files), "{said}");
+    let place = self::place(&attempts[1..2]);
+    probe(&place).says("/memory done");
+}
+
+#[test]
+fn it_gets_the_variables_that_its_policy_names_and_the_pace_that_it_sets() {
+    let ours = |place: &Place| {
+        let mut command = place.command(tools::plakbox());
+        command.env("PLAKBOX_RCLONE", tools::probe()).env("MY_SECRET", "x").env("TZ", "UTC");
+        command.env("RCLONE_VERBOSE", "2").env("HTTPS_PROXY", "http://127.0.0.1:9");
+        run(command.args(["ls", "probe:"])).good()
+    };
+    let attempts = [("environment", ""), ("argv", "")];
+    let place = place(&attempts);
+    ours(&place).says("/environment done HOME,HTTPS_PROXY,TMPDIR,TZ");
+    strict(&place, "limits = { bandwidth = \"2MiB\", calls-per-second = 7 }");
+    ours(&place).says("/environment done HOME,TMPDIR").says("--bwlimit 2097152B --tpslimit 7");
+}
+
+#[test]
+fn a_key_that_the_configuration_names_is_read_and_its_neighbour_is_not() {
+    let place = Place::bare();
+    let keys = place.path("keys");
+    fs::create_dir(&keys).unwrap();
+    let path = |name: &str| keys.join(name).display().to_string();
+    fs::write(path("id"), "key").unwrap();
+    fs::write(path("other"), "key").unwrap();
+    let attempt = |name: &str, read: &str| {
+        place.remote(
+            name,
+            &[("type", "sftp"), ("host", "h"), ("key_file", &path("id")), ("try_read", read)],
+        );
+        let mut command = place.command(tools::plakbox());
+        let remote = format!("{name}:");
+        run(command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", &remote])).good()
+    };
+    attempt("named", &path("id")).says("/read done");
+    attempt("neighbour", &path("other")).says(&format!("/read {EACCES}"));
+}
+
+/// The processes that run the probe for this place.
+fn probes(place: &Place) -> Vec<u32> {
+    let probe = tools::probe().display().to_string();
+    let state = place.path("").display().to_string();
+    processes::find(&probe, &state)
+}
+
+#[test]
+fn it_never_outlives_plakbox_even_if_it_is_deaf() {
+    let place = place(&[("stay", "deaf")]);
+    let mut command = place.command(tools::plakbox());
+    command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", "probe:"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    for signal in [rustix::process::Signal::KILL, rustix::process::Signal::TERM] {
+        let mut child = command.spawn().unwrap();
+        assert!(within(Duration::from_secs(10), || !probes(&place).is_empty()));
+        let id = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(id, signal).unwrap();
+        child.wait().unwrap();
+        assert!(within(Duration::from_secs(10), || probes(&place).is_empty()), "{signal:?}");
+    }
+}
+
+#[test]
+fn nonsense_in_place_of_rclone_s_output_is_a_clear_failure() {
+    for (how, said) in [
+        ("nonsense", "rclone"),
+        ("early", "rclone lsjson ended with exit status: 7"),
+        ("line", ""),
+        ("noisy", ""),
+    ] {
+        let place = place(&[("stay", how)]);
+        let mut command = place.command(tools::plakbox());
+        command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", "probe:"]);
+        run(&mut command).soon().bad(said);
+        assert!(probes(&place).is_empty());
+    }
+}
