@@ -194,3 +194,12 @@ fn the_table_says_one_thing_of_each_option_and_why_it_is_harmless() {
     let twice: Vec<_> = counts.into_iter().filter(|(_, n)| *n > 1).map(|(pair, _)| pair).collect();
     assert!(twice.is_empty(), "the table has these twice:\n{}", lines(&twice));
 }
+
+#[test]
+fn only_what_makes_use_of_the_user_s_own_names_files_by_their_usual_places() {
+    for group in table().group {
+        let plain = |file: &String| file.starts_with("~/") || file.starts_with('/');
+        assert!(group.files.iter().all(plain), "{:?}", group.files);
+        assert!(group.files.is_empty() || group.does == "ambient", "{:?}", group.options);
+    }
+}
