@@ -208,16 +208,13 @@ impl Rclone {
 
 /// Makes the local directories that are written: only what is there can be granted.
 fn make_directories(grant: &Grant) -> Result<(), Failure> {
-    let missing = grant.directories.iter().filter(|directory| grant.write && !directory.exists());
-    missing
-        .map(|directory| {
-            std::fs::create_dir_all(directory).map_err(|error| {
-                let message =
-                    format!("the directory `{}` can't be made: {error}", directory.display());
-                Failure::new(Reason::Denied, message)
-            })
+    let mut missing = grant.directories.iter().filter(|it| grant.write && !it.exists());
+    missing.try_for_each(|directory| {
+        std::fs::create_dir_all(directory).map_err(|error| {
+            let message = format!("the directory `{}` can't be made: {error}", directory.display());
+            Failure::new(Reason::Denied, message)
         })
-        .collect()
+    })
 }
 
 impl Drop for Inner {
