@@ -173,7 +173,7 @@ fn stay(how: &str) -> io::Result<String> {
             print!("a line without an end ");
         },
         "nonsense" => {
-            println!("{}", "\u{0}{\"Path\":3}\n}{[[[");
+            println!("\u{0}{{\"Path\":3}}\n}}{{[[[");
             return Ok(String::new());
         }
         "early" => std::process::exit(7),
