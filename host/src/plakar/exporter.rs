@@ -155,9 +155,13 @@ async fn export(
         } else {
             (None, None)
         };
-        let begun = match records::entry(&record) {
-            Some(entry) => Some(session.write(entry, start).await),
-            None => None,
+        let begun = match records::check(&record.pathname).map(|()| records::entry(&record)) {
+            Ok(Some(entry)) => Ok(session.write(entry, start).await),
+            Ok(None) => {
+                let message = "rclone can only write files and directories";
+                Err(Failure::new(Reason::Unsupported, message))
+            }
+            Err(failure) => Err(failure),
         };
         writes.spawn(write(begun, record, outcomes.clone()));
         if let Some((bytes, end)) = end {
@@ -183,15 +187,13 @@ fn tell(end: oneshot::Sender<Result<(), Failure>>, result: Result<(), Failure>) 
 }
 
 async fn write(
-    begun: Option<Begun<()>>,
+    begun: Result<Begun<()>, Failure>,
     record: Record,
     outcomes: Outgoing,
 ) -> Result<(), Failure> {
     let outcome = match begun {
-        Some(begun) => begun.answer().await,
-        None => {
-            Err(Failure::new(Reason::Unsupported, "rclone can only write files and directories"))
-        }
+        Ok(begun) => begun.answer().await,
+        Err(failure) => Err(failure),
     };
     let result = Some(records::acknowledge(record, &outcome));
     let _ = outcomes.send(Ok(ExportResponse { result })).await;

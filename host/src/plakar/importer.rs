@@ -148,7 +148,12 @@ async fn import(
     while let Some(some) = scan.found.recv().await {
         for discovery in some {
             let (Discovery::Found(Entry { path, .. }) | Discovery::Failed((path, _))) = &discovery;
-            records::check(path)?;
+            records::check(path).map_err(|failure| {
+                Failure::internal(format!(
+                    "the connector came upon what it can't have: {}",
+                    failure.message
+                ))
+            })?;
             let record = match discovery {
                 Discovery::Found(entry) => match records::check_moment(entry.metadata.modified) {
                     Ok(()) => records::record(entry, device),

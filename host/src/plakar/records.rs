@@ -16,7 +16,7 @@ const MOMENTS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799
 /// The longest path, in bytes.
 const LONGEST: usize = 64 << 10;
 
-/// Refuses what is no path of a snapshot: Plakar, and whoever restores it, would take it
+/// Refuses what is no path of a snapshot: whoever backs it up or restores it would take it
 /// for another one.
 pub fn check(path: &str) -> Result<(), Failure> {
     let names =
@@ -26,10 +26,7 @@ pub fn check(path: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let shown: String = path.chars().take(200).collect();
-    Err(Failure::internal(format!(
-        "the connector came upon `{}`, which is no path of a snapshot, and was stopped",
-        shown.escape_debug()
-    )))
+    Err(Failure::internal(format!("`{}` is no path of a snapshot", shown.escape_debug())))
 }
 
 /// Refuses what Plakar can't write down.

@@ -10,7 +10,7 @@
 //! - [`request`]: what a session asks for
 //! - [`rule`]: whether a rule of a file allows it
 //! - [`grant`], [`limits`]: what it may have then, joined and narrowed
-//! - [`explain`]: the same in words
+//! - [`mod@explain`]: the same in words
 
 mod configuration;
 mod explain;
