@@ -35,7 +35,7 @@ demo: package rclone
     tests/demo.sh "$PWD"/bin/*.ptar
 
 # Everything that CI runs
-test: lint deny unit end-to-end
+test: lint deny unit end-to-end (fuzz "30")
     @echo "everything passed"
 
 # Formatting, clippy and documentation, without a warning
@@ -88,6 +88,11 @@ probe:
     cargo build --quiet --release --package plakbox-tests --bin probe
     mkdir -p bin
     cp --remove-destination {{ target }}/release/probe bin/probe
+
+# Nonsense for whatever reads what others wrote, for so many seconds each; the smallest that fails is shown
+fuzz seconds="60": package probe
+    PLAKBOX_FUZZ={{ seconds }} cargo test --quiet --release --package plakbox --package rclone-connector whatever -- --nocapture
+    PLAKBOX_FUZZ={{ seconds }} cargo test --quiet --release --package plakbox-tests --test fuzz -- --nocapture
 
 # The compiler's support for components
 wasm-target:

@@ -16,6 +16,9 @@
 mod ahead;
 mod duplicates;
 mod failure;
+#[cfg(test)]
+#[path = "../../host/src/fuzzing.rs"]
+mod fuzzing;
 mod listing;
 mod options;
 mod path;

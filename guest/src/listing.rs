@@ -241,6 +241,36 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_listed_reads_the_same_in_any_pieces() {
+        use proptest::prelude::*;
+        let word = prop_oneof![
+            4 => prop::sample::select(vec![
+                "[\n", "]\n", ",\n", "\n", "{\"Path\":\"a\",\"Size\":-1}", "{\"Path\":\"b/\\u0000\",\"Size\":99999999999999999999}",
+                "{\"Path\":\"c\",\"ModTime\":\"9999-99-99T00:00:00Z\",\"IsDir\":true,\"ID\":\"x\"}", "{", "}", "\"", "[]",
+            ]).prop_map(|word| word.as_bytes().to_vec()),
+            1 => prop::collection::vec(any::<u8>(), 0..40),
+        ];
+        let input = (prop::collection::vec(word, 0..16), 1_usize..50);
+        crate::fuzzing::for_a_while(input, |(words, size)| {
+            let bytes = words.concat();
+            let read = |pieces: &[&[u8]]| {
+                let mut parser = Parser::default();
+                let mut paths = Vec::new();
+                let fed = pieces.iter().try_for_each(|piece| {
+                    parser.feed(piece, |item| {
+                        item.metadata();
+                        paths.push(item.path);
+                    })
+                });
+                let end = fed.and_then(|()| parser.end(|item| paths.push(item.path)));
+                (paths, end.map_err(|error| error.to_string()))
+            };
+            let whole = read(&[&bytes]);
+            assert_eq!(whole, read(&bytes.chunks(size).collect::<Vec<_>>()));
+        });
+    }
+
+    #[test]
     fn nonsense_is_an_error_and_not_an_entry() {
         let mut parser = Parser::default();
         assert!(matches!(parser.feed(b"[\nhello\n", |_| ()), Err(Malformed::NoEntry { .. })));

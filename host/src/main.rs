@@ -10,6 +10,8 @@
 
 mod audit;
 mod contract;
+#[cfg(test)]
+mod fuzzing;
 mod opened;
 mod person;
 mod pipe;

@@ -4,7 +4,8 @@
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use tokio::process::Child;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -60,7 +61,24 @@ impl Importer {
         config: &[(&str, &str)],
         arguments: &[String],
     ) -> Result<Self, Status> {
-        let (channel, child) = plugin(place, "importer", arguments).await;
+        let mut command = place.command(tools::plakbox());
+        command.arg("importer").args(arguments);
+        Self::start_by(command, config).await
+    }
+
+    /// The same with more variables.
+    pub async fn start_in(
+        place: &Place,
+        config: &[(&str, &str)],
+        variables: &[(&str, PathBuf)],
+    ) -> Result<Self, Status> {
+        let mut command = place.command(tools::plakbox());
+        command.arg("importer").envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::start_by(command, config).await
+    }
+
+    async fn start_by(command: Command, config: &[(&str, &str)]) -> Result<Self, Status> {
+        let (channel, child) = plugin(command).await;
         let mut client = ImporterClient::new(channel);
         let config = options(config);
         client.init(InitRequest { config, ..InitRequest::default() }).await?;
@@ -99,7 +117,9 @@ impl Exporter {
         config: &[(&str, &str)],
         arguments: &[String],
     ) -> Result<Self, Status> {
-        let (channel, child) = plugin(place, "exporter", arguments).await;
+        let mut command = place.command(tools::plakbox());
+        command.arg("exporter").args(arguments);
+        let (channel, child) = plugin(command).await;
         let mut client = ExporterClient::new(channel);
         let config = options(config);
         client.init(ExporterInit { config, ..ExporterInit::default() }).await?;
@@ -147,14 +167,9 @@ impl Results {
 }
 
 /// Starts the plugin, and connects to it by its pipes.
-async fn plugin(place: &Place, role: &str, arguments: &[String]) -> (Channel, Child) {
-    let mut command = tokio::process::Command::from(place.command(tools::plakbox()));
-    command
-        .arg(role)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
+async fn plugin(command: Command) -> (Channel, Child) {
+    let mut command = tokio::process::Command::from(command);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();
     let pipes = tokio::io::join(child.stdout.take().unwrap(), child.stdin.take().unwrap());
     let mut pipes = Some(TokioIo::new(pipes));

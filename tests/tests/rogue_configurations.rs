@@ -1,5 +1,6 @@
 //! A configuration can't make rclone run a command: what does with rclone alone doesn't here.
 
+use base64::Engine;
 use plakbox_tests::place::run;
 use plakbox_tests::plugin::Importer;
 use plakbox_tests::{Place, tools};
@@ -33,6 +34,7 @@ const SFTP: (&str, &str) = ("type", "sftp");
 const HOST: (&str, &str) = ("host", "127.0.0.1");
 const BASE: (&str, &[(&str, &str)]) = ("base", &[("type", "sftp"), ("host", "127.0.0.1")]);
 const RUNS: &str = "would run a command, which plakbox refuses";
+const OTHERWISE: &str = "isn't what rclone would read";
 const STRING: &str = "wraps a connection string, which plakbox refuses";
 
 const ATTACKS: &[Attack] = &[
@@ -146,6 +148,28 @@ const ATTACKS: &[Attack] = &[
         RUNS,
         true,
     ),
+    attack(
+        &[(
+            "evil",
+            &[
+                ("type", "alias"),
+                ("description", ":sftp,host=127.0.0.1,ssh='TOUCH':x"),
+                ("remote", "%(description)s"),
+            ],
+        )],
+        OTHERWISE,
+        true,
+    ),
+    attack(
+        &[("evil", &[("type", "alias"), ("remote", "`:sftp,host=127.0.0.1,ssh='TOUCH':x`")])],
+        OTHERWISE,
+        true,
+    ),
+    attack(
+        &[("evil", &[("type", "sftp"), ("description", "x\\\nssh = TOUCH"), ("host", "h")])],
+        "",
+        true,
+    ),
     Attack {
         remotes: &[("evil", &[SFTP, HOST, ("user", "u"), ("pass", "HUlKwuWmK3pHsGmsPwtdn_tm")])],
         variables: &[("RCLONE_SFTP_SSH", "TOUCH")],
@@ -242,6 +266,49 @@ async fn a_value_can_t_become_another_option_or_section() {
         let said = refused.message();
         assert!(said.contains("import the remote again"), "{key:?} {value:?}: {said}");
         assert!(!place.path(MARKER).exists());
+    }
+}
+
+#[tokio::test]
+async fn rclone_reads_each_value_as_it_was_said() {
+    for value in [
+        "x\\",
+        "a # b",
+        "a ; b",
+        "\"q\"",
+        "[x]",
+        "a = b : c",
+        "'",
+        "é",
+        "%(",
+        "100%s",
+        "#x",
+        ";",
+        "a,b",
+    ] {
+        let place = Place::bare();
+        let config = [
+            ("location", "rclone://"),
+            ("rclone_type", "memory"),
+            ("rclone_description", value),
+            ("rclone_try_config", "1"),
+        ];
+        let probe = [("PLAKBOX_RCLONE", tools::probe())];
+        let mut importer = Importer::start_in(&place, &config, &probe).await.unwrap();
+        let mut scan = importer.scan().await.unwrap();
+        let mut shown = String::new();
+        while let Some(record) = scan.next().await.unwrap() {
+            shown += record.pathname.strip_prefix("/config done ").unwrap_or_default();
+            scan.settle(record).await;
+        }
+        let text =
+            String::from_utf8(base64::engine::general_purpose::URL_SAFE.decode(&shown).unwrap())
+                .unwrap();
+        fs::write(place.path("rclone.conf"), &text).unwrap();
+        let dump = place.command(tools::rclone()).args(["config", "dump"]).output().unwrap();
+        let dump: serde_json::Value = serde_json::from_slice(&dump.stdout).unwrap();
+        assert_eq!(dump["remote"]["description"], value, "{text}");
+        assert_eq!(dump["remote"].as_object().unwrap().len(), 3, "{text}");
     }
 }
 

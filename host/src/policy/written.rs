@@ -314,6 +314,45 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_written_is_a_policy_or_a_mistake_with_its_place() {
+        use proptest::prelude::*;
+        let words = [
+            "version = 1\n",
+            "[[allow]]\n",
+            "backends = [\"s3\"]\n",
+            "use = [\"importer\"]\n",
+            "[limits]\n",
+            "paths = [\"a/**\", \"{\"]\n",
+            "ports = [1, 65536]\n",
+            "ports = \"any\"\n",
+            "wall-time = \"1h\"\n",
+            "bandwidth = \"1EiB\"\n",
+            "pin = { a = \"b\" }\n",
+            "[audit]\n",
+            "file = \"/x\"\n",
+            "[rclone]\n",
+            "sha256 = \"é\"\n",
+            "minimum-version = \"1\"\n",
+            "directories = [\"/\"]\n",
+            "environment = [\"LD_X\"]\n",
+            "é",
+            "\"\"\"",
+            "[",
+            "=",
+            "\0",
+        ];
+        let word = prop_oneof![
+            5 => prop::sample::select(words.to_vec()).prop_map(str::to_owned),
+            1 => ".{0,12}",
+        ];
+        crate::fuzzing::for_a_while(prop::collection::vec(word, 0..14), |words| {
+            if let Err(failure) = parse(&words.concat()) {
+                assert!(failure.message.starts_with("`p.toml`:"), "{}", failure.message);
+            }
+        });
+    }
+
+    #[test]
     fn a_rule_knows_its_line() {
         let text = "version = 1\n\n[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\npaths = [\"a\"]\n";
         let written = parse(text).unwrap();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
-use super::log::Line;
+use super::log::{Line, SAID};
 use super::{Rclone, photos, reason, sound};
 use crate::contract::{Content, Entry, Failure, Kind, Outcome, Reason, Timestamp};
 
@@ -136,7 +136,7 @@ impl Batch {
 
     /// Uploads it.
     pub async fn send(self) -> Result<Sending, Failure> {
-        let (sink, said) = mpsc::unbounded_channel();
+        let (sink, said) = mpsc::channel(SAID);
         let rclone = &self.inner.rclone;
         let verb = if photos::is(&rclone.inner.remote) {
             // A photo under a name that an album has already may be another photo, and
@@ -163,7 +163,7 @@ impl Batch {
 /// Passes on what rclone says of single files; returns how many failed.
 async fn tell(
     batch: Batch,
-    mut said: mpsc::UnboundedReceiver<Line>,
+    mut said: mpsc::Receiver<Line>,
     outcomes: mpsc::Sender<Outcome>,
 ) -> usize {
     let mut failures = 0;

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot};
 
-use super::log::Line;
+use super::log::{Line, SAID};
 use super::process::Process;
 use super::{Rclone, reason, sound};
 use crate::contract::{Failure, Selection, Trouble};
@@ -46,7 +46,7 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
     for directory in &selection.excluded {
         verb = verb.arg("--filter").arg(format!("- /{}/**", literal(&sound(directory)?)));
     }
-    let (sink, said) = mpsc::unbounded_channel();
+    let (sink, said) = mpsc::channel(SAID);
     let process = verb.arg(rclone.target("")).start(false, Some(sink)).await?;
     let (lines_in, lines) = mpsc::channel(4);
     let (troubles_in, troubles) = mpsc::channel(64);
@@ -85,7 +85,7 @@ async fn run(
 }
 
 /// Passes on what rclone says of single directories; returns how many there were.
-async fn tell(mut said: mpsc::UnboundedReceiver<Line>, troubles: mpsc::Sender<Trouble>) -> usize {
+async fn tell(mut said: mpsc::Receiver<Line>, troubles: mpsc::Sender<Trouble>) -> usize {
     let mut count = 0;
     while let Some(Line { level, message, object }) = said.recv().await {
         match object {

@@ -59,7 +59,11 @@ const REPEATED: &str = "list failed: &";
 const DAY_IS_OVER: &str = "All requests per day";
 
 /// Gets every line that is about a file or directory, as it comes.
-pub type Sink = mpsc::UnboundedSender<Line>;
+pub type Sink = mpsc::Sender<Line>;
+
+/// How many of these lines may wait: whoever takes them must keep up, or rclone says more
+/// than there is to say.
+pub const SAID: usize = 1 << 16;
 
 /// The values that must never appear in a message.
 #[derive(Clone, Default)]
@@ -224,7 +228,9 @@ impl Taking {
             && line.object.is_some()
         {
             // Nobody listening any more is no reason to stop taking in.
-            let _ = sink.send(line);
+            if let Err(mpsc::error::TrySendError::Full(_)) = sink.try_send(line) {
+                (self.in_vain)("rclone reports more than can be taken in: install rclone anew");
+            }
         }
     }
 
@@ -283,6 +289,45 @@ mod tests {
             log.flush();
             assert_eq!(log.take_error(&format!("a/{at}")).unwrap(), format!("no {at}"));
         }
+    }
+
+    #[test]
+    fn whatever_is_logged_is_taken_in_without_secrets_and_within_bounds() {
+        use proptest::prelude::*;
+        let text = prop_oneof![
+            3 => prop::sample::select(vec!["hunter22", "a/b", "All requests per day", "GET request error:", "list failed: &", "\\u0000", "\\\"", "é"]).prop_map(str::to_owned),
+            1 => "[ -~]{0,20}",
+        ];
+        let level = prop::sample::select(vec!["error", "notice", "debug", "info", "shout", ""]);
+        let line = prop_oneof![
+            4 => (level, text.clone(), text.clone()).prop_map(|(level, message, object)| {
+                format!("{{\"level\":\"{level}\",\"msg\":\"{message}\",\"object\":\"{object}\"}}\n").into_bytes()
+            }),
+            1 => text.prop_map(String::into_bytes),
+            1 => prop::collection::vec(any::<u8>(), 0..200),
+            1 => (60_000_usize..70_000).prop_map(|length| vec![b'x'; length]),
+        ];
+        let input = (prop::collection::vec(line, 0..20), 1_usize..5000);
+        crate::fuzzing::for_a_while(input, |(lines, piece)| {
+            let (sink, mut said) = mpsc::channel(SAID);
+            let mut taking = Taking {
+                verb: "test",
+                secrets: Secrets(["hunter22".to_owned()].into()),
+                sink: Some(sink),
+                in_vain: Box::new(|_| ()),
+                kept: Kept::default(),
+                partial: Vec::new(),
+            };
+            for piece in lines.concat().chunks(piece) {
+                taking.feed(piece);
+                assert!(taking.partial.len() <= LONGEST_LINE);
+            }
+            taking.sink = None;
+            let kept = &taking.kept;
+            let said = std::iter::from_fn(|| said.try_recv().ok()).map(|line| line.message);
+            let all = kept.errors.values().cloned().chain(kept.last.clone()).chain(said);
+            assert!(all.into_iter().all(|message| !message.contains("hunter22")));
+        });
     }
 
     #[tokio::test]

@@ -405,6 +405,33 @@ mod tests {
     }
 
     #[test]
+    fn whatever_plakar_says_is_refused_or_written_as_just_that() {
+        use proptest::prelude::*;
+        let key = prop_oneof![
+            3 => prop::sample::select(vec!["rclone_type", "rclone_host", "rclone_remote", "rclone_upstreams", "rclone_token", "rclone_x]", "location"]).prop_map(str::to_owned),
+            1 => "rclone_.{0,8}",
+            1 => ".{0,8}",
+        ];
+        let value = prop_oneof![
+            3 => prop::sample::select(vec!["sftp", "s3", "union", "a:b c:d \"e f:g\"", ":sftp,ssh=x:", "[x]\nssh = y", " # ;", "\"", "x=y", "/a"]).prop_map(str::to_owned),
+            1 => ".{0,16}",
+        ];
+        crate::fuzzing::for_a_while(prop::collection::btree_map(key, value, 0..6), |config| {
+            let said = Said { config: config.clone(), hostname: "h".into(), directory: "/".into() };
+            let Ok((remote, _)) = Remote::from_plakar(said) else { return };
+            // As rclone reads it: the test `rogue_configurations` asks rclone itself.
+            let written = String::from_utf8(remote.to_ini()).unwrap();
+            let mut lines = written.lines();
+            assert_eq!(lines.next(), Some("[remote]"));
+            let read: BTreeMap<_, _> = lines.map(|line| line.split_once(" = ").unwrap()).collect();
+            let options = config
+                .iter()
+                .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value.as_str())));
+            assert_eq!(read, options.collect(), "{written}");
+        });
+    }
+
+    #[test]
     fn connection_strings_are_no_names() {
         for name in ["", ":sftp", "a,ssh=x", "a:b", "x/y", "a=b", "a\"", "a\n"] {
             assert!(check_name(name).is_err(), "{name:?}");

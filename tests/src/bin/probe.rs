@@ -18,6 +18,9 @@ fn main() {
     }
     let config = args.iter().position(|arg| arg == "--config").and_then(|at| args.get(at + 1));
     let config = fs::read_to_string(config.expect("--config")).expect("the configuration");
+    if let Some(seed) = config.lines().find_map(|line| line.strip_prefix("try_replies = ")) {
+        return replies(&args[1], seed.parse().expect("a seed"));
+    }
     println!("[");
     let mut lines = Vec::new();
     for (what, value) in
@@ -33,6 +36,45 @@ fn main() {
         }).to_string());
     }
     println!("{}\n]", lines.join(",\n"));
+}
+
+/// Lists four files, and then serves them by nonsense: frames of HTTP/2 and what isn't.
+fn replies(verb: &str, seed: u64) {
+    let mut dice = plakbox_tests::tree::Bytes(seed);
+    let mut out = io::stdout().lock();
+    if verb == "lsjson" {
+        let file = |name: &str, size: i64| {
+            format!(
+                "{{\"Path\":\"{name}\",\"Size\":{size},\"ModTime\":\"2001-09-09T01:46:40Z\",\"IsDir\":false}}"
+            )
+        };
+        let files = [file("a", -1), file("b", 5), file("c", 70_000), file("d", 0)];
+        let _ = write!(out, "[\n{}\n]\n", files.join(",\n"));
+        return;
+    }
+    // An empty list of settings, which every connection begins with.
+    let mut bytes = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
+    for _ in 0..dice.number() % 40 {
+        let length = usize::try_from(dice.number() % 200).unwrap();
+        let kind = u8::try_from(dice.number() % 11).unwrap();
+        let flags = dice.take(1)[0];
+        let stream = [0, 0, 0, [0, 1, 3, 5, 7, 255][usize::try_from(dice.number() % 6).unwrap()]];
+        let told = if dice.number() % 8 == 0 { 0xff_ffff } else { length };
+        bytes.extend_from_slice(&u32::try_from(told).unwrap().to_be_bytes()[1..]);
+        bytes.extend([kind, flags]);
+        bytes.extend(stream);
+        // `:status: 200`, at times.
+        let status = kind == 1 && dice.number() % 2 == 0;
+        bytes.extend(if status { vec![0x88; length.min(1)] } else { dice.take(length) });
+    }
+    for piece in bytes.chunks(1 + usize::try_from(dice.number() % 300).unwrap()) {
+        if out.write_all(piece).and_then(|()| out.flush()).is_err() {
+            return;
+        }
+    }
+    if dice.number() % 4 == 0 {
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// What it says of itself: the name of its directory after `says `, if there is one.
@@ -98,6 +140,12 @@ fn attempt(what: &str, value: &str) -> io::Result<String> {
             Ok(names.join(","))
         }
         "argv" => Ok(std::env::args().skip(1).collect::<Vec<_>>().join(" ")),
+        "config" => {
+            use base64::Engine;
+            let args: Vec<_> = std::env::args().collect();
+            let at = args.iter().position(|arg| arg == "--config").unwrap_or_default();
+            Ok(base64::engine::general_purpose::URL_SAFE.encode(fs::read(&args[at + 1])?))
+        }
         "stay" => stay(value),
         _ => Err(io::Error::other("it is not known what to try")),
     }

@@ -1,0 +1,27 @@
+//! Tries a property with inputs made by chance, for as many seconds as `PLAKBOX_FUZZ`
+//! says, or for a moment: see `just fuzz`.
+
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, TestRunner};
+use std::time::{Duration, Instant};
+
+/// Tries `property` until the time is over; panics with the smallest input that fails.
+pub fn for_a_while<S: Strategy>(inputs: S, property: impl Fn(S::Value)) {
+    let seconds = std::env::var("PLAKBOX_FUZZ").ok().and_then(|text| text.parse().ok());
+    let time = seconds.map_or(Duration::from_millis(200), Duration::from_secs);
+    let (start, mut tried) = (Instant::now(), 0_u64);
+    let config = Config { cases: 256, failure_persistence: None, ..Config::default() };
+    while start.elapsed() < time {
+        let result = TestRunner::new(config.clone()).run(&inputs, |input| {
+            property(input);
+            Ok(())
+        });
+        if let Err(failure) = result {
+            panic!("{failure}");
+        }
+        tried += u64::from(config.cases);
+    }
+    if seconds.is_some() {
+        println!("{tried} inputs");
+    }
+}

@@ -1,0 +1,112 @@
+//! Nonsense from Plakar's side or from rclone's ends in a clear failure: no panic, no hang,
+//! no wrong bytes. For as many seconds as `PLAKBOX_FUZZ` says: see `just fuzz`.
+
+use plakbox_tests::plugin::Importer;
+use plakbox_tests::tree::Bytes;
+use plakbox_tests::{Place, plugin, processes, tools};
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// Tries something with other dice each time, until the time is over.
+fn for_a_while(mut attempt: impl FnMut(u64)) {
+    let seconds = std::env::var("PLAKBOX_FUZZ").ok().and_then(|text| text.parse().ok());
+    let time = Duration::from_secs(seconds.unwrap_or(2));
+    let begin = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() << 20;
+    let (start, mut tried) = (Instant::now(), 0);
+    while start.elapsed() < time {
+        attempt(begin + tried);
+        tried += 1;
+    }
+    println!("{tried} inputs");
+}
+
+/// How long anything may take to fail.
+const SOON: Duration = Duration::from_secs(20);
+
+#[test]
+fn nonsense_in_place_of_plakar_s_requests_ends_the_plugin_without_a_panic() {
+    let place = Place::bare();
+    for_a_while(|seed| {
+        let mut dice = Bytes(seed);
+        let role = if dice.number().is_multiple_of(2) { "importer" } else { "exporter" };
+        let mut command = place.command(tools::plakbox());
+        command.arg(role).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+        if dice.number().is_multiple_of(5) {
+            bytes = dice.take(64);
+        }
+        for _ in 0..dice.number() % 30 {
+            let length = usize::try_from(dice.number() % 100).unwrap();
+            bytes.extend([0, 0, u8::try_from(length).unwrap()]);
+            bytes.extend([u8::try_from(dice.number() % 10).unwrap(), dice.take(1)[0]]);
+            bytes.extend([0, 0, 0, u8::try_from(dice.number() % 8).unwrap()]);
+            bytes.extend(dice.take(length));
+        }
+        let mut stdin = child.stdin.take().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let reading = std::thread::spawn(move || {
+            let mut answer = Vec::new();
+            let _ = stdout.read_to_end(&mut answer);
+        });
+        // It may have ended by itself.
+        let _ = stdin.write_all(&bytes);
+        drop(stdin);
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            assert!(start.elapsed() < SOON, "it hangs: {seed}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        reading.join().unwrap();
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(!said.contains("panicked"), "{seed}: {said}");
+    });
+}
+
+#[test]
+fn nonsense_in_place_of_rclone_s_replies_is_a_failure_of_that_file() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for_a_while(|seed| {
+        let place = Place::bare();
+        let number = seed.to_string();
+        let config = [
+            ("location", "rclone://"),
+            ("rclone_type", "memory"),
+            ("rclone_try_replies", &*number),
+        ];
+        runtime.block_on(async {
+            let work = async {
+                let probe = [("PLAKBOX_RCLONE", tools::probe())];
+                let mut importer = Importer::start_in(&place, &config, &probe).await.unwrap();
+                let mut scan = importer.scan().await.unwrap();
+                while let Some(record) = scan.next().await.unwrap() {
+                    if !record.has_reader {
+                        continue;
+                    }
+                    let size = record.file_info.as_ref().unwrap().size;
+                    let path = record.pathname.clone();
+                    if let Ok(count) = whole(&mut importer, &path).await {
+                        assert!(size < 0 || size == count, "{seed}: {count} bytes of {path}");
+                    }
+                    scan.settle(record).await;
+                }
+            };
+            tokio::time::timeout(SOON, work).await.unwrap_or_else(|_| panic!("it hangs: {seed}"));
+        });
+        assert!(
+            plakbox_tests::place::within(SOON, || processes::plakboxes(&place.path("")).is_empty())
+        );
+    });
+}
+
+/// How many bytes a file has, if it can be read.
+async fn whole(importer: &mut Importer, path: &str) -> Result<i64, tonic::Status> {
+    let mut content = importer.open(path).await?;
+    let mut count = 0;
+    while let Some(piece) = plugin::piece(&mut content).await? {
+        count += i64::try_from(piece.len()).unwrap();
+    }
+    Ok(count)
+}
