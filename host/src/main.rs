@@ -38,7 +38,7 @@ use tracing_subscriber::EnvFilter;
 #[derive(Parser)]
 #[command(version, about, long_about, after_help = ENVIRONMENT)]
 struct Arguments {
-    /// The connector, if not rclone.wasm beside this program.
+    /// The connector, if not PROTOCOL.wasm beside this program (rclone.wasm by hand).
     #[arg(long, global = true, value_name = "FILE")]
     component: Option<PathBuf>,
     /// A policy beside those in force, which can only narrow them.
@@ -134,11 +134,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let component = match arguments.component {
-        Some(component) => component,
-        None => opened::own_component()?,
-    };
-    let setting = Setting { component, policy: arguments.policy };
+    let setting = Setting { component: arguments.component, policy: arguments.policy };
     // One thread: the work is passing bytes on, and waking another thread for each
     // piece costs more than it gains beside Plakar and rclone, which have theirs.
     let runtime = tokio::runtime::Builder::new_current_thread()

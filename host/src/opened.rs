@@ -1,11 +1,10 @@
 //! From what a user says of a remote to a component at work on it: the steps that
 //! Plakar's plugins and a person's commands have in common.
 
-use anyhow::Context;
 use std::path::PathBuf;
 
 use crate::audit::{Event, Trail};
-use crate::contract::{Failure, Remote};
+use crate::contract::{Failure, Reason, Remote};
 use crate::policy::{Grant, Policies, Use};
 use crate::rclone::binary::Binary;
 use crate::rclone::fingerprint::Fingerprint;
@@ -15,13 +14,14 @@ use crate::rclone::state::State;
 use crate::rclone::{Rclone, Secrets};
 use crate::sandbox::{Connector, Load, Session};
 
-/// The connector's file name, beside this executable.
-const COMPONENT: &str = "rclone.wasm";
+/// The protocol of the connector that comes with this program.
+const OWN: &str = "rclone";
 
 /// How this program was started, as far as it concerns each session.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    pub component: PathBuf,
+    /// The connector, if not the one beside this program that its protocol names.
+    pub component: Option<PathBuf>,
     /// A policy beside those that are in force anyway.
     pub policy: Option<PathBuf>,
 }
@@ -32,6 +32,8 @@ pub struct Opened {
     /// What the component may know of the remote.
     pub remote: Remote,
     pub fingerprint: Fingerprint,
+    /// The protocol that Plakar knows the connector by.
+    pub protocol: String,
 }
 
 /// A remote that the policies allow.
@@ -40,6 +42,7 @@ pub struct Allowed {
     /// The connector's own options.
     pub options: Vec<(String, String)>,
     pub grant: Grant,
+    protocol: String,
     trail: Trail,
 }
 
@@ -61,6 +64,7 @@ pub async fn open(said: Said, setting: &Setting, aim: Aim) -> Result<Opened, Fai
 pub fn allow(said: Said, setting: &Setting, r#use: Use) -> Result<Allowed, Failure> {
     let policies = Policies::in_force(setting.policy.as_deref())?;
     let trail = Trail::open(&policies.audit())?;
+    let protocol = said.protocol().unwrap_or(OWN).to_owned();
     let parsed = remote::Remote::from_plakar(said);
     let (mut remote, options) = parsed.inspect_err(|failure| {
         trail.note(decision(None, r#use, Err(failure)));
@@ -69,7 +73,7 @@ pub fn allow(said: Said, setting: &Setting, r#use: Use) -> Result<Allowed, Failu
     trail.note(decision(Some(&remote), r#use, decided.as_ref()));
     let grant = decided?;
     remote.pin(&grant.pinned);
-    Ok(Allowed { remote, options, grant, trail })
+    Ok(Allowed { remote, options, grant, protocol, trail })
 }
 
 /// What the audit log is told of a decision.
@@ -97,17 +101,49 @@ pub fn start(
     binary: Binary,
     setting: &Setting,
 ) -> Result<Opened, Failure> {
-    let Allowed { remote: named, options, grant, trail } = allowed;
+    let Allowed { remote: named, options, grant, protocol, trail } = allowed;
     let remote =
         Remote { backend: named.backend().to_owned(), root: named.path().to_owned(), options };
     let fingerprint = named.fingerprint();
-    let connector = Connector::load(&setting.component, Load::Ready)?;
+    let connector = load(setting, &protocol)?;
     let rclone = Rclone::new(binary, named, state, grant, trail)?;
-    Ok(Opened { session: Session::start(&connector, rclone), remote, fingerprint })
+    let session = Session::start(&connector, rclone);
+    Ok(Opened { session, remote, fingerprint, protocol })
 }
 
-/// The component that comes with this program.
-pub fn own_component() -> anyhow::Result<PathBuf> {
-    let executable = std::env::current_exe().context("this program doesn't know where it is")?;
-    Ok(executable.with_file_name(COMPONENT))
+/// Loads the connector that was named, or else the one of this protocol: a package has
+/// `PROTOCOL.wasm` beside its executable, which is this program.
+fn load(setting: &Setting, protocol: &str) -> Result<Connector, Failure> {
+    if let Some(named) = &setting.component {
+        // What may lie beside it, compiled ahead, is nobody's word that we have.
+        return Connector::load(named, Load::Compile);
+    }
+    // As Plakar has it (kloset's location.allowedInUri).
+    let plain = |char: char| char.is_ascii_alphanumeric() || "+-.".contains(char);
+    if !protocol.chars().all(plain) {
+        return Err(Failure::new(
+            Reason::InvalidConfiguration,
+            format!("`{}` is no protocol: set the location to {OWN}://", protocol.escape_debug()),
+        ));
+    }
+    let executable = std::env::current_exe().map_err(|error| {
+        Failure::internal(format!("this program doesn't know where it is: {error}"))
+    })?;
+    Connector::load(&executable.with_file_name(format!("{protocol}.wasm")), Load::Ready)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_names_what_lies_beside_this_program_and_nothing_else() {
+        let setting = Setting { component: None, policy: None };
+        let refusal = |protocol| load(&setting, protocol).err().map(|failure| failure.message);
+        for bad in ["../rclone", "a/b", "a b", "ü", "a\0"] {
+            assert!(refusal(bad).is_some_and(|why| why.contains("is no protocol")), "{bad:?}");
+        }
+        let missing = refusal("punch-cards").unwrap();
+        assert!(missing.contains("/punch-cards.wasm` can't be read"), "{missing}");
+    }
 }

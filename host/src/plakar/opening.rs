@@ -12,9 +12,6 @@ use crate::rclone::photos::Aim;
 use crate::rclone::remote::Said;
 use crate::sandbox::Session;
 
-/// The type of every snapshot of this connector.
-const TYPE: &str = "rclone";
-
 /// A plugin's session: not opened yet, open, or closed.
 pub struct Opening {
     setting: Setting,
@@ -24,6 +21,7 @@ pub struct Opening {
 /// What Plakar is told of an opened session.
 pub struct Answer {
     pub origin: String,
+    /// The connector's protocol: what another connector found is no parent of its snapshots.
     pub r#type: String,
     pub root: String,
     /// The device number of every file.
@@ -48,7 +46,7 @@ impl Opening {
             Role::Importer => Aim::BackUp,
             Role::Exporter => Aim::Restore,
         };
-        let Opened { session, remote, fingerprint } =
+        let Opened { session, remote, fingerprint, protocol } =
             opened::open(said, &self.setting, aim).await.map_err(|failure| status(&failure))?;
         let origin = format!("{}-{}", remote.backend.replace(' ', "-"), fingerprint.short());
         let opened = match role {
@@ -57,7 +55,7 @@ impl Opening {
         };
         let Location { root } = opened.map_err(|failure| status(&failure))?;
         *self.session.lock().await = Some(session);
-        Ok(Answer { origin, r#type: TYPE.to_owned(), root, device: fingerprint.device() })
+        Ok(Answer { origin, r#type: protocol, root, device: fingerprint.device() })
     }
 
     /// The open session.

@@ -44,6 +44,14 @@ pub struct Said {
     pub directory: String,
 }
 
+impl Said {
+    /// The protocol of the location, by which Plakar knows a connector: `rclone`.
+    pub fn protocol(&self) -> Option<&str> {
+        let (protocol, _) = self.config.get("location")?.split_once("://")?;
+        Some(protocol)
+    }
+}
+
 fn invalid(message: impl AsRef<str>) -> Failure {
     Failure::new(Reason::InvalidConfiguration, message)
 }
@@ -52,6 +60,7 @@ impl Remote {
     /// Takes the remote out of what Plakar says; gives the options that are left,
     /// which are the connector's own.
     pub fn from_plakar(mut said: Said) -> Result<(Self, Vec<(String, String)>), Failure> {
+        let protocol = said.protocol().unwrap_or("rclone").to_owned();
         let location = said.config.remove("location").unwrap_or_default();
         let place = location.split_once("://").map_or(location.as_str(), |(_, place)| place);
         let (imported, options): (Vec<_>, Vec<_>) =
@@ -61,7 +70,7 @@ impl Remote {
             .map(|(key, value)| (key[PREFIX.len()..].to_owned(), value))
             .collect();
         let mut remote = if section.is_empty() {
-            Self::from_user_file(place, &said.hostname)?
+            Self::from_user_file(&protocol, place, &said.hostname)?
         } else {
             Self::imported(section, place, &said.hostname)?
         };
@@ -94,10 +103,10 @@ impl Remote {
     }
 
     /// `NAME:path` of the user's own rclone.conf.
-    fn from_user_file(place: &str, hostname: &str) -> Result<Self, Failure> {
+    fn from_user_file(protocol: &str, place: &str, hostname: &str) -> Result<Self, Failure> {
         let Some((name, path)) = place.split_once(':') else {
             return Err(invalid(format!(
-                "`rclone://{place}` has neither `rclone_type` nor the name of a remote: import one with `rclone config show NAME | plakar source import -rclone`, or name one of your rclone.conf as rclone://NAME:path"
+                "`{protocol}://{place}` has neither `rclone_type` nor the name of a remote: import one with `rclone config show NAME | plakar source import -rclone`, or name one of your rclone.conf as {protocol}://NAME:path"
             )));
         };
         check_name(name)?;
