@@ -30,6 +30,10 @@ package: build plakar
     cd bin && plakar pkg create ../manifest.yaml {{ version }} > package.log 2>&1 || { cat package.log; exit 1; }
     ls -sh bin/*.ptar
 
+# Writes docs/contract.md anew, from wit/
+contract:
+    PLAKBOX_WRITE=1 cargo test --quiet --release --package plakbox-tests --test contract
+
 # Shows a real backup and restore, from nothing
 demo: package rclone
     tests/demo.sh "$PWD"/bin/*.ptar

@@ -6,6 +6,7 @@
 //! - [`relay`]: a server that looks far away
 //! - [`servers`]: WebDAV and S3 by `rclone serve`
 //! - [`account`]: a place whose Plakar backs up Google Photos
+//! - [`contract`]: docs/contract.md, as `wit/` has it
 //! - [`memory`]: the most that plakbox and its rclones took
 //! - [`photos`]: Google Photos, strict, counting, and going wrong where it is told to
 //! - [`web`]: a plain web server that counts, and breaks where it is told to
@@ -14,6 +15,7 @@
 //! - [`processes`]: what runs, and what it says of itself in /proc
 
 pub mod account;
+pub mod contract;
 pub mod memory;
 pub mod photos;
 pub mod place;
