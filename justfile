@@ -7,6 +7,7 @@ version := "v0.1.0"
 tools := env("PLAKBOX_TOOLS", env("HOME") / ".cache/plakbox/tools")
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 wasm := "wasm32-wasip2"
+example := "examples/documents/bin"
 
 export PATH := tools / "bin" + ":" + env("PATH")
 
@@ -30,6 +31,15 @@ package: build plakar
     cd bin && plakar pkg create ../manifest.yaml {{ version }} > package.log 2>&1 || { cat package.log; exit 1; }
     ls -sh bin/*.ptar
 
+# Makes the example connector's package, examples/documents/bin/documents_VERSION_OS_ARCH.ptar
+example: build plakar
+    cargo build --quiet --release --package documents --target {{ wasm }}
+    mkdir -p {{ example }}
+    cp --remove-destination bin/plakbox {{ target }}/{{ wasm }}/release/documents.wasm {{ example }}
+    bin/plakbox compile {{ example }}/documents.wasm {{ example }}/documents.cwasm
+    rm -f {{ example }}/*.ptar
+    cd {{ example }} && plakar pkg create ../manifest.yaml {{ version }} > package.log 2>&1 || { cat package.log; exit 1; }
+
 # Writes docs/contract.md anew, from wit/
 contract:
     PLAKBOX_WRITE=1 cargo test --quiet --release --package plakbox-tests --test contract
@@ -46,7 +56,7 @@ test: lint deny unit end-to-end (fuzz "30")
 lint: wasm-target
     cargo fmt --all --check
     cargo clippy --quiet --release --package plakbox --package plakbox-tests --all-targets -- -D warnings
-    cargo clippy --quiet --release --package rclone-connector --package rogue --target {{ wasm }} -- -D warnings
+    cargo clippy --quiet --release --package rclone-connector --package rogue --package documents --target {{ wasm }} -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps --document-private-items --package plakbox --package plakbox-tests
 
 # Licences, sources and bans; advisories where their database can be had
@@ -61,7 +71,7 @@ unit:
     cargo test --quiet --release --package plakbox --package rclone-connector
 
 # Real Plakar, real rclone
-end-to-end: package rclone rogue probe
+end-to-end: package example rclone rogue probe
     cargo test --quiet --release --package plakbox-tests
 
 # Reads and restores under concurrency, faults and cancellation, for so many rounds

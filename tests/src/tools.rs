@@ -10,8 +10,18 @@ pub fn repository() -> PathBuf {
 
 /// The package as `plakar pkg create` made it.
 pub fn package() -> PathBuf {
+    existing(repository().join("bin").join(package_of("rclone")))
+}
+
+/// The package of the example connector.
+pub fn example() -> PathBuf {
+    existing(repository().join("examples/documents/bin").join(package_of("documents")))
+}
+
+/// How `plakar pkg create` calls a package here.
+pub fn package_of(name: &str) -> String {
     let arch = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
-    existing(repository().join(format!("bin/rclone_v0.1.0_linux_{arch}.ptar")))
+    format!("{name}_v0.1.0_linux_{arch}.ptar")
 }
 
 /// The program of the package.
