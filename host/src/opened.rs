@@ -104,9 +104,9 @@ pub fn start(
     let Allowed { remote: named, options, grant, protocol, trail } = allowed;
     let remote =
         Remote { backend: named.backend().to_owned(), root: named.path().to_owned(), options };
-    let fingerprint = named.fingerprint();
     let connector = load(setting, &protocol)?;
     let rclone = Rclone::new(binary, named, state, grant, trail)?;
+    let fingerprint = rclone.fingerprint();
     let session = Session::start(&connector, rclone);
     Ok(Opened { session, remote, fingerprint, protocol })
 }

@@ -34,7 +34,7 @@ const SFTP: (&str, &str) = ("type", "sftp");
 const HOST: (&str, &str) = ("host", "127.0.0.1");
 const BASE: (&str, &[(&str, &str)]) = ("base", &[("type", "sftp"), ("host", "127.0.0.1")]);
 const RUNS: &str = "would run a command, which plakbox refuses";
-const OTHERWISE: &str = "isn't what rclone would read";
+const OTHERWISE: &str = "has `%(...)s` in its value, which rclone would replace";
 const STRING: &str = "wraps a connection string, which plakbox refuses";
 
 const ATTACKS: &[Attack] = &[
@@ -162,7 +162,7 @@ const ATTACKS: &[Attack] = &[
     ),
     attack(
         &[("evil", &[("type", "alias"), ("remote", "`:sftp,host=127.0.0.1,ssh='TOUCH':x`")])],
-        OTHERWISE,
+        STRING,
         true,
     ),
     attack(

@@ -2,7 +2,6 @@
 //! says in one line each what is well, what to know and what to mend.
 
 use anyhow::bail;
-use serde_json::Value;
 use std::io::{IsTerminal, Read, Write, stdin, stdout};
 use std::time::Duration;
 
@@ -11,9 +10,12 @@ use crate::opened::{self, Opened, Setting};
 use crate::policy::{self, Policies, Use};
 use crate::rclone::Secrets;
 use crate::rclone::binary::Binary;
+use crate::rclone::conf::Section;
 use crate::rclone::photos::{self, Finding};
-use crate::rclone::remote::{self, Remote, Said, Section};
+use crate::rclone::remote::{Remote, Said};
 use crate::rclone::state::State;
+use crate::rclone::token;
+use crate::rclone::users;
 
 /// How long a remote may take to be listed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,7 +52,7 @@ impl Patient {
         let mut text = String::new();
         let read = stdin().take(LONGEST).read_to_string(&mut text);
         read.map_err(|error| wrong(&format!("stdin can't be read: {error}")))?;
-        let (name, section) = remote::shown(&text)?;
+        let (name, section) = users::shown(&text)?;
         Ok(Self::Shown { name, section })
     }
 
@@ -265,33 +267,24 @@ fn token(
     let Some(token) = before.option("token").filter(|token| !token.is_empty()) else {
         return Ok(());
     };
-    let refreshed = match patient {
-        Patient::Shown { .. } => state.keeps(before),
-        Patient::Users { .. } => {
-            patient.remote().is_ok_and(|now| now.option("token") != Some(token))
-        }
+    state.bring_back(before);
+    let now = match patient {
+        Patient::Shown { .. } => None,
+        Patient::Users { .. } => patient.remote().ok(),
     };
-    match (refreshed, patient) {
+    if now.is_some_and(|now| now.option("token") != Some(token)) {
+        return report.well("the access token was refreshed, in your rclone.conf");
+    }
+    match (state.keeps(before), patient) {
         (true, Patient::Shown { .. }) => {
             report.well("the access token was refreshed, and is kept for the next run")
         }
-        (true, Patient::Users { .. }) => {
-            report.well("the access token was refreshed, in your rclone.conf")
-        }
-        (false, _) if is_expired(token) => report.warning(
-            "the access token has expired and was not kept when it was refreshed: make rclone.conf writable",
+        (true, Patient::Users { .. }) => report.warning(
+            "the access token was refreshed and is kept for the next run, and rclone.conf still has the old one: make it writable",
+        ),
+        (false, _) if token::is_expired(token) => report.warning(
+            "the access token has expired and was not kept when it was refreshed: make PLAKBOX_STATE writable",
         ),
         (false, _) => report.well("the access token is valid"),
     }
-}
-
-/// Whether the access token was good until a time that is over.
-fn is_expired(token: &str) -> bool {
-    let token: Value = serde_json::from_str(token).unwrap_or_default();
-    let expiry = token.get("expiry").and_then(Value::as_str);
-    let expiry = expiry.and_then(|expiry| expiry.parse::<jiff::Timestamp>().ok());
-    expiry.is_some_and(|expiry| {
-        // Tokens that never expire have year 1.
-        expiry.as_second() > 0 && expiry < jiff::Timestamp::now()
-    })
 }

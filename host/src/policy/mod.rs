@@ -30,5 +30,5 @@ pub use grant::{Destination, Environment, Grant, Level, Ports, Program};
 pub use layers::Policies;
 pub use limits::Limits;
 pub use names::is_name;
-pub use request::{Request, Section, Use, files};
+pub use request::{Request, Section, Target, Use, files, wrapped};
 pub use written::{Digest, Written, schema};

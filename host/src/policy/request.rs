@@ -102,8 +102,8 @@ pub fn files<'a>(sections: impl Iterator<Item = &'a Section>) -> Result<Vec<Stri
     Ok(sections.flat_map(files).collect())
 }
 
-/// What the options of a section name.
-fn wrapped(section: &Section) -> Result<Vec<Target>, Failure> {
+/// The remotes and local paths that the options of a section name.
+pub fn wrapped(section: &Section) -> Result<Vec<Target>, Failure> {
     let table = options::table()?;
     let wrapping = section.iter().filter(|(key, value)| table.wraps(key) && !value.is_empty());
     Ok(wrapping

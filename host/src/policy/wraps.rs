@@ -1,28 +1,28 @@
 //! What the value of an option that names other remotes may be.
 
+/// The option that is a list, and the backend whose list has directories' names in it.
+const LIST: &str = "upstreams";
+const COMBINE: &str = "combine";
+
 /// Whether one of the remotes that a value names is made up on the spot:
 /// `:sftp,ssh=...:` or `name,opt=...:`.
 ///
-/// Source: rclone's fspath.Parse, and for lists its SpaceSepList.
+/// Source: rclone's fspath.Parse.
 pub fn makes_up_remotes(option: &str, value: &str) -> bool {
-    if option != "upstreams" {
-        return makes_up(value);
-    }
-    fields(value).iter().any(|field| {
-        // An upstream of combine has its directory's name before it.
-        makes_up(field) || field.split_once('=').is_some_and(|(_, remote)| makes_up(remote))
-    })
+    ["", COMBINE]
+        .iter()
+        .any(|backend| remotes(backend, option, value).iter().any(|target| makes_up(target)))
 }
 
 /// The remotes and local paths that a value names, without what only says how they are used.
 ///
 /// Source: rclone's backends combine (`directory=remote`) and union (`remote:ro`).
 pub fn remotes(backend: &str, option: &str, value: &str) -> Vec<String> {
-    if option != "upstreams" {
+    if option != LIST {
         return vec![value.trim().to_owned()];
     }
     let whole = |field: String| match backend {
-        "combine" => field.split_once('=').map_or(field.clone(), |(_, remote)| remote.to_owned()),
+        COMBINE => field.split_once('=').map_or(field.clone(), |(_, remote)| remote.to_owned()),
         _ => {
             let uses = [":ro", ":nc", ":writeback"];
             let bare = uses.iter().find_map(|end| field.strip_suffix(end));
@@ -42,17 +42,23 @@ fn makes_up(target: &str) -> bool {
             .is_some_and(|first| target[first..].starts_with(',') && target[first..].contains(':'))
 }
 
-/// Takes a list apart at the spaces that aren't quoted.
+/// Takes a list apart at the spaces that aren't quoted. A quote in a quoted field is
+/// written twice.
+///
+/// Source: rclone's SpaceSepList, which is Go's encoding/csv with a space for the comma.
 fn fields(list: &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
+    let (mut fields, mut field) = (Vec::new(), String::new());
     let mut quoted = false;
-    for char in list.chars() {
+    let mut chars = list.chars().peekable();
+    while let Some(char) = chars.next() {
         match char {
+            '"' if quoted && chars.next_if_eq(&'"').is_some() => field.push('"'),
             '"' => quoted = !quoted,
-            ' ' if !quoted => fields.push(String::new()),
-            _ => fields.iter_mut().last().into_iter().for_each(|field| field.push(char)),
+            ' ' if !quoted => fields.push(std::mem::take(&mut field)),
+            _ => field.push(char),
         }
     }
+    fields.push(field);
     fields
 }
 
@@ -95,5 +101,20 @@ mod tests {
         {
             assert!(!makes_up_remotes("upstreams", list), "{list}");
         }
+    }
+
+    #[test]
+    fn the_remotes_of_a_list_are_named_as_rclone_takes_it_apart() {
+        for (backend, list, names) in [
+            ("union", r#"base:a "my base:a b":ro /srv"#, &["base:a", "my base:a b:ro", "/srv"][..]),
+            ("union", r#""my base:a b" c:"#, &["my base:a b", "c:"]),
+            ("union", r#""say ""x"":y" z:"#, &[r#"say "x":y"#, "z:"]),
+            ("union", "base:a=b", &["base:a=b"]),
+            ("combine", r#"dir=remote: "two words=my base:a=b""#, &["remote:", "my base:a=b"]),
+            ("combine", "  ", &[]),
+        ] {
+            assert_eq!(remotes(backend, "upstreams", list), names, "{list}");
+        }
+        assert_eq!(remotes("alias", "remote", "my base:a b"), ["my base:a b"]);
     }
 }

@@ -9,7 +9,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-use super::remote::Section;
+use super::conf::Section;
+use crate::policy;
 
 /// A digest of all that makes a remote this one. It tells nothing of secrets:
 /// passwords in a configuration are obscured with a random nonce, and tokens and
@@ -47,6 +48,19 @@ impl Fingerprint {
         u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 
+    /// All of it in hexadecimal.
+    pub fn to_hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// 64 bits of it in hexadecimal, for a snapshot's origin.
     pub fn short(&self) -> String {
         format!("{:016x}", self.device())
@@ -64,11 +78,11 @@ fn lasting(key: &str, value: &str) -> String {
     refresh.filter(|refresh| !refresh.is_empty()).unwrap_or(value).to_owned()
 }
 
+/// A path counts as one of this machine unless it is sure to be another remote's.
 fn on_this_machine(section: &Section) -> bool {
-    let is = |key: &str, test: fn(&str) -> bool| section.get(key).is_some_and(|value| test(value));
-    is("type", |backend| backend == "local")
-        || is("remote", |target| !target.contains(':') || target.starts_with(['/', '.', '~']))
-        || is("upstreams", |targets| targets.split_whitespace().any(|one| !one.contains(':')))
+    let local = |target: &policy::Target| target.name.is_none();
+    section.get("type").is_some_and(|backend| backend == "local")
+        || policy::wrapped(section).is_ok_and(|targets| targets.iter().any(local))
 }
 
 #[cfg(test)]
@@ -104,8 +118,16 @@ mod tests {
             &[("type", "alias"), ("remote", "/srv")],
             &[("type", "crypt"), ("remote", "dir")],
             &[("type", "union"), ("upstreams", "a:x /srv")],
+            &[("type", "combine"), ("upstreams", "d=/srv:x")],
         ] {
             assert_ne!(of(pairs, "one"), of(pairs, "two"), "{pairs:?}");
+        }
+        for pairs in [
+            &[("type", "alias"), ("remote", "my base:a b")][..],
+            &[("type", "union"), ("upstreams", "a:x \"my base:a b\"")],
+            &[("type", "combine"), ("upstreams", "d=a:x")],
+        ] {
+            assert_eq!(of(pairs, "one"), of(pairs, "two"), "{pairs:?}");
         }
     }
 }

@@ -2,7 +2,10 @@
 //! pipes. Only this module starts processes and touches secrets.
 //!
 //! - [`binary`]: which rclone, and whether it is recent enough
-//! - [`remote`]: what a user says of a remote, parsed
+//! - [`remote`], [`users`]: what a user says of a remote, imported or in the own rclone.conf
+//! - [`conf`]: the form of that file
+//! - [`configuration`], [`renewed`]: its private configuration, and what rclone renews in it
+//! - [`token`]: whose turn it is to refresh one
 //! - [`fingerprint`]: what tells one remote or account from another
 //! - [`state`]: the private directories, what is kept in them and what is swept
 //! - [`usage`]: what a session uses up of what it may have
@@ -16,6 +19,8 @@
 mod batch;
 pub mod binary;
 mod cat;
+pub mod conf;
+pub mod configuration;
 mod confinement;
 pub mod fingerprint;
 mod list;
@@ -26,9 +31,12 @@ mod reader;
 mod reason;
 mod receive;
 pub mod remote;
+mod renewed;
 mod spawner;
 pub mod state;
+pub mod token;
 mod usage;
+pub mod users;
 
 pub use batch::Batch;
 pub use list::Listing;
@@ -37,13 +45,16 @@ pub use reader::Reader;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use crate::audit::{Event, Trail};
 use crate::contract::{Content, Failure, Reason, Selection, Timestamp};
 use crate::policy::{self, Grant};
 use binary::Binary;
+use configuration::Configuration;
 use confinement::Confinement;
+use fingerprint::Fingerprint;
 use process::Verb;
 use remote::Remote;
 use state::{Scratch, Slot, State};
@@ -52,6 +63,9 @@ use usage::Usage;
 /// How much of a file is here before its content is given: smaller ones are complete
 /// then, or failed, and whoever reads ahead holds no more than this of a larger one.
 const BEGINNING: usize = 1 << 20;
+
+/// How soon a renewed token is back in the user's rclone.conf.
+const SOON: Duration = Duration::from_secs(2);
 
 /// The capability: rclone's verbs on one remote. Cheap to clone.
 #[derive(Clone)]
@@ -69,7 +83,7 @@ struct Inner {
     _slot: Option<Slot>,
     trail: Trail,
     /// The configuration file that every process of the session shares.
-    config: state::Configuration,
+    config: Configuration,
     /// Where batches, rclone's cache and its temporary files lie.
     scratch: Scratch,
     /// What must not appear in any message.
@@ -82,15 +96,15 @@ impl Rclone {
     /// Prepares the session of one remote: writes its private configuration.
     pub fn new(
         binary: Binary,
-        remote: Remote,
+        mut remote: Remote,
         state: &State,
         grant: Grant,
         trail: Trail,
     ) -> Result<Self, Failure> {
-        let secrets = log::Secrets::of(&remote);
         let slot = grant.limits.sessions.map(|sessions| state.slot(sessions)).transpose()?;
         let usage = Usage::of(&grant.limits);
-        let config = state.configure(&remote)?;
+        let config = state.configure(&mut remote)?;
+        let secrets = log::Secrets::of(&remote);
         let scratch = state.scratch()?;
         make_directories(&grant)?;
         let own = [scratch.path().to_owned()].into_iter();
@@ -111,7 +125,14 @@ impl Rclone {
             secrets,
             in_vain: Arc::default(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        tokio::spawn(keep_up(Arc::downgrade(&inner)));
+        Ok(Self { inner })
+    }
+
+    /// What tells the remote or account from any other.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.inner.config.fingerprint().clone()
     }
 
     /// What the policy lets the session have.
@@ -221,12 +242,23 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let (bytes_in, bytes_out) = self.usage.tally.both();
         self.trail.note(Event::Session {
-            remote: self.remote.fingerprint().short(),
+            remote: self.config.fingerprint().short(),
             processes: self.usage.processes.load(Ordering::Relaxed),
             bytes_in,
             bytes_out,
             milliseconds: self.trail.lasted().as_millis().try_into().unwrap_or(u64::MAX),
         });
+    }
+}
+
+/// Brings back what rclone renews soon after it has, for as long as the session lasts.
+async fn keep_up(inner: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(SOON).await;
+        match inner.upgrade() {
+            Some(inner) => inner.config.bring_back(),
+            None => return,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::log::{Log, Sink};
+use super::token::{self, Turn};
 use super::usage::Tally;
 use super::{Rclone, photos, reason, spawner};
 use crate::audit::Event;
@@ -101,6 +102,7 @@ impl<'a> Verb<'a> {
         }
         let place = self.rclone.inner.usage.place().await?;
         let argv = self.argv();
+        let turn = token::turn(self.rclone.config_file()).await;
         let (errors, log) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|errno| failed(errno.into()))?;
         self.command
@@ -131,6 +133,7 @@ impl<'a> Verb<'a> {
             tally: Arc::default(),
             ending: Ending { argv, started: Instant::now(), status: None, rclone: rclone.clone() },
             _place: place,
+            _turn: turn,
         })
     }
 
@@ -169,6 +172,7 @@ pub struct Process {
     pub tally: Arc<Tally>,
     ending: Ending,
     _place: OwnedSemaphorePermit,
+    _turn: Option<Turn>,
 }
 
 /// What the audit log is told of its end.
@@ -276,7 +280,7 @@ impl Drop for Process {
         inner.usage.tally.took(bytes_in);
         inner.usage.tally.gave(bytes_out);
         inner.trail.note(Event::Process {
-            remote: inner.remote.fingerprint().short(),
+            remote: inner.config.fingerprint().short(),
             argv: std::mem::take(argv),
             outcome: status.map_or("stopped".to_owned(), |status| status.to_string()),
             bytes_in,

@@ -1,12 +1,11 @@
 //! What a user says of a remote: parsed, checked, and written again in our words.
 
-use ini::{Ini, ParseOption};
-use std::collections::{BTreeMap, BTreeSet};
-use std::env;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::conf::{self, Section, Sections};
 use super::fingerprint::Fingerprint;
-use super::photos;
+use super::{photos, users};
 use crate::contract::{Failure, Reason};
 use crate::policy::{self, Request, Use};
 
@@ -19,18 +18,18 @@ const IMPORTED: &str = "remote";
 /// What `rclone config show` prints instead of a password.
 const HIDDEN: &str = "*** ENCRYPTED ***";
 
-pub use crate::policy::Section;
-
 /// A remote, and a path inside it.
 #[derive(Debug, Clone)]
 pub struct Remote {
     name: String,
     /// The section called `name`, and every one that it builds upon.
-    sections: BTreeMap<String, Section>,
+    sections: Sections,
     path: String,
     /// The user's own rclone.conf, where the remote is one of it.
     file: Option<PathBuf>,
     hostname: String,
+    /// Options that a policy has set.
+    pinned: BTreeMap<String, Section>,
 }
 
 /// What Plakar says of a remote.
@@ -75,9 +74,7 @@ impl Remote {
             Self::imported(section, place, &said.hostname)?
         };
         remote.resolve(&said.directory)?;
-        for (name, section) in &remote.sections {
-            policy::check(name, section)?;
-        }
+        check(&remote.sections)?;
         Ok((remote, options))
     }
 
@@ -99,6 +96,7 @@ impl Remote {
             path: path.to_owned(),
             file: None,
             hostname: hostname.to_owned(),
+            pinned: BTreeMap::new(),
         })
     }
 
@@ -109,17 +107,23 @@ impl Remote {
                 "`{protocol}://{place}` has neither `rclone_type` nor the name of a remote: import one with `rclone config show NAME | plakar source import -rclone`, or name one of your rclone.conf as {protocol}://NAME:path"
             )));
         };
-        check_name(name)?;
-        let file = user_file()?;
-        let all = read(&file)?;
-        let mut sections = BTreeMap::new();
-        collect(&all, name, &mut sections)?;
+        Self::of_file(users::file()?, name, path, hostname)
+    }
+
+    pub(super) fn of_file(
+        file: PathBuf,
+        name: &str,
+        path: &str,
+        hostname: &str,
+    ) -> Result<Self, Failure> {
+        users::check_name(name)?;
         Ok(Self {
             name: name.to_owned(),
-            sections,
+            sections: users::sections(&users::read(&file)?, name)?,
             path: path.to_owned(),
             file: Some(file),
             hostname: hostname.to_owned(),
+            pinned: BTreeMap::new(),
         })
     }
 
@@ -174,9 +178,42 @@ impl Remote {
         }
     }
 
-    /// The user's own file, where the remote is one of it.
-    pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+    /// The user's own file and the remote's name, where the remote is one of it.
+    pub fn of_user(&self) -> Option<(&Path, &str)> {
+        self.file.as_deref().map(|file| (file, self.name.as_str()))
+    }
+
+    /// Takes what the user's own file says by now.
+    pub fn read_again(&mut self) -> Result<(), Failure> {
+        let Some(file) = self.file.clone() else { return Ok(()) };
+        let sections = users::sections(&users::read(&file)?, &self.name)?;
+        check(&sections)?;
+        let before = std::mem::replace(&mut self.sections, sections);
+        self.apply_pins();
+        if lasting(&before) != lasting(&self.sections) {
+            return Err(invalid(format!(
+                "the remote changed in `{}` while it was asked whether it is allowed: run it again",
+                file.display()
+            )));
+        }
+        Ok(())
+    }
+
+    fn apply_pins(&mut self) {
+        for (name, options) in &self.pinned {
+            if let Some(section) = self.sections.get_mut(name) {
+                section.extend(options.clone());
+            }
+        }
+    }
+
+    pub fn sections(&self) -> &Sections {
+        &self.sections
+    }
+
+    /// The name of the machine that Plakar runs on.
+    pub fn hostname(&self) -> &str {
+        &self.hostname
     }
 
     /// What a policy is asked.
@@ -190,12 +227,9 @@ impl Remote {
     }
 
     /// Sets the options that a policy wants.
-    pub fn pin(&mut self, pinned: &BTreeMap<String, BTreeMap<String, String>>) {
-        for (name, options) in pinned {
-            if let Some(section) = self.sections.get_mut(name) {
-                section.extend(options.clone());
-            }
-        }
+    pub fn pin(&mut self, pinned: &BTreeMap<String, Section>) {
+        self.pinned = pinned.clone();
+        self.apply_pins();
     }
 
     /// What tells this remote or account from any other.
@@ -222,128 +256,32 @@ impl Remote {
 
     /// A configuration file that holds this remote alone.
     pub fn to_ini(&self) -> Vec<u8> {
-        let mut text = String::new();
-        for (name, section) in &self.sections {
-            text += &format!("[{name}]\n");
-            for (key, value) in section {
-                text += &format!("{key} = {value}\n");
-            }
+        conf::written(&self.sections).into_bytes()
+    }
+}
+
+/// What of sections doesn't change when a token is refreshed.
+fn lasting(sections: &Sections) -> BTreeMap<(&str, &str), &str> {
+    let all = sections.iter().flat_map(|(name, section)| {
+        section.iter().map(move |(key, value)| ((name.as_str(), key.as_str()), value.as_str()))
+    });
+    all.filter(|((_, key), _)| !policy::is_secret(key)).collect()
+}
+
+/// Refuses sections that may not be, or that rclone would read otherwise than we do.
+pub fn check(sections: &Sections) -> Result<(), Failure> {
+    for (name, section) in sections {
+        policy::check(name, section)?;
+        if let Some((key, _)) = section.iter().find(|(_, value)| conf::has_variables(value)) {
+            return Err(Failure::new(
+                Reason::Denied,
+                format!(
+                    "the option `{key}` of the remote has `%(...)s` in its value, which rclone would replace by another option: write out what is meant"
+                ),
+            ));
         }
-        text.into_bytes()
     }
-}
-
-/// Refuses what rclone would take for more than a name: a backend made up on the
-/// spot (`:sftp:`) or options after a comma (`name,ssh=...:`).
-fn check_name(name: &str) -> Result<(), Failure> {
-    let plain = |char: char| char.is_alphanumeric() || "_-. +@".contains(char);
-    if !name.is_empty() && name.chars().all(plain) {
-        return Ok(());
-    }
-    Err(invalid(format!(
-        "`{}` is not the name of a remote: connection strings are refused, use a remote of your rclone.conf",
-        name.escape_debug()
-    )))
-}
-
-/// The user's rclone.conf.
-///
-/// Source: rclone's documentation of `--config`.
-fn user_file() -> Result<PathBuf, Failure> {
-    let home = env::var_os("HOME").map(PathBuf::from);
-    let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
-    let configs = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| in_home(".config"));
-    env::var_os("RCLONE_CONFIG")
-        .map(PathBuf::from)
-        .into_iter()
-        .chain(configs.map(|configs| configs.join("rclone/rclone.conf")))
-        .chain(in_home(".rclone.conf"))
-        .find(|path| path.is_file())
-        .ok_or_else(|| {
-            invalid(
-                "there is no rclone.conf: run `rclone config`, or set RCLONE_CONFIG to its path",
-            )
-        })
-}
-
-fn read(file: &Path) -> Result<Ini, Failure> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| invalid(format!("`{shown}` can't be read: {error}")))?;
-    if text.starts_with("# Encrypted rclone configuration File")
-        || text.contains("RCLONE_ENCRYPT_V0:")
-    {
-        return Err(invalid(format!(
-            "`{shown}` is encrypted: import the remote with `rclone config show NAME | plakar source import -rclone` instead"
-        )));
-    }
-    parse(&text).map_err(|line| {
-        invalid(format!(
-            "`{shown}` is no rclone configuration: line {line} makes no sense: correct it, or run `rclone config`"
-        ))
-    })
-}
-
-/// Takes a configuration apart, or gives the line that can't be: it may hold a secret.
-fn parse(text: &str) -> Result<Ini, usize> {
-    let options =
-        ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
-    Ini::load_from_str_opt(text, options).map_err(|error| error.line)
-}
-
-/// The remote that `rclone config show NAME` prints, and its name.
-pub fn shown(text: &str) -> Result<(String, Section), Failure> {
-    const HOW: &str = "run `rclone config show NAME | plakbox doctor`";
-    let no_configuration =
-        || invalid(format!("what came on stdin is no rclone configuration: {HOW}"));
-    let all = parse(text).map_err(|_| no_configuration())?;
-    let named = |(name, section): (Option<&str>, &ini::Properties)| {
-        let options = section.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
-        Some((name?.to_owned(), options.collect::<Section>()))
-    };
-    let mut remotes: Vec<_> = all.iter().filter_map(named).collect();
-    match (remotes.pop(), remotes.len()) {
-        (Some((name, section)), 0) if section.is_empty() => Err(invalid(format!(
-            "rclone has no remote `{}`: `rclone listremotes` lists them",
-            name.escape_debug()
-        ))),
-        (Some(remote), 0) => Ok(remote),
-        (Some(_), others) => Err(invalid(format!(
-            "{} remotes came on stdin, and one is looked at: {HOW}",
-            others + 1
-        ))),
-        (None, _) => Err(no_configuration()),
-    }
-}
-
-/// Collects a section and all that it builds upon.
-fn collect(all: &Ini, name: &str, sections: &mut BTreeMap<String, Section>) -> Result<(), Failure> {
-    if sections.contains_key(name) {
-        return Ok(());
-    }
-    let section = all.section(Some(name)).ok_or_else(|| {
-        invalid(format!("your rclone.conf has no remote `{name}`: `rclone listremotes` lists them"))
-    })?;
-    let section: Section = section.iter().map(|(key, value)| (key.into(), value.into())).collect();
-    let wrapped = wrapped(&section);
-    sections.insert(name.to_owned(), section);
-    wrapped.iter().try_for_each(|name| collect(all, name, sections))
-}
-
-/// The names of the remotes that a section builds upon.
-///
-/// Source: the options `remote` (alias, crypt, chunker, compress, hasher, cache,
-/// archive) and `upstreams` (union, combine) of rclone's backends.
-fn wrapped(section: &Section) -> BTreeSet<String> {
-    let remote = section.get("remote").into_iter().map(String::as_str);
-    let upstreams = section.get("upstreams").into_iter().flat_map(|list| list.split_whitespace());
-    let upstreams = upstreams.map(|one| one.split_once('=').map_or(one, |(_, remote)| remote));
-    remote
-        .chain(upstreams)
-        .filter_map(|target| target.trim_matches('"').split_once(':'))
-        .map(|(name, _)| name.to_owned())
-        .filter(|name| check_name(name).is_ok() && !name.contains('/'))
-        .collect()
+    Ok(())
 }
 
 #[cfg(test)]
@@ -398,22 +336,6 @@ mod tests {
     }
 
     #[test]
-    fn what_rclone_shows_of_a_remote_is_taken_apart() {
-        let (name, section) = shown("[my dav]\ntype = webdav\nurl = http://a/#b\n").unwrap();
-        assert_eq!((name.as_str(), &*section["url"]), ("my dav", "http://a/#b"));
-        for (text, said) in [
-            ("", "no rclone configuration"),
-            ("hello", "no rclone configuration"),
-            ("type = webdav\n", "no rclone configuration"),
-            ("[a]\ntype = s3\n[b]\ntype = s3\n", "2 remotes came"),
-            ("[no]\n# couldn't find type of fs for \"no\"\n", "has no remote `no`"),
-        ] {
-            let failure = shown(text).unwrap_err();
-            assert!(failure.message.contains(said), "{text:?}: {}", failure.message);
-        }
-    }
-
-    #[test]
     fn whatever_plakar_says_is_refused_or_written_as_just_that() {
         use proptest::prelude::*;
         let key = prop_oneof![
@@ -441,27 +363,16 @@ mod tests {
     }
 
     #[test]
-    fn connection_strings_are_no_names() {
-        for name in ["", ":sftp", "a,ssh=x", "a:b", "x/y", "a=b", "a\"", "a\n"] {
-            assert!(check_name(name).is_err(), "{name:?}");
-        }
-        for name in ["photos", "My Remote", "a.b-c_d+e@f", "fünf"] {
-            assert!(check_name(name).is_ok(), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn a_wrapping_remote_brings_what_it_wraps() {
-        let text = "[secret]\ntype = crypt\nremote = base:enc\n[base]\ntype = webdav\n[other]\ntype = s3\n\
-                    [all]\ntype = union\nupstreams = base:a \"secret:b\" /local\n";
-        let ini = Ini::load_from_str(text).unwrap();
-        let names = |name| {
-            let mut sections = BTreeMap::new();
-            collect(&ini, name, &mut sections).unwrap();
-            sections.into_keys().collect::<Vec<_>>()
+    fn a_value_means_to_rclone_what_the_policy_saw() {
+        let alias = |more: &[(&str, &str)]| {
+            let pairs = [("location", "rclone://"), ("rclone_type", "alias")];
+            Remote::from_plakar(said(&[&pairs, more].concat())).map(|(remote, _)| remote)
         };
-        assert_eq!(names("secret"), ["base", "secret"]);
-        assert_eq!(names("all"), ["all", "base", "secret"]);
+        let variable =
+            alias(&[("rclone_remote", "%(x)s"), ("rclone_x", ":sftp,ssh=y:")]).unwrap_err();
+        assert!(variable.message.contains("`remote` of the remote has `%(...)s`"));
+        let quoted = alias(&[("rclone_remote", "`:sftp,ssh=y:`")]).unwrap();
+        assert_eq!(quoted.to_ini(), b"[remote]\nremote = ``:sftp,ssh=y:``\ntype = alias\n");
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! The private directories: what is kept for the next run, what lasts as long as
 //! a session, and what a killed session left behind.
 //!
-//! - `remotes/DIGEST/`: the configuration of one imported remote, shared by all
-//!   sessions of it. Kept only if rclone has rewritten it, which it does when a
-//!   token is refreshed; the digest is of the configuration as Plakar passed it,
-//!   so a changed one starts anew.
+//! - `remotes/DIGEST/`: the configuration of one remote (see [`configuration`](super::configuration)).
 //! - `sessions/ID/`: batches, caches and temporary files of one session.
+//! - `identities/`: what remotes were called before their token was renewed.
 //! - `told/`: an empty file for each thing that a person is told once.
 //!
 //! The first two are locked by those who use them. Whatever nobody locks is swept when
@@ -25,18 +23,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use super::fingerprint::Fingerprint;
-use super::remote::Remote;
 use crate::contract::{Failure, Reason};
 
 /// Where to keep state, if not in the user's own directory for it.
 const VARIABLE: &str = "PLAKBOX_STATE";
 
-const LOCK: &str = "lock";
-const CONFIG: &str = "rclone.conf";
-/// The digest of the configuration as it was written first.
-const PRISTINE: &str = "pristine";
+pub(super) const LOCK: &str = "lock";
 
 /// The directory of all that is private: 0700, as is everything in it.
+#[derive(Clone)]
 pub struct State {
     root: PathBuf,
 }
@@ -56,7 +51,7 @@ fn failed(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// Turns an input/output error at a path into a failure.
-trait At<T> {
+pub(super) trait At<T> {
     fn at(self, path: &Path) -> Result<T, Failure>;
 }
 
@@ -99,44 +94,51 @@ impl State {
                 let _ = fs::remove_dir_all(session.path());
             }
         }
-        for remote in entries("remotes") {
-            tidy(&remote.path());
-        }
+        self.sweep_remotes();
     }
 
-    /// The configuration file of a remote for one session.
-    pub fn configure(&self, remote: &Remote) -> Result<Configuration, Failure> {
-        if let Some(file) = remote.file() {
-            return Ok(Configuration::Users(file.to_owned()));
-        }
-        let text = remote.to_ini();
-        let digest = hex(&text);
-        let directory = self.root.join("remotes").join(&digest);
-        loop {
-            private_directory(&directory).at(&directory)?;
-            let lock = try_lock(&directory, FlockOperation::LockShared).at(&directory)?;
-            // Somebody may have removed the directory before we had the lock.
-            let Some(lock) = lock else { continue };
-            if !directory.join(CONFIG).exists() {
-                write_private(&directory.join(PRISTINE), digest.as_bytes()).at(&directory)?;
-                write_private(&directory.join(CONFIG), &text).at(&directory)?;
-            }
-            return Ok(Configuration::Private { directory, lock: Some(lock) });
-        }
+    /// Waits until nobody else has it. Whoever locks one of the directories in it as well
+    /// does so afterwards.
+    pub(super) fn lock(&self) -> Result<File, Failure> {
+        try_lock(&self.root, FlockOperation::LockExclusive)
+            .and_then(|lock| lock.ok_or_else(|| io::ErrorKind::NotFound.into()))
+            .at(&self.root)
     }
 
-    /// Whether rclone has rewritten an imported remote's configuration, which is kept
-    /// then.
-    pub fn keeps(&self, remote: &Remote) -> bool {
-        let pristine = hex(&remote.to_ini());
-        let config = self.root.join("remotes").join(&pristine).join(CONFIG);
-        fs::read(config).is_ok_and(|config| hex(&config) != pristine)
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The fingerprint that a remote had before its token was renewed, or else this one.
+    pub fn identity(&self, fingerprint: &Fingerprint) -> Fingerprint {
+        let first = fs::read_to_string(self.identity_file(fingerprint));
+        first.ok().and_then(|first| Fingerprint::from_hex(&first)).unwrap_or(fingerprint.clone())
+    }
+
+    /// Remembers that a remote is the same under another fingerprint: rclone has renewed
+    /// its token.
+    pub(super) fn is_still(&self, old: &Fingerprint, new: &Fingerprint) -> io::Result<()> {
+        if old == new {
+            return Ok(());
+        }
+        private_directory(&self.root.join("identities"))?;
+        let first = self.identity(old);
+        write_private(&self.identity_file(new), first.to_hex().as_bytes())
+    }
+
+    /// Nothing has this fingerprint any more.
+    pub(super) fn forget(&self, fingerprint: &Fingerprint) {
+        let _ = fs::remove_file(self.identity_file(fingerprint));
+    }
+
+    fn identity_file(&self, fingerprint: &Fingerprint) -> PathBuf {
+        self.root.join("identities").join(fingerprint.to_hex())
     }
 
     /// Whether a person is told this of a remote for the first time.
     pub fn first_time(&self, what: &str, fingerprint: &Fingerprint) -> bool {
         let directory = self.root.join("told");
-        let path = directory.join(format!("{what}-{}", fingerprint.short()));
+        let path = directory.join(format!("{what}-{}", self.identity(fingerprint).short()));
         let mut file = OpenOptions::new();
         file.create_new(true).write(true).mode(0o600);
         // Where it can't be remembered, it is said again: nothing worse.
@@ -206,51 +208,6 @@ impl State {
 /// A session's place among those of its user.
 pub struct Slot(#[expect(dead_code, reason = "it is held, not read")] File);
 
-/// The configuration file of a session's remote.
-pub enum Configuration {
-    /// The user's own, which rclone keeps up to date itself.
-    Users(PathBuf),
-    /// A private one, of this remote alone.
-    Private { directory: PathBuf, lock: Option<File> },
-}
-
-impl Configuration {
-    pub fn file(&self) -> PathBuf {
-        match self {
-            Self::Users(file) => file.clone(),
-            Self::Private { directory, .. } => directory.join(CONFIG),
-        }
-    }
-}
-
-impl Drop for Configuration {
-    fn drop(&mut self) {
-        if let Self::Private { directory, lock } = self {
-            drop(lock.take());
-            tidy(directory);
-        }
-    }
-}
-
-/// Removes a remote's directory, if nobody uses it and rclone hasn't rewritten
-/// the configuration; else only what rclone left half written.
-fn tidy(directory: &Path) {
-    let Ok(Some(_lock)) = try_lock(directory, FlockOperation::NonBlockingLockExclusive) else {
-        return;
-    };
-    let pristine = fs::read_to_string(directory.join(PRISTINE)).unwrap_or_default();
-    let kept = fs::read(directory.join(CONFIG)).is_ok_and(|config| hex(&config) != pristine);
-    if !kept {
-        let _ = fs::remove_dir_all(directory);
-        return;
-    }
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if ![LOCK, CONFIG, PRISTINE].iter().any(|name| entry.file_name() == *name) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
 /// The directory of one session, removed with it.
 pub struct Scratch {
     path: PathBuf,
@@ -289,7 +246,7 @@ impl Drop for Scratch {
     }
 }
 
-fn private_directory(path: &Path) -> io::Result<()> {
+pub(super) fn private_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let meta = fs::metadata(path)?;
     if meta.permissions().mode() & 0o077 != 0 {
@@ -300,10 +257,13 @@ fn private_directory(path: &Path) -> io::Result<()> {
 
 /// Locks a directory by the file in it. `None`: somebody else has it, or the
 /// directory was removed meanwhile.
-fn try_lock(directory: &Path, how: FlockOperation) -> io::Result<Option<File>> {
-    let path = directory.join(LOCK);
-    let opened =
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+pub(super) fn try_lock(directory: &Path, how: FlockOperation) -> io::Result<Option<File>> {
+    try_lock_file(&directory.join(LOCK), how)
+}
+
+/// The same by any file.
+pub(super) fn try_lock_file(path: &Path, how: FlockOperation) -> io::Result<Option<File>> {
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
     let file = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
@@ -313,12 +273,12 @@ fn try_lock(directory: &Path, how: FlockOperation) -> io::Result<Option<File>> {
         locked => locked?,
     }
     let ours = file.metadata()?.ino();
-    let still = fs::metadata(&path).is_ok_and(|meta| meta.ino() == ours);
+    let still = fs::metadata(path).is_ok_and(|meta| meta.ino() == ours);
     Ok(still.then_some(file))
 }
 
 /// Writes a file that only this user can read, all of it or nothing.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension(format!("new{}", std::process::id()));
     let _ = fs::remove_file(&new);
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
@@ -327,14 +287,14 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&new, path)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rclone::remote::Said;
+    use crate::rclone::remote::{Remote, Said};
 
     fn state() -> (tempfile::TempDir, State) {
         let directory = tempfile::tempdir().unwrap();
@@ -353,36 +313,6 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_that_rclone_left_alone_is_not_kept() {
-        let (_directory, state) = state();
-        let one = state.configure(&remote("t")).unwrap();
-        let two = state.configure(&remote("t")).unwrap();
-        assert_eq!(one.file(), two.file());
-        let mode = fs::metadata(one.file()).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        drop(one);
-        assert!(two.file().exists(), "another session uses it");
-        drop(two);
-        assert_eq!(count(&state, "remotes"), 0);
-    }
-
-    #[test]
-    fn a_rewritten_configuration_is_kept_for_the_same_remote_only() {
-        let (_directory, state) = state();
-        let first = state.configure(&remote("t")).unwrap();
-        assert!(!state.keeps(&remote("t")));
-        fs::write(first.file(), "refreshed").unwrap();
-        assert!(state.keeps(&remote("t")) && !state.keeps(&remote("u")));
-        fs::write(first.file().with_file_name("rclone.conf123"), "half").unwrap();
-        drop(first);
-        let again = state.configure(&remote("t")).unwrap();
-        assert_eq!(fs::read_to_string(again.file()).unwrap(), "refreshed");
-        assert!(!again.file().with_file_name("rclone.conf123").exists());
-        let other = state.configure(&remote("u")).unwrap();
-        assert!(fs::read_to_string(other.file()).unwrap().contains("token = u"));
-    }
-
-    #[test]
     fn a_person_is_told_once_of_each_remote() {
         let (_directory, state) = state();
         let (one, other) = (remote("t").fingerprint(), remote("u").fingerprint());
@@ -398,7 +328,7 @@ mod tests {
         private_directory(&dead).unwrap();
         fs::write(dead.join("batch"), "x").unwrap();
         let living = state.scratch().unwrap();
-        let abandoned = state.configure(&remote("t")).unwrap();
+        let abandoned = state.configure(&mut remote("t")).unwrap();
         let file = abandoned.file();
         std::mem::forget(abandoned);
         let again = State::at(state.root.clone()).unwrap();

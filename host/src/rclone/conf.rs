@@ -1,0 +1,162 @@
+//! The form of rclone.conf: taken apart, written, and changed in single places.
+//!
+//! rclone reads it with a dialect of INI of its own (goconfig): quotes around a value
+//! are taken away, and in a value `%(name)s` is replaced by another one.
+
+use ini::{Ini, ParseOption};
+use std::collections::BTreeMap;
+
+pub use crate::policy::Section;
+
+/// The sections of a file, by name.
+pub type Sections = BTreeMap<String, Section>;
+
+/// What rclone's reader takes for quotes, and how long a value with them is at least.
+const QUOTES: [(&str, usize); 2] = [("`", 2), ("\"\"\"", 6)];
+
+/// Takes a configuration apart, or gives the line that can't be: it may hold a secret.
+pub fn parse(text: &str) -> Result<Sections, usize> {
+    let options =
+        ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
+    // rclone knows neither indentation nor lines that go on after a backslash.
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let text: String =
+        lines.flat_map(|line| [line, if line.ends_with('\\') { " \n" } else { "\n" }]).collect();
+    let all = Ini::load_from_str_opt(&text, options).map_err(|error| error.line)?;
+    let mut sections = Sections::new();
+    for (name, options) in &all {
+        let Some(name) = name else { continue };
+        let section = sections.entry(name.to_owned()).or_default();
+        let options = options.iter().map(|(key, value)| (key.to_owned(), unquoted(value)));
+        section.extend(options);
+    }
+    Ok(sections)
+}
+
+/// A configuration of these sections.
+pub fn written(sections: &Sections) -> String {
+    let mut text = String::new();
+    for (name, section) in sections {
+        text += &format!("[{name}]\n");
+        for (key, value) in section {
+            text += &format!("{key} = {}\n", quoted(value));
+        }
+    }
+    text
+}
+
+/// Whether rclone would put something else in a part of this value.
+pub fn has_variables(value: &str) -> bool {
+    value.split_once("%(").is_some_and(|(_, after)| after.contains(")s"))
+}
+
+fn unquoted(value: &str) -> String {
+    let quote =
+        QUOTES.iter().find(|(quote, least)| value.len() >= *least && value.starts_with(quote));
+    let inner = quote.and_then(|(quote, _)| {
+        let inner = &value[quote.len()..];
+        inner.rfind(quote).map(|end| &inner[..end])
+    });
+    inner.unwrap_or(value).to_owned()
+}
+
+fn quoted(value: &str) -> String {
+    let bare = value.trim() == value && QUOTES.iter().all(|(quote, _)| !value.starts_with(quote));
+    if bare { value.to_owned() } else { format!("`{value}`") }
+}
+
+/// The text with another value for an option, or with that option at the end of its
+/// section if it has none. All other bytes stay. `None`: there is no such section.
+pub fn with(text: &str, section: &str, key: &str, value: &str) -> Option<String> {
+    let mut inside = false;
+    // Where the value is that counts, and where the section's last line ends.
+    let (mut old, mut end) = (None, None);
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim();
+        let after = start + line.len();
+        if let Some(name) = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            inside = name.trim() == section;
+            end = if inside { Some(after) } else { end };
+        } else if inside && !bare.is_empty() && !bare.starts_with(['#', ';']) {
+            end = Some(after);
+            if let Some(equals) = line.find(['=', ':'])
+                && line[..equals].trim() == key
+            {
+                let right = &line[equals + 1..];
+                let from = after - right.trim_start_matches([' ', '\t']).len();
+                old = Some(from..from.max(start + line.trim_end().len()));
+            }
+        }
+        start = after;
+    }
+    let (before, value, after) = match (old, end) {
+        (Some(old), _) => (&text[..old.start], quoted(value), &text[old.end..]),
+        (None, Some(end)) => {
+            let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+            let begin = if text[..end].ends_with('\n') { "" } else { line_end };
+            (&text[..end], format!("{begin}{key} = {}{line_end}", quoted(value)), &text[end..])
+        }
+        (None, None) => return None,
+    };
+    Some([before, &value, after].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> String {
+        parse(text).unwrap()["a"]["key"].clone()
+    }
+
+    #[test]
+    fn a_value_is_what_rclone_takes_it_for() {
+        for (line, taken) in [
+            ("key = x", "x"),
+            ("  key: x  ", "x"),
+            ("key = `x`", "x"),
+            ("key = ` x`y `", " x`y "),
+            ("key = \"\"\"`x` \"y\"\"\"\"", "`x` \"y\""),
+            ("key = \"x\"", "\"x\""),
+            ("key = `", "`"),
+            ("key =", ""),
+            ("key = C:\\dir\\", "C:\\dir\\"),
+            ("key = x # y", "x # y"),
+            ("key = {\"a\":\"b\\n\"}", "{\"a\":\"b\\n\"}"),
+            ("key = first\nkey = last", "last"),
+            ("[b]\nkey = other\n[a]\nkey = x", "x"),
+        ] {
+            let text = format!("\u{feff}# comment\n[a]\n  ; indented\n{line}\n[c]\nkey = c\n");
+            assert_eq!(value(&text), taken, "{line}");
+            assert_eq!(parse(&text).unwrap()["c"]["key"], "c", "{line}");
+            assert_eq!(value(&text.replace('\n', "\r\n")), taken, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        for value in ["x", "", " x ", "`x`", "`", "\"\"\"x\"\"\"", "x`", "\"x\"", "a=b:c#;[d]\\"] {
+            let section = Section::from([("key".to_owned(), value.to_owned())]);
+            let sections = Sections::from([("a b".to_owned(), section)]);
+            assert_eq!(parse(&written(&sections)).unwrap(), sections, "{value}");
+        }
+        assert!(has_variables("x%(y)sz") && !has_variables("100 %)s (%"));
+    }
+
+    #[test]
+    fn one_value_is_changed_and_no_other_byte() {
+        let text = "# mine\r\n[x]\nkey = 0\n\n [ a ] \n; token = no\n\ttoken=  {\"a\":1} \r\nlast : x\n\n\n# of b\n[b]\ntoken = {\"a\":1}";
+        let changed = with(text, "a", "token", "new").unwrap();
+        assert_eq!(changed, text.replacen("=  {\"a\":1} ", "=  new ", 1));
+        let changed = with(text, "b", "token", "new").unwrap();
+        assert_eq!(changed, text.replace("token = {\"a\":1}", "token = new"));
+        let added = with(text, "a", "more", " x").unwrap();
+        assert_eq!(added, text.replace("last : x\n", "last : x\nmore = ` x`\r\n"));
+        assert_eq!(with("[a]", "a", "k", "v").unwrap(), "[a]\nk = v\n");
+        assert_eq!(with("[a]\nk = \n[b]\n", "a", "k", "v").unwrap(), "[a]\nk = v\n[b]\n");
+        assert_eq!(with("[a]\nk =\n[b]\n", "a", "k", "v").unwrap(), "[a]\nk =v\n[b]\n");
+        assert_eq!(with("[a]\nk = 1\nk = 2\n", "a", "k", "v").unwrap(), "[a]\nk = 1\nk = v\n");
+        assert_eq!(with(text, "none", "k", "v"), None);
+    }
+}
