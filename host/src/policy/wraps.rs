@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn the_remotes_of_a_list_are_named_as_rclone_takes_it_apart() {
         for (backend, list, names) in [
-            ("union", r#"base:a "my base:a b":ro /srv"#, &["base:a", "my base:a b:ro", "/srv"][..]),
+            ("union", r#"base:a "my base:a b":ro /srv"#, &["base:a", "my base:a b", "/srv"][..]),
             ("union", r#""my base:a b" c:"#, &["my base:a b", "c:"]),
             ("union", r#""say ""x"":y" z:"#, &[r#"say "x":y"#, "z:"]),
             ("union", "base:a=b", &["base:a=b"]),

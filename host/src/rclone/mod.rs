@@ -4,7 +4,8 @@
 //! - [`binary`]: which rclone, and whether it is recent enough
 //! - [`remote`], [`users`]: what a user says of a remote, imported or in the own rclone.conf
 //! - [`conf`]: the form of that file
-//! - [`configuration`], [`renewed`]: its private configuration, and what rclone renews in it
+//! - [`configuration`]: its private configuration
+//! - [`started`], [`renewed`]: what rclone renews of a user's own remote, and its way back
 //! - [`token`]: whose turn it is to refresh one
 //! - [`fingerprint`]: what tells one remote or account from another
 //! - [`state`]: the private directories, what is kept in them and what is swept
@@ -33,6 +34,7 @@ mod receive;
 pub mod remote;
 mod renewed;
 mod spawner;
+mod started;
 pub mod state;
 pub mod token;
 mod usage;

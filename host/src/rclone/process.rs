@@ -9,7 +9,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::log::{Log, Sink};
-use super::token::{self, Turn};
+use super::token::Turn;
 use super::usage::Tally;
 use super::{Rclone, photos, reason, spawner};
 use crate::audit::Event;
@@ -102,7 +102,7 @@ impl<'a> Verb<'a> {
         }
         let place = self.rclone.inner.usage.place().await?;
         let argv = self.argv();
-        let turn = token::turn(self.rclone.config_file()).await;
+        let turn = self.rclone.inner.config.turns().next().await;
         let (errors, log) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|errno| failed(errno.into()))?;
         self.command

@@ -352,13 +352,13 @@ mod tests {
             let Ok((remote, _)) = Remote::from_plakar(said) else { return };
             // As rclone reads it: the test `rogue_configurations` asks rclone itself.
             let written = String::from_utf8(remote.to_ini()).unwrap();
-            let mut lines = written.lines();
-            assert_eq!(lines.next(), Some("[remote]"));
-            let read: BTreeMap<_, _> = lines.map(|line| line.split_once(" = ").unwrap()).collect();
-            let options = config
-                .iter()
-                .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value.as_str())));
-            assert_eq!(read, options.collect(), "{written}");
+            assert_eq!(conf::parse(&written).as_ref(), Ok(remote.sections()), "{written}");
+            let headings = written.lines().filter(|line| line.trim().starts_with('['));
+            assert_eq!(headings.count(), 1, "{written}");
+            let options = config.iter().filter_map(|(key, value)| {
+                Some((key.strip_prefix(PREFIX)?.to_owned(), value.clone()))
+            });
+            assert_eq!(remote.sections()[IMPORTED], options.collect::<Section>());
         });
     }
 

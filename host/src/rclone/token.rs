@@ -8,6 +8,8 @@ use rustix::fs::FlockOperation;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -20,38 +22,68 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is locked in the directory of the configuration.
-pub const LOCK: &str = "refreshing";
+const LOCK: &str = "refreshing";
+
+/// The turns of a session's processes.
+pub struct Turns {
+    config: PathBuf,
+    /// One process had its turn and the token is still the expired one: it isn't needed,
+    /// or can't be refreshed. Nobody waits for that again.
+    in_vain: Arc<AtomicBool>,
+}
+
+impl Turns {
+    pub fn new(config: PathBuf) -> Self {
+        Self { config, in_vain: Arc::default() }
+    }
+
+    /// Waits until nobody else refreshes an expired token. The turn is the caller's, if it
+    /// still has expired then.
+    pub async fn next(&self) -> Option<Turn> {
+        let end = Instant::now() + PATIENCE;
+        let lock = self.config.with_file_name(LOCK);
+        while !self.in_vain.load(Ordering::Relaxed)
+            && needs_refresh(&self.config)
+            && Instant::now() < end
+        {
+            match try_lock_file(&lock, FlockOperation::NonBlockingLockExclusive) {
+                // It may have been refreshed since we looked.
+                Ok(Some(lock)) if needs_refresh(&self.config) => {
+                    let (config, in_vain) = (self.config.clone(), self.in_vain.clone());
+                    let holder = tokio::spawn(hold(lock, config.clone(), in_vain.clone()));
+                    return Some(Turn { holder, config, in_vain });
+                }
+                Ok(_) => sleep(PAUSE).await,
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+}
 
 /// A process's turn, which ends with it at the latest.
-pub struct Turn(JoinHandle<()>);
+pub struct Turn {
+    holder: JoinHandle<()>,
+    config: PathBuf,
+    in_vain: Arc<AtomicBool>,
+}
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Waits until nobody else refreshes an expired token of this configuration. The turn is
-/// the caller's, if it still has one.
-pub async fn turn(config: PathBuf) -> Option<Turn> {
-    let end = Instant::now() + PATIENCE;
-    while needs_refresh(&config) && Instant::now() < end {
-        let lock = config.with_file_name(LOCK);
-        match try_lock_file(&lock, FlockOperation::NonBlockingLockExclusive) {
-            // It may have been refreshed since we looked.
-            Ok(Some(lock)) if needs_refresh(&config) => {
-                return Some(Turn(tokio::spawn(hold(lock, config))));
-            }
-            Ok(_) => sleep(PAUSE).await,
-            Err(_) => return None,
+        if !self.holder.is_finished() {
+            self.in_vain.store(needs_refresh(&self.config), Ordering::Relaxed);
+            self.holder.abort();
         }
     }
-    None
 }
 
-async fn hold(lock: File, config: PathBuf) {
+async fn hold(lock: File, config: PathBuf, in_vain: Arc<AtomicBool>) {
     let end = Instant::now() + PATIENCE;
-    while needs_refresh(&config) && Instant::now() < end {
+    while needs_refresh(&config) {
+        if Instant::now() > end {
+            in_vain.store(true, Ordering::Relaxed);
+            break;
+        }
         sleep(PAUSE).await;
     }
     drop(lock);
@@ -91,24 +123,30 @@ mod tests {
     async fn one_process_refreshes_an_expired_token_and_the_others_wait() {
         let directory = tempfile::tempdir().unwrap();
         let path = config(directory.path(), "2020-01-01T00:00:00Z");
-        let first = turn(path.clone()).await;
+        let [one, other] = [path.clone(), path].map(Turns::new);
+        let first = one.next().await;
         assert!(first.is_some());
-        let second = tokio::spawn(turn(path.clone()));
+        let second = tokio::spawn(async move { other.next().await.is_some() });
         sleep(PAUSE * 5).await;
         assert!(!second.is_finished());
         config(directory.path(), "2999-01-01T00:00:00Z");
-        assert!(second.await.unwrap().is_none(), "there is nothing to refresh any more");
-        assert!(turn(path).await.is_none());
+        assert!(!second.await.unwrap(), "there is nothing to refresh any more");
+        drop(first);
+        assert!(one.next().await.is_none());
+        config(directory.path(), "2020-01-01T00:00:00Z");
+        assert!(one.next().await.is_some(), "it has expired again");
     }
 
     #[tokio::test]
-    async fn a_process_that_ends_without_a_new_token_lets_the_next_one_try() {
+    async fn nobody_waits_for_a_token_that_is_not_refreshed() {
         let directory = tempfile::tempdir().unwrap();
         let path = config(directory.path(), "2020-01-01T00:00:00Z");
-        drop(turn(path.clone()).await);
+        let (turns, another_session) = (Turns::new(path.clone()), Turns::new(path));
+        drop(turns.next().await);
+        assert!(turns.next().await.is_none());
         let start = Instant::now();
-        assert!(turn(path.clone()).await.is_some() && start.elapsed() < PATIENCE / 2);
-        config(directory.path(), "0001-01-01T00:00:00Z");
-        assert!(turn(path).await.is_none(), "it never expires");
+        assert!(another_session.next().await.is_some() && start.elapsed() < PATIENCE / 2);
+        let never = config(directory.path(), "0001-01-01T00:00:00Z");
+        assert!(Turns::new(never).next().await.is_none(), "it never expires");
     }
 }

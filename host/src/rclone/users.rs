@@ -25,6 +25,8 @@ pub fn file() -> Result<PathBuf, Failure> {
         .chain(configs.map(|configs| configs.join("rclone/rclone.conf")))
         .chain(in_home(".rclone.conf"))
         .find(|path| path.is_file())
+        // It is written from elsewhere, too.
+        .and_then(|path| std::path::absolute(path).ok())
         .ok_or_else(|| {
             invalid(
                 "there is no rclone.conf: run `rclone config`, or set RCLONE_CONFIG to its path",

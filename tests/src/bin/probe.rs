@@ -59,12 +59,12 @@ fn replies(verb: &str, seed: u64) {
         let kind = u8::try_from(dice.number() % 11).unwrap();
         let flags = dice.take(1)[0];
         let stream = [0, 0, 0, [0, 1, 3, 5, 7, 255][usize::try_from(dice.number() % 6).unwrap()]];
-        let told = if dice.number() % 8 == 0 { 0xff_ffff } else { length };
+        let told = if dice.number().is_multiple_of(8) { 0xff_ffff } else { length };
         bytes.extend_from_slice(&u32::try_from(told).unwrap().to_be_bytes()[1..]);
         bytes.extend([kind, flags]);
         bytes.extend(stream);
         // `:status: 200`, at times.
-        let status = kind == 1 && dice.number() % 2 == 0;
+        let status = kind == 1 && dice.number().is_multiple_of(2);
         bytes.extend(if status { vec![0x88; length.min(1)] } else { dice.take(length) });
     }
     for piece in bytes.chunks(1 + usize::try_from(dice.number() % 300).unwrap()) {
@@ -72,7 +72,7 @@ fn replies(verb: &str, seed: u64) {
             return;
         }
     }
-    if dice.number() % 4 == 0 {
+    if dice.number().is_multiple_of(4) {
         std::thread::sleep(Duration::from_millis(200));
     }
 }
