@@ -130,20 +130,31 @@ async fn read_small(readers: &Readers, path: &RemotePath, size: Option<u64>) -> 
         let (root, slot) = &*data;
         let reader = started(slot, root).await?;
         drop(data);
-        reader.read(path.name().to_owned(), size).await.ok()
+        let read = reader.read(path.name().to_owned(), size).await;
+        if gone(&read) {
+            lost(&readers.data.lock().await.1, &reader).await;
+        }
+        read.ok()
     } else {
         let slot = readers.next();
         let reader = started(slot, "").await?;
-        match reader.read(path.to_string(), size).await {
-            Ok(content) => Some(content),
-            Err(failure) => {
-                if matches!(failure.reason, Reason::Cancelled) {
-                    slot.lock().await.reader = None;
-                }
-                None
-            }
+        let read = reader.read(path.to_string(), size).await;
+        if gone(&read) {
+            lost(slot, &reader).await;
         }
+        read.ok()
     }
+}
+
+/// Whether the process is gone.
+pub fn gone(read: &Result<Content, Failure>) -> bool {
+    matches!(read, Err(Failure { reason: Reason::Cancelled, .. }))
+}
+
+/// Forgets a reader that is gone. Another read may have seen it first, and a new one be
+/// there.
+async fn lost(slot: &Slot, gone: &Rc<Reader>) {
+    slot.lock().await.reader.take_if(|reader| Rc::ptr_eq(reader, gone));
 }
 
 /// The reader of this slot, started if need be.

@@ -43,8 +43,13 @@ pub async fn ping() -> Result<(), Failure> {
             return Ok(());
         }
         if !matches!(result, StreamResult::Complete(_)) {
-            end.await?;
-            let (_, some) = troubles.read(Vec::with_capacity(1)).await;
+            // The end may wait until the troubles before it are taken.
+            let first = async move {
+                let (_, some) = troubles.read(Vec::with_capacity(1)).await;
+                some
+            };
+            let (end, some) = futures::join!(end.into_future(), first);
+            end?;
             return some.into_iter().next().map_or(Ok(()), |trouble| Err(trouble.failure));
         }
     }
@@ -62,7 +67,11 @@ pub fn scan(
                 spawn_local(settle(session.clone(), settled));
                 run(&session, discoveries).await
             }
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                // Whoever takes the entries first learns that there are none.
+                drop(discoveries);
+                Err(failure)
+            }
         };
         // Nobody waiting for the end is as good as an end.
         let _ = ended.write(result).await;

@@ -86,7 +86,9 @@ async fn ask(
         files: Some(files),
         excluded: Vec::new(),
     };
-    let (mut lines, _troubles, end) = rclone::list(selection).await?;
+    let (mut lines, troubles, end) = rclone::list(selection).await?;
+    // The lines lack what could not be looked up; troubles nobody takes hold up the end.
+    drop(troubles);
     let mut parser = Parser::default();
     loop {
         let (result, piece) = lines.read(Vec::with_capacity(64 << 10)).await;

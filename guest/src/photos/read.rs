@@ -10,6 +10,7 @@ use super::{Photos, names};
 use crate::bindings::plakar::connector::rclone::Reader;
 use crate::bindings::plakar::connector::types::{Content, Failure, Reason};
 use crate::path::RemotePath;
+use crate::read::gone;
 
 /// The processes that read: for the directory that was read from first, which is the
 /// library as a rule, and for the last other one.
@@ -114,9 +115,4 @@ pub async fn open(
         directory.lost(&listed).await;
     }
     Err(Failure::new(Reason::Unavailable, "rclone ended again and again: run the backup again"))
-}
-
-/// Whether the process is gone.
-fn gone(read: &Result<Content, Failure>) -> bool {
-    matches!(read, Err(Failure { reason: Reason::Cancelled, .. }))
 }
