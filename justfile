@@ -16,14 +16,17 @@ default:
     @just --list
 
 # Builds what manifest.yaml names: the host, the component, and the component compiled ahead
-build: wasm-target
-    cargo build --quiet --release --package rclone-connector --target {{ wasm }}
+build: component
     cargo build --quiet --release --package plakbox
-    mkdir -p bin
     # A running program can't be written over, only replaced.
     cp --remove-destination {{ target }}/release/plakbox bin/plakbox
-    cp --remove-destination {{ target }}/{{ wasm }}/release/rclone_connector.wasm bin/rclone.wasm
     bin/plakbox compile bin/rclone.wasm bin/rclone.cwasm
+
+# Builds the component alone
+component: wasm-target
+    cargo build --quiet --release --package rclone-connector --target {{ wasm }}
+    mkdir -p bin
+    cp --remove-destination {{ target }}/{{ wasm }}/release/rclone_connector.wasm bin/rclone.wasm
 
 # Makes bin/rclone_VERSION_OS_ARCH.ptar
 package: build plakar
@@ -49,14 +52,14 @@ demo: package rclone
     tests/demo.sh "$PWD"/bin/*.ptar
 
 # Everything that CI runs
-test: lint deny unit end-to-end (fuzz "30")
+test: lint deny unit wasmtime-run end-to-end (fuzz "30")
     @echo "everything passed"
 
 # Formatting, clippy and documentation, without a warning
 lint: wasm-target
     cargo fmt --all --check
-    cargo clippy --quiet --release --package plakbox --package plakbox-tests --all-targets -- -D warnings
-    cargo clippy --quiet --release --package rclone-connector --package rogue --package documents --target {{ wasm }} -- -D warnings
+    cargo clippy --quiet --release --package plakbox --package plakbox-tests --package scenarios --all-targets -- -D warnings
+    cargo clippy --quiet --release --package rclone-connector --package rogue --package documents --package driver --package fake-rclone --target {{ wasm }} -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps --document-private-items --package plakbox --package plakbox-tests
 
 # Licences, sources and bans; advisories where their database can be had
@@ -69,6 +72,16 @@ deny: cargo-deny
 # The tests beside the code
 unit:
     cargo test --quiet --release --package plakbox --package rclone-connector
+
+# The component under the stock wasmtime, with a driver and a fake rclone: one scenario, or all
+wasmtime-run scenario="": compose wasmtime
+    tests/wasi/run.sh bin/composed.wasm {{ target }}/scenarios {{ scenario }}
+
+# bin/rclone.wasm, with what stands around it in these scenarios
+compose: component wac
+    cargo build --quiet --release --package driver --package fake-rclone --target {{ wasm }}
+    wac plug --plug {{ target }}/{{ wasm }}/release/fake_rclone.wasm bin/rclone.wasm -o bin/with-fake.wasm
+    wac plug --plug bin/with-fake.wasm {{ target }}/{{ wasm }}/release/driver.wasm -o bin/composed.wasm
 
 # Real Plakar, real rclone
 end-to-end: package example rclone rogue probe
@@ -123,3 +136,11 @@ rclone:
 # cargo-deny, if it isn't in PATH
 cargo-deny:
     @command -v cargo-deny > /dev/null || cargo install --quiet --locked --root "{{ tools }}" cargo-deny
+
+# wac, which composes components, if it isn't in PATH
+wac:
+    @command -v wac > /dev/null || cargo install --quiet --locked --no-default-features --root "{{ tools }}" wac-cli@0.12.0
+
+# wasmtime, if a recent one isn't in PATH
+wasmtime:
+    @tests/tools/wasmtime.sh "{{ tools }}/bin"

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Runs one scenario, or all, under the stock wasmtime: run.sh COMPONENT DIRECTORY [SCENARIO].
+# The remote of a scenario that was asked for, or failed, stays in the directory, to be
+# looked at.
+set -euo pipefail
+component=$1 directory=$2 scenario=${3:-}
+# Seconds that a scenario may take: the slowest takes five on a machine that does nothing else.
+watchdog=60
+wasmtime=$(command -v wasmtime)
+mkdir -p "$directory"
+
+if [ -n "$scenario" ]; then
+    command=("$wasmtime" run --dir "$directory::/data" "$component" "$scenario")
+    echo "${command[*]}"
+    exec timeout "$watchdog" "${command[@]}"
+fi
+
+# Compiled once, each starts at once.
+compiled=$directory/compiled.cwasm
+"$wasmtime" compile "$component" --output "$compiled"
+passed=0 failed=()
+for scenario in $("$wasmtime" run --allow-precompiled "$compiled"); do
+    status=0
+    said=$(timeout "$watchdog" "$wasmtime" run --allow-precompiled \
+        --dir "$directory::/data" "$compiled" "$scenario" 2>&1) || status=$?
+    if [ "$status" = 0 ]; then
+        passed=$((passed + 1))
+        rm -rf "${directory:?}/$scenario"
+        echo "ok    $scenario"
+        continue
+    fi
+    failed+=("$scenario")
+    echo "FAIL  $scenario"
+    if [ "$status" = 124 ]; then echo "      it had no end after $watchdog seconds"; fi
+    grep -v '^kept ' <<< "$said" | sed 's/^/      /' || true
+done
+echo "$passed scenarios passed, ${#failed[@]} failed"
+[ ${#failed[@]} = 0 ] && [ "$passed" -gt 0 ]

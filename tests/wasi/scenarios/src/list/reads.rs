@@ -1,0 +1,204 @@
+//! What becomes of files that are read.
+
+use super::{many, some};
+use crate::backup::{Fate, Reading};
+use crate::fault::Fault;
+use crate::tree::{DIFFICULT_NAMES, directory, file};
+use crate::{Reason, Scenario, scenarios};
+
+scenarios![
+    a_tree_comes_whole,
+    files_read_at_once_keep_their_own_bytes,
+    files_read_backwards_keep_their_own_bytes,
+    difficult_names_come_as_they_are,
+    directories_called_data_are_not_confused,
+    a_large_file_comes_whole,
+    files_of_unknown_size_come_whole,
+    a_read_that_breaks_once_is_made_again,
+    a_read_that_breaks_fails_its_file_alone,
+    a_read_that_ends_early_fails_its_file_alone,
+    a_broken_read_of_unknown_size_is_no_short_file,
+    a_large_file_that_breaks_half_way_fails,
+    a_large_file_that_ends_half_way_fails,
+    a_file_that_has_grown_fails,
+    each_reason_of_a_failed_read_is_passed_on,
+    a_reader_that_dies_is_replaced,
+    a_reader_that_dies_under_many_reads_is_replaced_once,
+    a_reader_of_a_directory_called_data_that_dies_is_replaced,
+    a_reader_that_dies_again_and_again_is_done_without,
+    files_are_read_without_any_reader,
+    many_reads_need_few_look_ups,
+    a_reader_that_cannot_list_still_reads,
+    files_are_fetched_before_they_are_asked_for,
+    no_more_streams_than_allowed_are_open,
+    nothing_is_fetched_ahead_where_nothing_may_be_held,
+    unchanged_files_are_not_read,
+    several_processes_share_the_reads,
+];
+
+fn a_tree_comes_whole() -> Scenario {
+    let large = [file("dir/mib", 1 << 20), file("dir/mib and one", (1 << 20) + 1)];
+    Scenario::backup([some(), large.into()].concat()).and_real()
+}
+
+fn files_read_at_once_keep_their_own_bytes() -> Scenario {
+    Scenario::backup(many(300)).backing_up(|backup| backup.reading = Reading::AtOnce).and_real()
+}
+
+fn files_read_backwards_keep_their_own_bytes() -> Scenario {
+    Scenario::backup(many(50)).backing_up(|backup| backup.reading = Reading::Backwards).and_real()
+}
+
+fn difficult_names_come_as_they_are() -> Scenario {
+    let names = DIFFICULT_NAMES.iter().enumerate();
+    let nodes = names.flat_map(|(number, name)| {
+        let directory = directory(&format!("in/{name}"));
+        let inside = file(&format!("in/{name}/x"), number);
+        [directory, inside, file(&format!("names/{name}"), number + 1)]
+    });
+    let tops = [directory("in"), directory("names")];
+    Scenario::backup(tops.into_iter().chain(nodes).collect()).and_real()
+}
+
+fn directories_called_data_are_not_confused() -> Scenario {
+    let nodes = ["data", "data/ab", "x", "x/data"].map(directory);
+    let files = ["data/abcd", "data/ab/abcd", "data/a", "x/data/abcd", "x/data/abce"];
+    let files = files.map(|path| file(path, 20));
+    Scenario::backup([&nodes[..], &files].concat()).and_real()
+}
+
+fn a_large_file_comes_whole() -> Scenario {
+    let nodes = vec![file("large", 20 << 20), file("small", 10)];
+    Scenario::backup(nodes).calls("cat", 1..=1).and_real()
+}
+
+fn files_of_unknown_size_come_whole() -> Scenario {
+    let nodes = [some(), vec![file("larger", 3 << 20)]].concat();
+    Scenario::backup(nodes).fault(Fault::NoSizes).backing_up(|backup| backup.sizes = false)
+}
+
+/// A fault of `dir/two`.
+fn breaks(at: usize, said: bool, times: usize) -> Fault {
+    Fault::Breaks { path: "dir/two", at, said, times }
+}
+
+fn a_read_that_breaks_once_is_made_again() -> Scenario {
+    Scenario::backup(some()).fault(breaks(1000, true, 1)).calls("cat", 1..=1)
+}
+
+fn a_read_that_breaks_fails_its_file_alone() -> Scenario {
+    Scenario::backup(some())
+        .fault(breaks(1000, true, usize::MAX))
+        .backing_up(|backup| backup.but("dir/two", Fate::Unread(Reason::Unavailable)))
+}
+
+fn a_read_that_ends_early_fails_its_file_alone() -> Scenario {
+    Scenario::backup(some())
+        .fault(breaks(1000, false, usize::MAX))
+        .backing_up(|backup| backup.but("dir/two", Fate::Unread(Reason::Corrupted)))
+}
+
+fn a_broken_read_of_unknown_size_is_no_short_file() -> Scenario {
+    let broken = a_read_that_breaks_fails_its_file_alone();
+    broken.fault(Fault::NoSizes).backing_up(|backup| backup.sizes = false)
+}
+
+fn half_way(said: bool, reason: Reason) -> Scenario {
+    let fault = Fault::Breaks { path: "large", at: 12 << 20, said, times: usize::MAX };
+    Scenario::backup(vec![file("large", 20 << 20), file("small", 10)])
+        .fault(fault)
+        .backing_up(|backup| backup.but("large", Fate::Unread(reason)))
+}
+
+fn a_large_file_that_breaks_half_way_fails() -> Scenario {
+    half_way(true, Reason::Unavailable)
+}
+
+fn a_large_file_that_ends_half_way_fails() -> Scenario {
+    half_way(false, Reason::Corrupted)
+}
+
+fn a_file_that_has_grown_fails() -> Scenario {
+    Scenario::backup(some())
+        .fault(Fault::Grows { path: "a.txt", by: 1 })
+        .backing_up(|backup| backup.but("a.txt", Fate::Unread(Reason::Corrupted)))
+}
+
+fn each_reason_of_a_failed_read_is_passed_on() -> Scenario {
+    const PATHS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    let faults = PATHS.into_iter().zip(Reason::ALL);
+    let nodes = [some(), PATHS.map(|path| file(path, 5)).to_vec()].concat();
+    let scenario = Scenario::backup(nodes);
+    faults.fold(scenario, |scenario, (path, reason)| {
+        let scenario = scenario.fault(Fault::Refused(path, reason));
+        scenario.backing_up(|backup| backup.but(path, Fate::Unread(reason)))
+    })
+}
+
+fn a_reader_that_dies_is_replaced() -> Scenario {
+    Scenario::backup(many(100))
+        .option("read_ahead", "0")
+        .fault(Fault::ReaderDies { after: 20, times: 3 })
+        .calls("reader", 4..=4)
+        .calls("cat", 3..=3)
+}
+
+fn a_reader_that_dies_under_many_reads_is_replaced_once() -> Scenario {
+    Scenario::backup(many(300))
+        .fault(Fault::Slow(20))
+        .fault(Fault::ReaderDies { after: 100, times: 1 })
+        .calls("reader", 2..=2)
+}
+
+fn a_reader_of_a_directory_called_data_that_dies_is_replaced() -> Scenario {
+    let files = (10..30).map(|number| file(&format!("data/{number}"), 100));
+    Scenario::backup(std::iter::once(directory("data")).chain(files).collect())
+        .option("read_ahead", "0")
+        .fault(Fault::ReaderDies { after: 5, times: 1 })
+        .calls("reader", 2..=2)
+        .calls("cat", 1..=1)
+}
+
+fn a_reader_that_dies_again_and_again_is_done_without() -> Scenario {
+    Scenario::backup(many(100))
+        .fault(Fault::ReaderDies { after: 2, times: usize::MAX })
+        .calls("reader", 5..=5)
+}
+
+fn files_are_read_without_any_reader() -> Scenario {
+    Scenario::backup(many(40)).fault(Fault::NoReader).calls("cat", 40..=40)
+}
+
+fn many_reads_need_few_look_ups() -> Scenario {
+    Scenario::backup(many(400)).calls("warm", 1..=1).calls("look-up", 1..=100)
+}
+
+fn a_reader_that_cannot_list_still_reads() -> Scenario {
+    Scenario::backup(many(200)).fault(Fault::NoWarmth).calls("warm", 1..=1)
+}
+
+fn files_are_fetched_before_they_are_asked_for() -> Scenario {
+    Scenario::backup(many(400)).fault(Fault::Slow(50)).calls("at-once", 32..=65)
+}
+
+fn no_more_streams_than_allowed_are_open() -> Scenario {
+    let scenario = Scenario::backup(many(200)).option("streams", "4").fault(Fault::Slow(1));
+    scenario.calls("at-once", 3..=5)
+}
+
+fn nothing_is_fetched_ahead_where_nothing_may_be_held() -> Scenario {
+    let scenario = Scenario::backup(many(50)).option("read_ahead", "0").fault(Fault::Slow(1));
+    scenario.calls("at-once", 1..=1)
+}
+
+fn unchanged_files_are_not_read() -> Scenario {
+    Scenario::backup(many(300))
+        .backing_up(|backup| backup.reading = Reading::Nothing)
+        .calls("read", 0..=0)
+        .calls("cat", 0..=0)
+        .and_real()
+}
+
+fn several_processes_share_the_reads() -> Scenario {
+    Scenario::backup(many(200)).option("processes", "3").calls("reader", 3..=3)
+}

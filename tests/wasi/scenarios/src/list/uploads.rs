@@ -1,0 +1,100 @@
+//! Restores to Google Photos.
+
+use crate::fault::Fault;
+use crate::photos::BACKEND;
+use crate::restore::{Keeps, Kind};
+use crate::tree::{Node, directory, file};
+use crate::{Reason, Scenario, scenarios};
+
+scenarios![
+    albums_are_restored_and_no_photo_is_uploaded_twice,
+    the_ids_in_names_go_again,
+    folders_become_albums,
+    a_view_is_no_destination,
+    a_photo_that_cannot_be_uploaded_fails_under_all_its_paths,
+    one_process_writes_at_a_time,
+    empty_albums_and_links_are_not_sent,
+];
+
+/// Restores files, each with an identity, and leaves others.
+fn album(entries: Vec<(Node, u64)>, leaves: Vec<Node>) -> Scenario {
+    let (nodes, identities): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
+    Scenario::restore(nodes).on(BACKEND).restoring(|restore| {
+        restore.keeps = Keeps::Bytes;
+        restore.leaves = Some(leaves);
+        for (entry, identity) in restore.entries.iter_mut().zip(identities) {
+            entry.identity = Some(identity);
+        }
+    })
+}
+
+/// A photo under another path.
+fn at(photo: &Node, path: &str) -> Node {
+    Node { path: path.to_owned(), ..photo.clone() }
+}
+
+fn albums_are_restored_and_no_photo_is_uploaded_twice() -> Scenario {
+    let (a, b) = (file("a.jpg", 1000), file("b.jpg", 2000));
+    let entries = vec![
+        (at(&a, "album/Trip/a.jpg"), 1),
+        (at(&a, "feature/favorites/a.jpg"), 1),
+        (at(&a, "media/all/a.jpg"), 1),
+        (at(&b, "media/all/b.jpg"), 2),
+        (at(&a, "shared-album/Ours/a.jpg"), 1),
+    ];
+    let leaves = [at(&a, "album/Trip/a.jpg"), at(&b, "upload/b.jpg"), at(&a, "album/Ours/a.jpg")];
+    album(entries, leaves.into()).calls("uploaded", 3..=3)
+}
+
+fn the_ids_in_names_go_again() -> Scenario {
+    let id = "x".repeat(60);
+    let (a, b) = (file("a.jpg", 1000), file("b.jpg", 2000));
+    let entries = vec![
+        (at(&a, "album/Trip/a.jpg"), 1),
+        (at(&b, &format!("album/Trip {{{id}}}/b {{{id}}}.jpg")), 2),
+    ];
+    album(entries, vec![at(&a, "album/Trip/a.jpg"), at(&b, "album/Trip (2)/b.jpg")])
+}
+
+fn folders_become_albums() -> Scenario {
+    let (a, b) = (file("a.jpg", 1000), file("2024/Summer/b.jpg", 2000));
+    let leaves = vec![at(&a, "upload/a.jpg"), at(&b, "album/2024/Summer/b.jpg")];
+    album(vec![(b, 2), (a, 1)], leaves)
+}
+
+fn a_view_is_no_destination() -> Scenario {
+    let scenario = album(vec![(file("a.jpg", 1000), 1)], Vec::new()).below("media/all");
+    scenario.restoring(|restore| restore.opens = Err(Reason::Unsupported))
+}
+
+fn a_photo_that_cannot_be_uploaded_fails_under_all_its_paths() -> Scenario {
+    let (a, b) = (file("a.jpg", 1000), file("b.jpg", 2000));
+    let paths = ["album/Trip/a.jpg", "media/all/a.jpg"];
+    let entries = paths.map(|path| (at(&a, path), 1)).into_iter();
+    let entries = entries.chain([(at(&b, "media/all/b.jpg"), 2)]).collect();
+    album(entries, vec![at(&b, "upload/b.jpg")])
+        .fault(Fault::NotSent(paths[0], Reason::RateLimited))
+        .restoring(|restore| {
+            for path in paths {
+                restore.fails(path, Reason::RateLimited);
+            }
+        })
+}
+
+fn one_process_writes_at_a_time() -> Scenario {
+    let mut photos: Vec<_> =
+        (0..1200).map(|number| file(&format!("album/A/{number:04}.jpg"), 50)).collect();
+    // Too large for a batch, between others.
+    photos.insert(700, file("album/A/0700.mp4", (64 << 20) + 1));
+    let leaves = photos.clone();
+    album(photos.into_iter().zip(1..).collect(), leaves).calls("receive", 1..=1)
+}
+
+fn empty_albums_and_links_are_not_sent() -> Scenario {
+    let nodes = ["album", "album/Trip", "link"].map(directory).into();
+    Scenario::restore(nodes).on(BACKEND).calls("batch", 0..=0).restoring(|restore| {
+        restore.entry("link", |entry| entry.kind = Kind::Symlink);
+        restore.fails("link", Reason::Unsupported);
+        restore.leaves = Some(Vec::new());
+    })
+}

@@ -1,0 +1,166 @@
+//! A restore: what is written, what was seen, and what was promised.
+
+use std::collections::BTreeMap;
+
+use crate::tree::{Node, Time};
+use crate::{Check, Failure, Reason, Scenario};
+
+/// What is done, and what is promised of it.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// In the order in which Plakar walks a snapshot.
+    pub entries: Vec<Entry>,
+    /// What fails, and why; all else is there afterwards.
+    pub fails: BTreeMap<String, Reason>,
+    /// What is there afterwards, if not the entries that succeed.
+    pub leaves: Option<Vec<Node>>,
+    /// Whether opening the session fails.
+    pub opens: Result<(), Reason>,
+    /// What of the entries is kept.
+    pub keeps: Keeps,
+}
+
+/// What a remote keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    Everything,
+    /// Names and bytes of files, no directories and no times.
+    Bytes,
+}
+
+/// One entry of a snapshot.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub node: Node,
+    pub kind: Kind,
+    /// The inode that it had.
+    pub identity: Option<u64>,
+    /// The content breaks after so many bytes.
+    pub breaks: Option<usize>,
+    /// The size that is announced, where it isn't that of the content.
+    pub announced: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Node,
+    Symlink,
+    Other,
+}
+
+impl Entry {
+    pub fn of(node: Node) -> Self {
+        Self { node, kind: Kind::Node, identity: None, breaks: None, announced: None }
+    }
+}
+
+impl Restore {
+    pub fn of(nodes: Vec<Node>) -> Self {
+        Self {
+            entries: nodes.into_iter().map(Entry::of).collect(),
+            fails: BTreeMap::new(),
+            leaves: None,
+            opens: Ok(()),
+            keeps: Keeps::Everything,
+        }
+    }
+
+    /// One path fails.
+    pub fn fails(&mut self, path: &str, reason: Reason) {
+        self.fails.insert(path.to_owned(), reason);
+    }
+
+    /// Changes one entry.
+    pub fn entry(&mut self, path: &str, change: impl FnOnce(&mut Entry)) {
+        change(self.entries.iter_mut().find(|entry| entry.node.path == path).unwrap());
+    }
+}
+
+/// What a restore showed.
+#[derive(Debug)]
+pub struct Observed {
+    pub opened: Result<(), Failure>,
+    /// What became of each entry, in their order.
+    pub outcomes: Vec<(String, Result<(), Failure>)>,
+    /// `None`: nobody could tell.
+    pub finished: Option<Result<(), Failure>>,
+    /// What is at the destination.
+    pub left: BTreeMap<String, Node>,
+}
+
+/// Compares what a restore showed with what was promised.
+pub fn judge(scenario: &Scenario, restore: &Restore, seen: &Observed) -> Vec<Check> {
+    let mut checks = vec![Check::end("opening", restore.opens, &seen.opened)];
+    if let Some(finished) = &seen.finished {
+        checks.push(Check::end("the end", Ok(()), finished));
+    }
+    if restore.opens.is_ok() {
+        checks.push(Check::new("each entry's fate is told", outcomes(restore, seen)));
+    }
+    checks.push(Check::new("the destination holds what succeeded", left(scenario, restore, seen)));
+    checks
+}
+
+fn outcomes(restore: &Restore, seen: &Observed) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if seen.outcomes.len() != restore.entries.len() {
+        wrong.push(format!("{} of {}", seen.outcomes.len(), restore.entries.len()));
+    }
+    for (path, outcome) in &seen.outcomes {
+        let same = match (restore.fails.get(path), outcome) {
+            (None, Ok(())) => true,
+            (Some(reason), Err(failure)) => *reason == failure.reason && failure.is_sound(),
+            _ => false,
+        };
+        if !same {
+            wrong.push(format!("`{path}`: {outcome:?}"));
+        }
+    }
+    wrong
+}
+
+fn left(scenario: &Scenario, restore: &Restore, seen: &Observed) -> Vec<String> {
+    let succeeds = |node: &&Node| !restore.fails.contains_key(&node.path);
+    let entries = || restore.entries.iter().map(|entry| &entry.node).filter(succeeds);
+    let nodes: Vec<&Node> = match (&restore.leaves, restore.opens) {
+        (Some(leaves), _) => leaves.iter().collect(),
+        (None, Ok(())) => entries().collect(),
+        (None, Err(_)) => Vec::new(),
+    };
+    let below = |node: &&Node| format!("{}{}", prefix(scenario), node.path);
+    let promised: BTreeMap<String, &Node> =
+        nodes.iter().filter(|node| kept(restore, node)).map(|node| (below(node), *node)).collect();
+    let mut wrong = Vec::new();
+    for (path, node) in &promised {
+        match seen.left.get(path) {
+            None => wrong.push(format!("`{path}` is missing")),
+            Some(there) if there.bytes != node.bytes => {
+                wrong.push(format!("`{path}` has other bytes"));
+            }
+            Some(there) if time(restore, there) != time(restore, node) => {
+                wrong.push(format!("`{path}` is of {:?}, not {:?}", there.modified, node.modified));
+            }
+            Some(_) => {}
+        }
+    }
+    let implied = |path: &str| promised.keys().any(|below| below.starts_with(&format!("{path}/")));
+    for (path, node) in &seen.left {
+        let counts = kept(restore, node) && !(node.bytes.is_none() && implied(path));
+        if counts && !promised.contains_key(path) {
+            wrong.push(format!("`{path}` is too many"));
+        }
+    }
+    wrong
+}
+
+fn prefix(scenario: &Scenario) -> String {
+    if scenario.root.is_empty() { String::new() } else { format!("{}/", scenario.root) }
+}
+
+fn kept(restore: &Restore, node: &Node) -> bool {
+    restore.keeps == Keeps::Everything || node.bytes.is_some()
+}
+
+fn time(restore: &Restore, node: &Node) -> Option<Time> {
+    (restore.keeps == Keeps::Everything).then_some(node.modified)
+}

@@ -1,0 +1,170 @@
+//! Trees: made from nothing, laid out in a directory, read back from it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, FileTimes};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970 and nanoseconds past them.
+pub type Time = (u64, u32);
+
+/// A file or a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Relative, with `/` between names.
+    pub path: String,
+    /// `None`: a directory.
+    pub bytes: Option<Vec<u8>>,
+    pub modified: Time,
+}
+
+/// A file of so many bytes, which are another file's only by chance.
+pub fn file(path: &str, size: usize) -> Node {
+    let seed = number(path);
+    Node { path: path.to_owned(), bytes: Some(bytes(seed, size)), modified: time(seed) }
+}
+
+pub fn directory(path: &str) -> Node {
+    Node { path: path.to_owned(), bytes: None, modified: time(number(path)) }
+}
+
+/// Bytes that are the same at every run (SplitMix64).
+pub fn bytes(mut seed: u64, size: usize) -> Vec<u8> {
+    let mut next = || {
+        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
+        bytes.extend_from_slice(&next().to_le_bytes());
+    }
+    bytes.truncate(size);
+    bytes
+}
+
+/// A number for each path (FNV-1a).
+fn number(path: &str) -> u64 {
+    path.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// A time with nanoseconds, another one for each number.
+fn time(number: u64) -> Time {
+    (1_000_000_000 + number % 500_000_000, u32::try_from(number % 999_999_937).unwrap())
+}
+
+/// Names that programs stumble over. Each is fine on Linux.
+pub const DIFFICULT_NAMES: [&str; 28] = [
+    "two words",
+    " leading",
+    "trailing ",
+    "it's",
+    "say \"x\"",
+    "back\\slash",
+    "{braces}",
+    "[a]*?",
+    "-dash",
+    "--flag",
+    ".hidden",
+    "..two",
+    "tab\there",
+    "new\nline",
+    "percent%20",
+    "a%2fb",
+    "#hash",
+    "colon:x",
+    "semi;colon",
+    "<b>&amp;",
+    "line\u{2028}separator",
+    "ünïcödé",
+    "e\u{301}",
+    "\u{1f600}\u{1f469}\u{200d}\u{1f467}",
+    "日本語",
+    "remote:path",
+    "data",
+    "ab␊cd",
+];
+
+/// Lays the nodes out below a directory, which is made. Directories get their times
+/// last, after what is in them.
+pub fn lay(root: &Path, nodes: &[Node]) -> io::Result<()> {
+    fs::create_dir_all(root)?;
+    for node in nodes {
+        put(root, node)?;
+    }
+    let mut directories: Vec<_> = nodes.iter().filter(|node| node.bytes.is_none()).collect();
+    directories.sort_by_key(|node| std::cmp::Reverse(node.path.len()));
+    directories.iter().try_for_each(|node| touch(&root.join(&node.path), node.modified))
+}
+
+/// Puts one node below a directory, and the directories above it.
+pub fn put(root: &Path, node: &Node) -> io::Result<()> {
+    let path = root.join(&node.path);
+    let Some(bytes) = &node.bytes else {
+        return fs::create_dir_all(path);
+    };
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(&path, bytes)?;
+    touch(&path, node.modified)
+}
+
+/// Sets a time.
+pub fn touch(path: &Path, (seconds, nanoseconds): Time) -> io::Result<()> {
+    let modified = UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+    File::open(path)?.set_times(FileTimes::new().set_modified(modified))
+}
+
+/// What lies below a directory, by its paths.
+pub fn show(root: &Path) -> io::Result<BTreeMap<String, Node>> {
+    let mut shown = BTreeMap::new();
+    let mut left = vec![String::new()];
+    while let Some(directory) = left.pop() {
+        for Listed { path, size, modified } in entries(root, &directory)? {
+            let bytes = size.map(|_| fs::read(root.join(&path))).transpose()?;
+            if bytes.is_none() {
+                left.push(path.clone());
+            }
+            shown.insert(path.clone(), Node { path, bytes, modified });
+        }
+    }
+    Ok(shown)
+}
+
+/// A file or a directory, without its bytes.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub path: String,
+    /// `None`: a directory.
+    pub size: Option<u64>,
+    pub modified: Time,
+}
+
+/// What lies directly in a directory below `root`, by name.
+pub fn entries(root: &Path, directory: &str) -> io::Result<Vec<Listed>> {
+    let mut listed = Vec::new();
+    for found in fs::read_dir(root.join(directory))? {
+        let name = found?.file_name().into_string().unwrap();
+        let path = if directory.is_empty() { name } else { format!("{directory}/{name}") };
+        listed.push(entry(root, &path)?);
+    }
+    listed.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(listed)
+}
+
+/// One of them.
+pub fn entry(root: &Path, path: &str) -> io::Result<Listed> {
+    let meta = fs::metadata(root.join(path))?;
+    let size = (!meta.is_dir()).then_some(meta.len());
+    Ok(Listed { path: path.to_owned(), size, modified: since_1970(meta.modified()?) })
+}
+
+pub fn since_1970(time: SystemTime) -> Time {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_secs(), since.subsec_nanos())
+}
