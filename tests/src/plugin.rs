@@ -4,7 +4,6 @@
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use tokio::process::Child;
 use tokio_stream::wrappers::ReceiverStream;
@@ -70,10 +69,10 @@ impl Importer {
     pub async fn start_in(
         place: &Place,
         config: &[(&str, &str)],
-        variables: &[(&str, PathBuf)],
+        variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Status> {
         let mut command = place.command(tools::plakbox());
-        command.arg("importer").envs(variables.iter().map(|(name, value)| (name, value)));
+        command.arg("importer").envs(variables);
         Self::start_by(command, config).await
     }
 
@@ -92,9 +91,9 @@ impl Importer {
     }
 
     /// Opens a file.
-    pub async fn open(&mut self, path: &str) -> Result<Streaming<OpenResponse>, Status> {
+    pub async fn open(&self, path: &str) -> Result<Streaming<OpenResponse>, Status> {
         let record = Record { pathname: path.to_owned(), ..Record::default() };
-        Ok(self.client.open(OpenRequest { record: Some(record) }).await?.into_inner())
+        Ok(self.client.clone().open(OpenRequest { record: Some(record) }).await?.into_inner())
     }
 }
 

@@ -69,7 +69,7 @@ async fn round(number: u64, slow: bool) {
         let deed = [Deed::Read, Deed::Read, Deed::Read, Deed::Read, Deed::Skip, Deed::GiveUp]
             [usize::try_from(dice.number() % 6).unwrap()];
         if deed != Deed::Skip {
-            let outcome = read(&mut importer, &path, deed, slow).await;
+            let outcome = read(&importer, &path, deed, slow).await;
             check(number, &path, &pages[&path], deed, outcome);
         }
         scan.settle(record).await;
@@ -78,7 +78,7 @@ async fn round(number: u64, slow: bool) {
 }
 
 async fn read(
-    importer: &mut Importer,
+    importer: &Importer,
     path: &str,
     deed: Deed,
     slow: bool,

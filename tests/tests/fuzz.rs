@@ -78,8 +78,8 @@ fn nonsense_in_place_of_rclone_s_replies_is_a_failure_of_that_file() {
         ];
         runtime.block_on(async {
             let work = async {
-                let probe = [("PLAKBOX_RCLONE", tools::probe())];
-                let mut importer = Importer::start_in(&place, &config, &probe).await.unwrap();
+                let probe = [("PLAKBOX_RCLONE".to_owned(), tools::probe().to_str().unwrap().to_owned())];
+                let mut importer = Importer::start_in(&place, &config, probe).await.unwrap();
                 let mut scan = importer.scan().await.unwrap();
                 while let Some(record) = scan.next().await.unwrap() {
                     if !record.has_reader {

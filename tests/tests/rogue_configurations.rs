@@ -293,8 +293,8 @@ async fn rclone_reads_each_value_as_it_was_said() {
             ("rclone_description", value),
             ("rclone_try_config", "1"),
         ];
-        let probe = [("PLAKBOX_RCLONE", tools::probe())];
-        let mut importer = Importer::start_in(&place, &config, &probe).await.unwrap();
+        let probe = [("PLAKBOX_RCLONE".to_owned(), tools::probe().to_str().unwrap().to_owned())];
+        let mut importer = Importer::start_in(&place, &config, probe).await.unwrap();
         let mut scan = importer.scan().await.unwrap();
         let mut shown = String::new();
         while let Some(record) = scan.next().await.unwrap() {

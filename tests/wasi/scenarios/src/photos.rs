@@ -26,11 +26,15 @@ pub struct Photo {
     pub own: bool,
 }
 
+/// How a JPEG begins.
+const MAGIC: [u8; 3] = [0xff, 0xd8, 0xff];
+
 /// A photo, its number making its ID, its bytes and its age: higher is newer.
 pub fn photo(number: u32, name: &str, shown: &[&str]) -> Photo {
     let id = format!("A-_{number:0>60}");
+    let bytes = tree::bytes(u64::from(number), 1000 + number as usize);
     Photo {
-        bytes: tree::bytes(u64::from(number), 1000 + number as usize),
+        bytes: [&MAGIC[..], &bytes].concat(),
         made: (1_500_000_000 + u64::from(number), 0),
         name: name.to_owned(),
         shown: shown.iter().map(|shown| (*shown).to_owned()).collect(),

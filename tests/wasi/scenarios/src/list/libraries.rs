@@ -8,6 +8,7 @@ use crate::{Reason, Scenario, scenarios};
 
 scenarios![
     a_photo_with_many_paths_is_downloaded_once,
+    photos_in_albums_come_under_each_of_their_paths,
     photos_read_at_once_keep_their_own_bytes,
     photos_of_one_name_stay_apart,
     an_empty_library_is_never_an_empty_snapshot,
@@ -68,6 +69,12 @@ fn some() -> Vec<Photo> {
 
 fn a_photo_with_many_paths_is_downloaded_once() -> Scenario {
     library(some()).calls("download", 33..=33).calls("list", 2..=2).calls("look-up", 0..=0)
+}
+
+fn photos_in_albums_come_under_each_of_their_paths() -> Scenario {
+    let mut photos = some();
+    photos.retain(|photo| photo.own);
+    library(photos).and_real()
 }
 
 fn photos_read_at_once_keep_their_own_bytes() -> Scenario {

@@ -54,6 +54,15 @@ fn some() -> Vec<Node> {
     ]
 }
 
+/// Files and directories of these names.
+fn named(names: &[&str]) -> Vec<Node> {
+    let nodes = names.iter().enumerate().flat_map(|(number, name)| {
+        let inside = file(&format!("in/{name}/x"), number);
+        [directory(&format!("in/{name}")), inside, file(&format!("names/{name}"), number + 1)]
+    });
+    [directory("in"), directory("names")].into_iter().chain(nodes).collect()
+}
+
 /// So many small files in a directory.
 fn many(count: usize) -> Vec<Node> {
     let files = (0..count).map(|number| file(&format!("many/{number:04}"), 100 + number % 900));

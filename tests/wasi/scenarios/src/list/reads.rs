@@ -1,9 +1,9 @@
 //! What becomes of files that are read.
 
-use super::{many, some};
+use super::{many, named, some};
 use crate::backup::{Fate, Reading};
 use crate::fault::Fault;
-use crate::tree::{DIFFICULT_NAMES, directory, file};
+use crate::tree::{CONTROL_NAMES, DIFFICULT_NAMES, directory, file};
 use crate::{Reason, Scenario, scenarios};
 
 scenarios![
@@ -11,6 +11,7 @@ scenarios![
     files_read_at_once_keep_their_own_bytes,
     files_read_backwards_keep_their_own_bytes,
     difficult_names_come_as_they_are,
+    names_with_control_characters_come_as_they_are,
     directories_called_data_are_not_confused,
     a_large_file_comes_whole,
     files_of_unknown_size_come_whole,
@@ -50,14 +51,11 @@ fn files_read_backwards_keep_their_own_bytes() -> Scenario {
 }
 
 fn difficult_names_come_as_they_are() -> Scenario {
-    let names = DIFFICULT_NAMES.iter().enumerate();
-    let nodes = names.flat_map(|(number, name)| {
-        let directory = directory(&format!("in/{name}"));
-        let inside = file(&format!("in/{name}/x"), number);
-        [directory, inside, file(&format!("names/{name}"), number + 1)]
-    });
-    let tops = [directory("in"), directory("names")];
-    Scenario::backup(tops.into_iter().chain(nodes).collect()).and_real()
+    Scenario::backup(named(&DIFFICULT_NAMES)).and_real()
+}
+
+fn names_with_control_characters_come_as_they_are() -> Scenario {
+    Scenario::backup(named(&CONTROL_NAMES))
 }
 
 fn directories_called_data_are_not_confused() -> Scenario {
@@ -74,7 +72,10 @@ fn a_large_file_comes_whole() -> Scenario {
 
 fn files_of_unknown_size_come_whole() -> Scenario {
     let nodes = [some(), vec![file("larger", 3 << 20)]].concat();
-    Scenario::backup(nodes).fault(Fault::NoSizes).backing_up(|backup| backup.sizes = false)
+    Scenario::backup(nodes)
+        .fault(Fault::NoSizes)
+        .backing_up(|backup| backup.sizes = false)
+        .and_real()
 }
 
 /// A fault of `dir/two`.
@@ -83,13 +84,14 @@ fn breaks(at: usize, said: bool, times: usize) -> Fault {
 }
 
 fn a_read_that_breaks_once_is_made_again() -> Scenario {
-    Scenario::backup(some()).fault(breaks(1000, true, 1)).calls("cat", 1..=1)
+    Scenario::backup(some()).fault(breaks(1000, true, 1)).calls("cat", 1..=1).and_real()
 }
 
 fn a_read_that_breaks_fails_its_file_alone() -> Scenario {
     Scenario::backup(some())
         .fault(breaks(1000, true, usize::MAX))
         .backing_up(|backup| backup.but("dir/two", Fate::Unread(Reason::Unavailable)))
+        .and_real()
 }
 
 fn a_read_that_ends_early_fails_its_file_alone() -> Scenario {
@@ -111,7 +113,7 @@ fn half_way(said: bool, reason: Reason) -> Scenario {
 }
 
 fn a_large_file_that_breaks_half_way_fails() -> Scenario {
-    half_way(true, Reason::Unavailable)
+    half_way(true, Reason::Unavailable).and_real()
 }
 
 fn a_large_file_that_ends_half_way_fails() -> Scenario {

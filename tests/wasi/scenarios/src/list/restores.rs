@@ -1,14 +1,15 @@
 //! What becomes of files that are restored.
 
-use super::{many, some};
+use super::{many, named, some};
 use crate::fault::Fault;
 use crate::restore::{Entry, Keeps, Kind};
-use crate::tree::{DIFFICULT_NAMES, Node, directory, file};
+use crate::tree::{CONTROL_NAMES, DIFFICULT_NAMES, Node, directory, file};
 use crate::{Reason, Scenario, scenarios};
 
 scenarios![
     a_tree_is_restored_whole,
     difficult_names_are_restored_as_they_are,
+    names_with_control_characters_are_restored_as_they_are,
     more_files_than_a_batch_takes_are_restored,
     more_bytes_than_a_batch_takes_are_restored,
     a_large_file_is_restored_whole,
@@ -43,13 +44,11 @@ fn walked(mut nodes: Vec<Node>) -> Vec<Node> {
 }
 
 fn difficult_names_are_restored_as_they_are() -> Scenario {
-    let names = DIFFICULT_NAMES.iter().enumerate();
-    let nodes = names.flat_map(|(number, name)| {
-        let inside = file(&format!("in/{name}/x"), number);
-        [directory(&format!("in/{name}")), inside, file(&format!("names/{name}"), number + 1)]
-    });
-    let tops = [directory("in"), directory("names")];
-    Scenario::restore(walked(tops.into_iter().chain(nodes).collect())).and_real()
+    Scenario::restore(walked(named(&DIFFICULT_NAMES))).and_real()
+}
+
+fn names_with_control_characters_are_restored_as_they_are() -> Scenario {
+    Scenario::restore(walked(named(&CONTROL_NAMES)))
 }
 
 fn more_files_than_a_batch_takes_are_restored() -> Scenario {
@@ -173,19 +172,20 @@ fn a_content_of_another_size_leaves_nothing() -> Scenario {
 }
 
 fn links_and_devices_are_refused() -> Scenario {
-    Scenario::restore(walked(some())).restoring(|restore| {
+    let scenario = Scenario::restore(walked(some())).restoring(|restore| {
         for (path, kind) in [("link", Kind::Symlink), ("pipe", Kind::Other)] {
             restore.entries.push(Entry { kind, ..Entry::of(directory(path)) });
             restore.fails(path, Reason::Unsupported);
         }
-    })
+    });
+    scenario.and_real()
 }
 
 fn a_path_restored_twice_is_what_came_last() -> Scenario {
     let again = Node { bytes: Some(vec![7; 70]), ..file("a.txt", 10) };
     let nodes = [walked(some()), vec![again.clone()]].concat();
     let left = some().into_iter().filter(|node| node.path != "a.txt").chain([again]).collect();
-    Scenario::restore(nodes).restoring(|restore| restore.leaves = Some(left))
+    Scenario::restore(nodes).restoring(|restore| restore.leaves = Some(left)).and_real()
 }
 
 fn a_name_too_long_for_a_disk_is_uploaded_alone() -> Scenario {
