@@ -59,10 +59,11 @@ impl Run {
         self
     }
 
-    /// It must have taken at most as long as a person waits for an error.
+    /// It must not have waited for what never comes; on a busy machine even an error at
+    /// once takes its seconds.
     #[track_caller]
     pub fn soon(self) -> Self {
-        assert!(self.took < Duration::from_secs(15), "it took {:?}:\n{}", self.took, self.text);
+        assert!(self.took < Duration::from_secs(45), "it took {:?}:\n{}", self.took, self.text);
         self
     }
 }

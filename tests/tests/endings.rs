@@ -6,11 +6,11 @@ use plakbox_tests::{Place, processes};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 /// A remote on which a backup hangs for a while, and the backup at that point.
 fn hanging(web: &Web, place: &Place) -> (std::process::Child, Instant) {
-    web.put("file", Page { stalls: Duration::from_secs(60), ..Page::new("content").chunked() });
+    web.put("file", Page { stalls: Duration::from_secs(120), ..Page::new("content").chunked() });
     place.remote("web", &[("type", "http"), ("url", &web.url)]);
     place.import("web");
     let start = Instant::now();

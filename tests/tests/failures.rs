@@ -22,7 +22,7 @@ fn kill_at_work(place: &Place, verb: &str) {
         let mut rclones = processes::rclones(&place.path("")).into_iter();
         rclones.find(|id| processes::command_line(*id).contains(&format!(" {verb} ")))
     };
-    assert!(within(Duration::from_secs(20), || at_work().is_some()), "no rclone ran {verb}");
+    assert!(within(Duration::from_secs(60), || at_work().is_some()), "no rclone ran {verb}");
     std::thread::sleep(Duration::from_millis(700));
     at_work().into_iter().for_each(processes::kill);
 }

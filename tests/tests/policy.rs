@@ -156,7 +156,7 @@ fn a_policy_pins_options_and_names_those_that_reach_this_machine() {
 #[test]
 fn limits_of_a_policy_hold() {
     let (place, web) = (Place::bare(), Web::new());
-    web.put("file", Page { stalls: Duration::from_secs(20), ..Page::new("content").chunked() });
+    web.put("file", Page { stalls: Duration::from_secs(40), ..Page::new("content").chunked() });
     place.remote("web", &[("type", "http"), ("url", &web.url)]);
     place.remote("remote", &[("type", "memory")]);
     let rule =
@@ -170,16 +170,16 @@ fn limits_of_a_policy_hold() {
     rogue("allocate").bad("it wanted more than its 64 MiB of memory");
     rogue("loop").bad("it computed for 1 seconds without a pause");
 
-    place.policy(&format!("{rule}limits = {{ sessions = 1, wall-time = \"4s\" }}\n"));
+    place.policy(&format!("{rule}limits = {{ sessions = 1, wall-time = \"10s\" }}\n"));
     let mut first = place.command(tools::plakbox());
     first.args(["cat", "web:file"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let first = first.spawn().unwrap();
-    assert!(within(Duration::from_secs(3), || !web.reads().is_empty()));
+    assert!(within(Duration::from_secs(9), || !web.reads().is_empty()));
     plakbox(&place, ["ls", "web:"]).soon().bad("1 sessions are running, which is all");
     let first = first.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&first.stderr).into_owned();
     assert!(
-        !first.status.success() && said.contains("the policy lets a session last 4s"),
+        !first.status.success() && said.contains("the policy lets a session last 10s"),
         "{said}"
     );
     plakbox(&place, ["ls", "web:"]).good().says("/file");

@@ -25,7 +25,7 @@ fn a_secret_is_in_no_log_no_argument_no_readable_file_and_not_in_the_guest() {
     let mut command = place.backup_command("@web");
     command.env("PLAKBOX_LOG", "plakbox=trace").stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
-    assert!(within(Duration::from_secs(5), || !web.reads().is_empty()));
+    assert!(within(Duration::from_secs(30), || !web.reads().is_empty()));
 
     for id in processes::find("", "") {
         assert!(!processes::command_line(id).contains(MARKER), "{}", processes::command_line(id));
