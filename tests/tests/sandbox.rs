@@ -192,13 +192,23 @@ async fn scanned(place: &Place, what: &str) -> (Vec<Record>, Result<(), String>)
 #[tokio::test]
 async fn paths_that_lead_elsewhere_never_reach_plakar() {
     let place = Place::bare();
-    for what in ["up", "relative", "nothing", "zero", "long", "failed"] {
+    for what in ["up", "relative", "nothing", "zero", "long"] {
         let (records, end) = scanned(&place, &format!("scan-{what}")).await;
         assert!(records.is_empty(), "{what}: {records:?}");
         let said = end.unwrap_err();
         assert!(said.contains("is no path of a snapshot"), "{what}: {said}");
         assert!(said.len() < 1000);
     }
+}
+
+#[tokio::test]
+async fn a_failure_of_a_path_that_leads_elsewhere_is_an_error_beside_the_others() {
+    let place = Place::bare();
+    let (records, end) = scanned(&place, "scan-failed").await;
+    assert_eq!(end, Ok(()));
+    let [record] = &records[..] else { panic!("{records:?}") };
+    assert_eq!(record.pathname, "/．．／x");
+    assert!(record.error.contains("no"), "{}", record.error);
 }
 
 #[tokio::test]

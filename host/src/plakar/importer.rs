@@ -18,7 +18,7 @@ use super::proto::importer::{
 };
 use super::records;
 use crate::contract::bindings::exports::plakar::connector::importer::Discovery;
-use crate::contract::{Content, Entry, Failure};
+use crate::contract::{Content, Failure};
 use crate::sandbox::{Scan, Session};
 
 /// Plakar's flags of a location (kloset's location.Flags): the listing comes once,
@@ -147,19 +147,17 @@ async fn import(
     });
     while let Some(some) = scan.found.recv().await {
         for discovery in some {
-            let (Discovery::Found(Entry { path, .. }) | Discovery::Failed((path, _))) = &discovery;
-            records::check(path).map_err(|failure| {
-                Failure::internal(format!(
-                    "the connector came upon what it can't have: {}",
-                    failure.message
-                ))
-            })?;
             let record = match discovery {
-                Discovery::Found(entry) => match records::check_moment(entry.metadata.modified) {
-                    Ok(()) => records::record(entry, device),
-                    Err(failure) => records::error(entry.path, &failure),
-                },
-                Discovery::Failed((path, failure)) => records::error(path, &failure),
+                Discovery::Found(entry) => {
+                    records::check(&entry.path).map_err(impossible)?;
+                    match records::check_moment(entry.metadata.modified) {
+                        Ok(()) => records::record(entry, device),
+                        Err(failure) => records::error(entry.path, &failure),
+                    }
+                }
+                Discovery::Failed((path, failure)) => {
+                    records::error(records::reportable(path), &failure)
+                }
             };
             let response = ImportResponse { record: Some(record), finished: false };
             if records.send(Ok(response)).await.is_err() {
@@ -176,6 +174,11 @@ async fn import(
         let _ = acknowledged.await;
     }
     Ok(())
+}
+
+/// What ends the session of a connector that found what no snapshot can hold.
+fn impossible(failure: Failure) -> Failure {
+    Failure::internal(format!("the connector came upon what it can't have: {}", failure.message))
 }
 
 /// Sends a content in chunks, and its failure, if it is one, instead of its end.

@@ -29,6 +29,30 @@ pub fn check(path: &str) -> Result<(), Failure> {
     Err(Failure::internal(format!("`{}` is no path of a snapshot", shown.escape_debug())))
 }
 
+/// The path of a snapshot under which a failure of any path is reported: where the path stops
+/// being one, the rest becomes a single name, so that its directory is one that Plakar knows.
+pub fn reportable(path: String) -> String {
+    const SHORT: usize = 200;
+    if check(&path).is_ok() {
+        return path;
+    }
+    let below = path.strip_prefix('/').unwrap_or(&path);
+    let directory = below.match_indices('/').map(|(at, _)| &below[..at]);
+    let directory = directory.take_while(|directory| check(&format!("/{directory}")).is_ok());
+    let directory = directory.last().filter(|_| path.len() < LONGEST).unwrap_or_default();
+    let name = below[directory.len()..].trim_start_matches('/');
+    let plain = |char| match char {
+        '/' => '／',
+        '.' => '．',
+        char if char.is_control() => '\u{fffd}',
+        char => char,
+    };
+    let name: String = name.chars().map(plain).take(SHORT).collect();
+    let between = if directory.is_empty() { "" } else { "/" };
+    let name = if name.is_empty() { "\u{fffd}" } else { &name };
+    format!("/{directory}{between}{name}")
+}
+
 /// Refuses what Plakar can't write down.
 pub fn check_moment(modified: Timestamp) -> Result<(), Failure> {
     if MOMENTS.contains(&modified.seconds) && modified.nanoseconds < 1_000_000_000 {
@@ -137,6 +161,25 @@ mod tests {
         for bad in ["", "a", "a/b", "/a/", "//a", "/a/../b", "/..", "/./a", "/a\0", &long] {
             assert!(check(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn whatever_failed_has_a_path_under_which_it_can_be_reported() {
+        for (path, reported) in [
+            ("/a", "/a"),
+            ("a/b", "/a/b"),
+            ("/a/b/../c", "/a/b/．．／c"),
+            ("../x/.", "/．．／x／．"),
+            ("/a\0", "/a\u{fffd}"),
+            ("/a//b", "/a/b"),
+            ("/a/", "/a/\u{fffd}"),
+            ("", "/\u{fffd}"),
+            ("//", "/\u{fffd}"),
+        ] {
+            assert_eq!(reportable(path.to_owned()), reported, "{path:?}");
+        }
+        let long = reportable("/ü".repeat(LONGEST));
+        assert!(check(&long).is_ok() && long.len() < 1000);
     }
 
     #[test]
