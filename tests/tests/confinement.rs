@@ -106,9 +106,24 @@ fn it_can_t_reach_other_processes_or_the_kernel_s_larger_parts() {
         "keys",
         "bpf",
         "raw_socket",
+        "limits_of_others",
+        "priority",
+        "affinity",
+        "scheduler",
     ] {
         probe(&place(&[(what, "")])).says(&format!("/{what} {EPERM}"));
     }
+}
+
+#[test]
+fn it_can_t_connect_by_other_names_of_tcp_or_answer_anybody() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    for what in ["mptcp", "fast_open", "fast_message", "fast_option", "listen_abstract"] {
+        probe(&place(&[(what, &port)])).says(&format!("/{what} {EPERM}"));
+    }
+    assert!(listener.accept().is_err());
 }
 
 #[test]

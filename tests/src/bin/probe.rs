@@ -130,6 +130,27 @@ fn attempt(what: &str, value: &str) -> io::Result<String> {
         }),
         "keys" => call(|| unsafe { libc::syscall(libc::SYS_keyctl, 0, -1, 0) as i32 }),
         "bpf" => call(|| unsafe { libc::syscall(libc::SYS_bpf, 0, 0, 0) as i32 }),
+        "listen_abstract" => {
+            use std::os::linux::net::SocketAddrExt;
+            let name = format!("probe-{}", std::process::id());
+            let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+            std::os::unix::net::UnixListener::bind_addr(&address).map(|_| String::new())
+        }
+        "mptcp" => call(|| unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 262) }),
+        "fast_open" | "fast_message" | "fast_option" => fast_open(what, value),
+        "limits_of_others" => call(|| unsafe {
+            let mut limit = std::mem::zeroed();
+            libc::prlimit(libc::getppid(), libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit)
+        }),
+        "priority" => call(|| unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) }),
+        "affinity" => call(|| unsafe {
+            let set: libc::cpu_set_t = std::mem::zeroed();
+            libc::sched_setaffinity(0, size_of_val(&set), &raw const set)
+        }),
+        "scheduler" => call(|| unsafe {
+            let parameters: libc::sched_param = std::mem::zeroed();
+            libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters)
+        }),
         "files" => files(),
         "memory" => memory(value.parse().map_err(io::Error::other)?),
         "large_file" => large_file(value.parse().map_err(io::Error::other)?),
@@ -156,6 +177,42 @@ fn call(call: impl FnOnce() -> i32) -> io::Result<String> {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(String::new()),
     }
+}
+
+/// Reaches a port without `connect`, in one of the ways that TCP Fast Open has.
+fn fast_open(how: &str, port: &str) -> io::Result<String> {
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as u16,
+        sin_port: port.parse::<u16>().map_err(io::Error::other)?.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes([127, 0, 0, 1]) },
+        sin_zero: [0; 8],
+    };
+    let length = size_of_val(&address) as u32;
+    call(|| unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0);
+        let to = (&raw const address).cast::<libc::sockaddr>();
+        match how {
+            "fast_open" => {
+                let bytes = c"x".as_ptr().cast();
+                libc::sendto(socket, bytes, 1, libc::MSG_FASTOPEN, to, length) as i32
+            }
+            "fast_message" => {
+                let mut bytes = libc::iovec { iov_base: c"x".as_ptr() as *mut _, iov_len: 1 };
+                let mut message: libc::msghdr = std::mem::zeroed();
+                message.msg_name = to.cast_mut().cast();
+                message.msg_namelen = length;
+                message.msg_iov = &raw mut bytes;
+                message.msg_iovlen = 1;
+                libc::sendmsg(socket, &raw const message, libc::MSG_FASTOPEN) as i32
+            }
+            _ => {
+                let on = 1;
+                let option = (&raw const on).cast();
+                let (level, name) = (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT);
+                libc::setsockopt(socket, level, name, option, size_of_val(&on) as u32)
+            }
+        }
+    })
 }
 
 fn fork() -> io::Result<String> {

@@ -23,6 +23,15 @@ const REFUSED: &[i64] = &[
     // leaving the group that is killed
     libc::SYS_setsid,
     libc::SYS_setpgid,
+    // the scheduling of others, which a process of the same user may change
+    libc::SYS_setpriority,
+    libc::SYS_ioprio_set,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_sched_setaffinity,
+    // answering the network: rclone is started for one answer on its pipes
+    libc::SYS_listen,
     // programs that aren't files, which Landlock doesn't see
     libc::SYS_execveat,
     libc::SYS_memfd_create,
@@ -88,6 +97,13 @@ const ARCHITECTURE: TargetArch = TargetArch::aarch64;
 /// addresses.
 const FAMILIES: [libc::c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
+/// TCP under other names, of which Landlock knows only the first (include/uapi/linux/in.h).
+const OTHER_TCP: u64 = libc::IPPROTO_MPTCP as u64;
+
+/// Options of TCP that connect without `connect` or put another protocol in its place
+/// (include/uapi/linux/tcp.h).
+const CONNECTING: [libc::c_int; 2] = [libc::TCP_FASTOPEN_CONNECT, libc::TCP_ULP];
+
 /// Filters, ready to be installed.
 #[derive(Clone)]
 pub struct Filters(Arc<[BpfProgram]>);
@@ -109,7 +125,25 @@ impl Filters {
         );
         let others = FAMILIES.map(|family| argument(0, SeccompCmpOp::Ne, family as u64));
         let others = others.into_iter().collect::<Result<Vec<_>, _>>()?;
-        refused.insert(libc::SYS_socket, vec![SeccompRule::new(others)?]);
+        let tcp = rule([argument(2, SeccompCmpOp::Eq, OTHER_TCP)?])?;
+        refused.insert(libc::SYS_socket, vec![SeccompRule::new(others)?, tcp]);
+        // A connection made by its first bytes is one that Landlock doesn't see.
+        let first = libc::MSG_FASTOPEN as u64;
+        for (call, flags) in
+            [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)]
+        {
+            let flag = argument(flags, SeccompCmpOp::MaskedEq(first), first)?;
+            refused.insert(call, vec![rule([flag])?]);
+        }
+        let options = CONNECTING.map(|option| {
+            rule([
+                argument(1, SeccompCmpOp::Eq, libc::IPPROTO_TCP as u64)?,
+                argument(2, SeccompCmpOp::Eq, option as u64)?,
+            ])
+        });
+        refused.insert(libc::SYS_setsockopt, options.into_iter().collect::<Result<_, _>>()?);
+        // The limits of others; its own it can only lower.
+        refused.insert(libc::SYS_prlimit64, vec![rule([argument(0, SeccompCmpOp::Ne, 0)?])?]);
         // Its arguments can't be looked at; without it, libraries use `clone`.
         let unknown = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
         Ok(Self(
