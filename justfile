@@ -83,6 +83,10 @@ compose: component wac
     wac plug --plug {{ target }}/{{ wasm }}/release/fake_rclone.wasm bin/rclone.wasm -o bin/with-fake.wasm
     wac plug --plug bin/with-fake.wasm {{ target }}/{{ wasm }}/release/driver.wasm -o bin/composed.wasm
 
+# Bugs put into the component on purpose, and which scenarios catch them: all, or these
+mutations *names: wasm-target wac wasmtime
+    tests/mutations.sh {{ target }}/mutations {{ names }}
+
 # Real Plakar, real rclone
 end-to-end: package example rclone rogue probe
     cargo test --quiet --release --package plakbox-tests

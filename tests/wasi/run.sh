@@ -5,7 +5,7 @@
 set -euo pipefail
 component=$1 directory=$2 scenario=${3:-}
 # Seconds that a scenario may take: the slowest takes five on a machine that does nothing else.
-watchdog=60
+watchdog=${PLAKBOX_WATCHDOG:-60}
 wasmtime=$(command -v wasmtime)
 mkdir -p "$directory"
 

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# mutations.sh DIRECTORY [MUTATION...]: puts each bug of tests/mutations into a copy of the
+# guest, one at a time, and prints which scenarios catch it under the stock wasmtime. Fails
+# if one isn't caught. Takes a minute a bug; everything it makes lies in the directory.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mkdir -p "$1"
+place=$(realpath "$1")
+shift
+[ $# -gt 0 ] || set -- tests/mutations/*.patch
+wasm=wasm32-wasip2 tree=$place/tree bin=$place/bin
+export CARGO_TARGET_DIR=$place/target
+# Without a bug the slowest scenario takes a few seconds; with one it may have no end.
+export PLAKBOX_WATCHDOG=${PLAKBOX_WATCHDOG:-20}
+# What git applies in the copy is no change of this repository.
+export GIT_CEILING_DIRECTORIES=$place
+
+rm -rf "$tree"
+mkdir -p "$tree" "$bin"
+git ls-files --cached --others --exclude-standard -z | xargs -0 cp --parents --preserve=timestamps -t "$tree"
+cargo build --quiet --release --package driver --package fake-rclone --target $wasm
+
+missed=()
+for mutation in "$@"; do
+    mutation=$(basename "$mutation" .patch)
+    patch=$PWD/tests/mutations/$mutation.patch
+    git -C "$tree" apply "$patch"
+    cargo build --quiet --release --package rclone-connector --target $wasm --manifest-path "$tree/Cargo.toml"
+    wac plug --plug "$CARGO_TARGET_DIR/$wasm/release/fake_rclone.wasm" \
+        "$CARGO_TARGET_DIR/$wasm/release/rclone_connector.wasm" -o "$bin/with-fake.wasm"
+    wac plug --plug "$bin/with-fake.wasm" "$CARGO_TARGET_DIR/$wasm/release/driver.wasm" -o "$bin/composed.wasm"
+    git -C "$tree" apply --reverse "$patch"
+
+    tests/wasi/run.sh "$bin/composed.wasm" "$place/scenarios" > "$place/$mutation.log" || true
+    rm -rf "$place/scenarios"
+    mapfile -t by < <(sed -n 's/^FAIL *//p' "$place/$mutation.log")
+    if [ ${#by[@]} = 0 ]; then
+        missed+=("$mutation")
+        echo "$mutation: MISSED"
+    else
+        echo "$mutation: caught by ${#by[@]}, such as ${by[*]:0:2}"
+    fi
+done
+echo "$(($# - ${#missed[@]})) of $# mutations caught"
+[ ${#missed[@]} = 0 ]
