@@ -7,7 +7,10 @@
 //!
 //! [`policy`] decides what a configuration may say, [`contract`] is what the rooms
 //! speak in, [`opened`] puts them together, and [`person`] is for use by hand.
+//! [`service`] runs the sessions of many tenants: what these share is in [`tenant`], and
+//! what is counted of them in [`account`].
 
+mod account;
 mod audit;
 mod contract;
 #[cfg(test)]
@@ -19,10 +22,14 @@ mod plakar;
 mod policy;
 mod rclone;
 mod sandbox;
+mod service;
+mod tenant;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use opened::Setting;
+use plakar::Role;
+use service::{connect, console};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +59,7 @@ const ENVIRONMENT: &str = "Environment:
   PLAKBOX_RCLONE  the rclone to run, if not the one in PATH (1.70 or later)
   PLAKBOX_STATE   where refreshed tokens are kept, if not in ~/.local/state/plakbox
   PLAKBOX_POLICY  a policy of your own, if not ~/.config/plakbox/policy.toml
+  PLAKBOX_CONNECT the file that names a service, if not /etc/plakbox/connect.toml
   PLAKBOX_LOG     what to log on stderr: error, warn, info, debug (warn)";
 
 #[derive(Subcommand)]
@@ -93,6 +101,36 @@ enum Command {
     Importer,
     /// Plakar's destination connector: started by Plakar, speaks on stdin and stdout
     Exporter,
+    /// Runs the sessions of many tenants, for clients that connect to it
+    Serve {
+        /// What the operator sets
+        #[arg(default_value = "/etc/plakbox/service.toml")]
+        file: PathBuf,
+    },
+    /// Lets a service be Plakar's plugin, as `importer` and `exporter` do by themselves where
+    /// /etc/plakbox/connect.toml names one
+    Connect {
+        role: Role,
+        /// The file that names the service
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Lists the sessions of a service, or ends one
+    Sessions {
+        /// The socket in [operations] of its file
+        #[arg(long, default_value = "/run/plakbox/operations.sock")]
+        socket: PathBuf,
+        #[command(subcommand)]
+        command: Option<SessionsCommand>,
+    },
+}
+
+#[derive(Subcommand)]
+enum SessionsCommand {
+    /// A line for each session
+    List,
+    /// Ends a session
+    Cancel { session: String },
 }
 
 #[derive(Subcommand)]
@@ -117,13 +155,18 @@ enum AuditCommand {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("PLAKBOX_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .without_time()
-        .init();
+    let usual = match arguments.command {
+        Command::Serve { .. } => "info",
+        _ => "warn",
+    };
+    let filter = EnvFilter::try_from_env("PLAKBOX_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let terminal = std::io::stderr().is_terminal();
+    match arguments.command {
+        // Whoever collects it wants to find a tenant's and a session's lines.
+        Command::Serve { .. } if !terminal => log.json().flatten_event(true).init(),
+        _ => log.with_ansi(terminal).without_time().init(),
+    }
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -134,7 +177,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let setting = Setting { component: arguments.component, policy: arguments.policy };
+    let setting =
+        Setting { component: arguments.component, policy: arguments.policy, client: None };
     // One thread: the work is passing bytes on, and waking another thread for each
     // piece costs more than it gains beside Plakar and rclone, which have theirs.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -143,6 +187,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         .context("the runtime doesn't start")?;
     // Dropping the runtime ends every process and removes every private file.
     runtime.block_on(async {
+        if let Command::Serve { file } = &arguments.command {
+            return service::serve(file).await;
+        }
         tokio::select! {
             result = command(arguments.command, &setting) => result,
             result = told_to_stop() => result,
@@ -163,8 +210,31 @@ async fn command(command: Command, setting: &Setting) -> anyhow::Result<()> {
         Command::Audit(AuditCommand::Show { file }) => person::audit::show(&file),
         Command::Inspect { component } => person::inspect(&component),
         Command::Compile { component, output } => person::compile(&component, &output),
-        Command::Importer => plakar::serve(plakar::Role::Importer, setting.clone()).await,
-        Command::Exporter => plakar::serve(plakar::Role::Exporter, setting.clone()).await,
+        Command::Importer => plugin(Role::Importer, setting).await,
+        Command::Exporter => plugin(Role::Exporter, setting).await,
+        Command::Connect { role, to: Some(file) } => {
+            connect::relay(role, connect::Target::read(&file)).await
+        }
+        Command::Connect { role, to: None } => match connect::named().transpose() {
+            Some(target) => connect::relay(role, target).await,
+            None => anyhow::bail!("no service is named: use --to FILE"),
+        },
+        Command::Sessions { socket, command: None | Some(SessionsCommand::List) } => {
+            console::list(&socket).await
+        }
+        Command::Sessions { socket, command: Some(SessionsCommand::Cancel { session }) } => {
+            console::cancel(&socket, &session).await
+        }
+        // It has its own way to be told to stop.
+        Command::Serve { .. } => Ok(()),
+    }
+}
+
+/// Is Plakar's plugin, or lets the service be it that the operator has named.
+async fn plugin(role: Role, setting: &Setting) -> anyhow::Result<()> {
+    match connect::named().transpose() {
+        Some(target) => connect::relay(role, target).await,
+        None => plakar::serve_stdio(role, setting.clone()).await,
     }
 }
 

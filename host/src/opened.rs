@@ -2,8 +2,9 @@
 //! Plakar's plugins and a person's commands have in common.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::audit::{Event, Trail};
+use crate::audit::{Event, Subject, Trail};
 use crate::contract::{Failure, Reason, Remote};
 use crate::policy::{Grant, Policies, Use};
 use crate::rclone::binary::Binary;
@@ -12,18 +13,47 @@ use crate::rclone::photos::{self, Aim};
 use crate::rclone::remote::{self, Said};
 use crate::rclone::state::State;
 use crate::rclone::{Rclone, Secrets};
-use crate::sandbox::{Connector, Load, Session};
+use crate::sandbox::{self, Connector, Load, Session};
+use crate::tenant::{Client, Hosted};
 
 /// The protocol of the connector that comes with this program.
 const OWN: &str = "rclone";
 
 /// How this program was started, as far as it concerns each session.
-#[derive(Debug, Clone)]
+#[derive(Clone, Default)]
 pub struct Setting {
     /// The connector, if not the one beside this program that its protocol names.
     pub component: Option<PathBuf>,
     /// A policy beside those that are in force anyway.
     pub policy: Option<PathBuf>,
+    /// Whose session it is, if not of whoever started this program.
+    pub client: Option<Client>,
+}
+
+impl Setting {
+    fn state(&self) -> Result<State, Failure> {
+        match &self.client {
+            Some(client) => Ok(client.tenant.state.clone()),
+            None => State::open(),
+        }
+    }
+
+    fn audit(&self, policies: &Policies) -> Result<Trail, Failure> {
+        match &self.client {
+            Some(client) => {
+                Trail::open(&(&policies.audit() | &client.tenant.audit), client.subject.clone())
+            }
+            None => Trail::open(&policies.audit(), Subject::own()),
+        }
+    }
+
+    /// Waits for a place among the sessions of a service.
+    async fn admitted(&self) -> Result<Hosted, Failure> {
+        match &self.client {
+            Some(client) => client.admit().await,
+            None => Ok(Hosted::default()),
+        }
+    }
 }
 
 /// A component at work, not yet told of its remote.
@@ -53,19 +83,34 @@ pub async fn open(said: Said, setting: &Setting, aim: Aim) -> Result<Opened, Fai
         Aim::Restore => Use::Exporter,
     };
     let allowed = allow(said, setting, r#use)?;
-    let state = State::open()?;
+    let hosted = setting.admitted().await?;
+    let state = setting.state()?;
     let binary = Binary::find(&state, allowed.remote.backend(), &allowed.grant.program).await?;
     tracing::info!("rclone {} at `{}`", binary.version, binary.path().display());
     photos::heed(&allowed.remote, &state, aim)?;
-    start(allowed, &state, binary, setting)
+    start(allowed, &state, binary, setting, hosted)
 }
 
 /// Asks the policies in force about a remote, and notes what they say.
 pub fn allow(said: Said, setting: &Setting, r#use: Use) -> Result<Allowed, Failure> {
-    let policies = Policies::in_force(setting.policy.as_deref())?;
-    let trail = Trail::open(&policies.audit())?;
+    let own;
+    let policies = match &setting.client {
+        Some(client) => &client.tenant.policies,
+        None => {
+            own = Policies::in_force(setting.policy.as_deref())?;
+            &own
+        }
+    };
+    let trail = setting.audit(policies)?;
     let protocol = said.protocol().unwrap_or(OWN).to_owned();
-    let parsed = remote::Remote::from_plakar(said);
+    let parsed = match &setting.client {
+        // Whoever runs the service has one, and tenants don't.
+        Some(_) if said.names_users_remote() => Err(Failure::new(
+            Reason::Unsupported,
+            "a service reads nobody's rclone.conf: import the remote with `rclone config show NAME | plakar source import -rclone`, or from the file itself with `-config`",
+        )),
+        _ => remote::Remote::from_plakar(said),
+    };
     let (mut remote, options) = parsed.inspect_err(|failure| {
         trail.note(decision(None, r#use, Err(failure)));
     })?;
@@ -100,36 +145,31 @@ pub fn start(
     state: &State,
     binary: Binary,
     setting: &Setting,
+    mut hosted: Hosted,
 ) -> Result<Opened, Failure> {
     let Allowed { remote: named, options, grant, protocol, trail } = allowed;
     let remote =
         Remote { backend: named.backend().to_owned(), root: named.path().to_owned(), options };
     let connector = load(setting, &protocol)?;
-    let rclone = Rclone::new(binary, named, state, grant, trail)?;
+    let stop = hosted.stop.take();
+    let rclone = Rclone::new(binary, named, state, grant, trail, hosted)?;
     let fingerprint = rclone.fingerprint();
-    let session = Session::start(&connector, rclone);
+    let session = Session::start(&connector, rclone, stop);
     Ok(Opened { session, remote, fingerprint, protocol })
 }
 
 /// Loads the connector that was named, or else the one of this protocol: a package has
 /// `PROTOCOL.wasm` beside its executable, which is this program.
-fn load(setting: &Setting, protocol: &str) -> Result<Connector, Failure> {
+fn load(setting: &Setting, protocol: &str) -> Result<Arc<Connector>, Failure> {
+    if let Some(client) = &setting.client {
+        return client.tenant.connectors.get(protocol);
+    }
     if let Some(named) = &setting.component {
         // What may lie beside it, compiled ahead, is nobody's word that we have.
-        return Connector::load(named, Load::Compile);
+        return Connector::load(named, Load::Compile).map(Arc::new);
     }
-    // As Plakar has it (kloset's location.allowedInUri).
-    let plain = |char: char| char.is_ascii_alphanumeric() || "+-.".contains(char);
-    if !protocol.chars().all(plain) {
-        return Err(Failure::new(
-            Reason::InvalidConfiguration,
-            format!("`{}` is no protocol: set the location to {OWN}://", protocol.escape_debug()),
-        ));
-    }
-    let executable = std::env::current_exe().map_err(|error| {
-        Failure::internal(format!("this program doesn't know where it is: {error}"))
-    })?;
-    Connector::load(&executable.with_file_name(format!("{protocol}.wasm")), Load::Ready)
+    let file = sandbox::file_of(&sandbox::beside()?, protocol)?;
+    Connector::load(&file, Load::Ready).map(Arc::new)
 }
 
 #[cfg(test)]
@@ -138,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_protocol_names_what_lies_beside_this_program_and_nothing_else() {
-        let setting = Setting { component: None, policy: None };
+        let setting = Setting::default();
         let refusal = |protocol| load(&setting, protocol).err().map(|failure| failure.message);
         for bad in ["../rclone", "a/b", "a b", "ü", "a\0"] {
             assert!(refusal(bad).is_some_and(|why| why.contains("is no protocol")), "{bad:?}");

@@ -11,6 +11,7 @@
 //! - [`photos`]: Google Photos, strict, counting, and going wrong where it is told to
 //! - [`web`]: a plain web server that counts, and breaks where it is told to
 //! - [`plugin`]: the importer, driven without Plakar
+//! - [`service`]: the multi-tenant service, and clients of it
 //! - [`rounds`]: tests that are made from a number
 //! - [`processes`]: what runs, and what it says of itself in /proc
 
@@ -24,6 +25,7 @@ pub mod processes;
 pub mod relay;
 pub mod rounds;
 pub mod servers;
+pub mod service;
 pub mod tools;
 pub mod tree;
 pub mod web;

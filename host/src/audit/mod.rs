@@ -24,8 +24,11 @@ pub struct Entry {
     pub time: jiff::Timestamp,
     /// What tells one session from another: `PID-COUNT-SECONDS`.
     pub session: String,
-    /// Whom this process runs as.
+    /// Whom this process runs as, or who asked a service.
     pub uid: u32,
+    /// The tenant of a service whose session it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     #[serde(flatten)]
     pub event: Event,
 }
@@ -60,8 +63,38 @@ pub enum Event {
         bytes_out: u64,
         milliseconds: u64,
     },
+    /// Somebody was refused a session of a service before it began.
+    Refusal {
+        /// Who it was: ``the user 1000``, ``the certificate of `a` ``.
+        who: String,
+        why: String,
+    },
     /// A session ended.
     Session { remote: String, processes: u64, bytes_in: u64, bytes_out: u64, milliseconds: u64 },
+}
+
+/// Whose session it is.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// `PID-COUNT-SECONDS`.
+    pub session: Arc<str>,
+    pub uid: u32,
+    pub tenant: Option<String>,
+}
+
+impl Subject {
+    /// A new session of whoever this process runs as.
+    pub fn own() -> Self {
+        Self { session: new_session(), uid: rustix::process::getuid().as_raw(), tenant: None }
+    }
+}
+
+/// What tells a new session from all others.
+pub fn new_session() -> Arc<str> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let seconds = jiff::Timestamp::now().as_second();
+    format!("{}-{count}-{seconds}", std::process::id()).into()
 }
 
 /// Where one session's lines go. Cheap to clone.
@@ -72,7 +105,7 @@ pub struct Trail {
 
 #[derive(Debug)]
 struct Inner {
-    session: String,
+    subject: Subject,
     started: Instant,
     files: Vec<File>,
     stderr: bool,
@@ -80,10 +113,7 @@ struct Inner {
 
 impl Trail {
     /// Opens the log for a session. What can't be noted must not happen.
-    pub fn open(destinations: &BTreeSet<Destination>) -> Result<Self, Failure> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let seconds = jiff::Timestamp::now().as_second();
+    pub fn open(destinations: &BTreeSet<Destination>, subject: Subject) -> Result<Self, Failure> {
         let files = destinations.iter().filter_map(|destination| match destination {
             Destination::File(path) => Some(path),
             Destination::Stderr => None,
@@ -101,7 +131,7 @@ impl Trail {
             })
         };
         let inner = Inner {
-            session: format!("{}-{count}-{seconds}", std::process::id()),
+            subject,
             started: Instant::now(),
             files: files.map(open).collect::<Result<_, _>>()?,
             stderr: destinations.contains(&Destination::Stderr),
@@ -121,8 +151,9 @@ impl Trail {
         }
         let entry = Entry {
             time: jiff::Timestamp::now(),
-            session: self.inner.session.clone(),
-            uid: rustix::process::getuid().as_raw(),
+            session: self.inner.subject.session.to_string(),
+            uid: self.inner.subject.uid,
+            tenant: self.inner.subject.tenant.clone(),
             event,
         };
         let Ok(mut line) = serde_json::to_string(&entry) else { return };

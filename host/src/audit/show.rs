@@ -58,6 +58,10 @@ impl Session {
                     (false, _) => format!("refused: {why}"),
                 };
             }
+            Event::Refusal { who, why } => {
+                self.what = who;
+                self.verdict = format!("refused: {why}");
+            }
             Event::Process { outcome, bytes_in, bytes_out, .. } => {
                 self.processes += 1;
                 self.failed += u64::from(outcome != "exit status: 0" && outcome != "stopped");
@@ -95,7 +99,7 @@ mod tests {
 
     fn entry(session: &str, event: Event) -> String {
         let time = jiff::Timestamp::UNIX_EPOCH;
-        let entry = Entry { time, session: session.to_owned(), uid: 1000, event };
+        let entry = Entry { time, session: session.to_owned(), uid: 1000, tenant: None, event };
         serde_json::to_string(&entry).unwrap()
     }
 

@@ -16,6 +16,7 @@ use crate::rclone::remote::{Remote, Said};
 use crate::rclone::state::State;
 use crate::rclone::token;
 use crate::rclone::users;
+use crate::tenant::Hosted;
 
 /// How long a remote may take to be listed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -247,7 +248,8 @@ async fn reach(
     let costly = path.is_empty() || path.split('/').next() == Some("media");
     let path = if photos::is(remote) && costly { ASKS_GOOGLE } else { patient.path() };
     let allowed = opened::allow(patient.said(path), setting, Use::Importer)?;
-    let Opened { session, remote, .. } = opened::start(allowed, state, binary, setting)?;
+    let Opened { session, remote, .. } =
+        opened::start(allowed, state, binary, setting, Hosted::default())?;
     session.open_importer(remote).await?;
     tokio::time::timeout(PATIENCE, session.ping_importer()).await.unwrap_or_else(|_| {
         Err(Failure::new(

@@ -7,7 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Role;
-use super::opening::{Answer, Opening, status};
+use super::opening::{Answer, Opening, told};
 use super::proto::connectors::Record;
 use super::proto::exporter::export_request::Packet;
 use super::proto::exporter::exporter_server::{Exporter, ExporterServer};
@@ -16,6 +16,7 @@ use super::proto::exporter::{
     PingRequest, PingResponse,
 };
 use super::records;
+use crate::account::Count;
 use crate::contract::{Content, Failure, Reason};
 use crate::sandbox::{Begun, Session};
 
@@ -46,7 +47,7 @@ impl Exporter for Service {
 
     async fn ping(&self, _: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
         let session = self.opening.session().await?;
-        session.ping_exporter().await.map_err(|failure| status(&failure))?;
+        session.ping_exporter().await.map_err(|failure| told(&session, &failure))?;
         Ok(Response::new(PingResponse {}))
     }
 
@@ -62,7 +63,7 @@ impl Exporter for Service {
         tokio::spawn(async move {
             if let Err(failure) = export(&session, packets, &outcomes).await {
                 // Plakar going away is told by the connection.
-                let _ = outcomes.send(Err(status(&failure))).await;
+                let _ = outcomes.send(Err(told(&session, &failure))).await;
             }
         });
         Ok(Response::new(ReceiverStream::new(sent)))
@@ -163,6 +164,7 @@ async fn export(
             }
             Err(failure) => Err(failure),
         };
+        session.account().add(Count::Entries, 1);
         writes.spawn(write(begun, record, outcomes.clone()));
         if let Some((bytes, end)) = end {
             let result = packets.chunks(bytes).await;

@@ -10,13 +10,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Role;
-use super::opening::{Answer, Opening, status};
+use super::opening::{Answer, Opening, told};
 use super::proto::importer::importer_server::{Importer, ImporterServer};
 use super::proto::importer::{
     CloseRequest, CloseResponse, ImportRequest, ImportResponse, InitRequest, InitResponse,
     OpenRequest, OpenResponse, PingRequest, PingResponse,
 };
 use super::records;
+use crate::account::Count;
 use crate::contract::bindings::exports::plakar::connector::importer::Discovery;
 use crate::contract::{Content, Failure};
 use crate::sandbox::{Scan, Session};
@@ -60,7 +61,7 @@ impl Importer for Service {
 
     async fn ping(&self, _: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
         let session = self.opening.session().await?;
-        session.ping_importer().await.map_err(|failure| status(&failure))?;
+        session.ping_importer().await.map_err(|failure| told(&session, &failure))?;
         Ok(Response::new(PingResponse {}))
     }
 
@@ -72,13 +73,13 @@ impl Importer for Service {
     ) -> Result<Response<Self::ImportStream>, Status> {
         let session = self.opening.session().await?;
         let device = self.device.get().copied().unwrap_or_default();
-        let scan = session.scan().await.map_err(|failure| status(&failure))?;
+        let scan = session.scan().await.map_err(|failure| told(&session, &failure))?;
         let (records, sent) = mpsc::channel(RECORDS);
         let results = request.into_inner();
         tokio::spawn(async move {
             if let Err(failure) = import(&session, scan, device, results, &records).await {
                 // Plakar going away is told by the connection.
-                let _ = records.send(Err(status(&failure))).await;
+                let _ = records.send(Err(told(&session, &failure))).await;
             }
         });
         Ok(Response::new(ReceiverStream::new(sent)))
@@ -95,11 +96,11 @@ impl Importer for Service {
             return Err(Status::unimplemented("rclone has no extended attributes"));
         }
         let session = self.opening.session().await?;
-        let mut content =
-            session.read(record.pathname).await.map_err(|failure| status(&failure))?;
+        let content = session.read(record.pathname).await;
+        let mut content = content.map_err(|failure| told(&session, &failure))?;
         if let Some(whole) = content.bytes.whole() {
             // What is here needs no task that waits for more.
-            ended(&session, content).await.map_err(|failure| status(&failure))?;
+            ended(&session, content).await.map_err(|failure| told(&session, &failure))?;
             let whole = (!whole.is_empty()).then_some(Ok(OpenResponse { chunk: whole }));
             return Ok(Response::new(Box::pin(tokio_stream::iter(whole))));
         }
@@ -146,6 +147,7 @@ async fn import(
         }
     });
     while let Some(some) = scan.found.recv().await {
+        session.account().add(Count::Entries, some.len() as u64);
         for discovery in some {
             let record = match discovery {
                 Discovery::Found(entry) => {
@@ -156,6 +158,7 @@ async fn import(
                     }
                 }
                 Discovery::Failed((path, failure)) => {
+                    session.account().failed(&failure);
                     records::error(records::reportable(path), &failure)
                 }
             };
@@ -207,7 +210,7 @@ async fn pass_on(
         }
     }
     if let Err(failure) = ended(&session, content).await {
-        let _ = chunks.send(Err(status(&failure))).await;
+        let _ = chunks.send(Err(told(&session, &failure))).await;
     }
 }
 

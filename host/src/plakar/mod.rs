@@ -1,7 +1,8 @@
-//! Plakar's plugin protocol: gRPC over our stdin and stdout, one connection, one
-//! session. Only this module knows gRPC and protobuf.
+//! Plakar's plugin protocol: gRPC over one connection, which is one session. Only this
+//! module knows gRPC and protobuf.
 //!
-//! - [`stdio`]: the connection
+//! - [`stdio`]: our stdin and stdout, which is that connection where Plakar starts us
+//! - [`single`]: a connection that never comes twice
 //! - [`opening`]: what both kinds of plugin do first
 //! - [`records`]: Plakar's records and our entries
 //! - [`importer`], [`exporter`]: the two services
@@ -10,7 +11,8 @@ mod exporter;
 mod importer;
 mod opening;
 mod records;
-mod stdio;
+mod single;
+pub mod stdio;
 
 /// The messages and services, made from `proto/`.
 #[allow(clippy::all, clippy::pedantic)]
@@ -29,26 +31,67 @@ mod proto {
     pub use plakar::{connectors, exporter};
 }
 
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 
+use crate::contract::Failure;
 use crate::opened::Setting;
+use opening::Opening;
 
 /// HTTP/2 windows: Plakar reads one file at a time, as fast as it can.
 const WINDOW: u32 = 4 << 20;
 
-/// Which of the two plugins this process is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which of the two plugins Plakar speaks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     Importer,
     Exporter,
 }
 
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Importer => "importer",
+            Self::Exporter => "exporter",
+        }
+    }
+}
+
+/// What Plakar speaks to us by.
+pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection for C {}
+
+/// Serves Plakar over our stdin and stdout until it closes them.
+pub async fn serve_stdio(role: Role, setting: Setting) -> anyhow::Result<()> {
+    Ok(serve(role, stdio::connection()?, setting).await?)
+}
+
 /// Serves Plakar until it closes the connection.
-pub async fn serve(role: Role, setting: Setting) -> anyhow::Result<()> {
-    let incoming = stdio::connection()?;
-    let opening = opening::Opening::new(setting);
+pub async fn serve(
+    role: Role,
+    connection: impl Connection,
+    setting: Setting,
+) -> Result<(), tonic::transport::Error> {
+    answer(role, connection, Opening::new(setting)).await
+}
+
+/// Tells Plakar over our stdin and stdout why it gets no session.
+pub async fn refuse_stdio(role: Role, why: Failure) -> anyhow::Result<()> {
+    Ok(answer(role, stdio::connection()?, Opening::refused(why)).await?)
+}
+
+async fn answer(
+    role: Role,
+    connection: impl Connection,
+    opening: Opening,
+) -> Result<(), tonic::transport::Error> {
+    let span = opening.span();
     let mut server = Server::builder()
+        .trace_fn(move |_| span.clone())
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_frame_size(1 << 20);
@@ -56,6 +99,5 @@ pub async fn serve(role: Role, setting: Setting) -> anyhow::Result<()> {
         Role::Importer => server.add_service(importer::service(opening)),
         Role::Exporter => server.add_service(exporter::service(opening)),
     };
-    router.serve_with_incoming(incoming).await?;
-    Ok(())
+    router.serve_with_incoming(single::only(connection)).await
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use tokio::sync::Mutex;
 use tonic::{Code, Status};
+use tracing::Span;
 
 use super::Role;
 use crate::contract::{Failure, Location, Reason};
@@ -14,7 +15,8 @@ use crate::sandbox::Session;
 
 /// A plugin's session: not opened yet, open, or closed.
 pub struct Opening {
-    setting: Setting,
+    /// Or why there will be none.
+    setting: Result<Setting, Failure>,
     session: Mutex<Option<Session>>,
 }
 
@@ -30,7 +32,18 @@ pub struct Answer {
 
 impl Opening {
     pub fn new(setting: Setting) -> Self {
-        Self { setting, session: Mutex::new(None) }
+        Self { setting: Ok(setting), session: Mutex::new(None) }
+    }
+
+    /// A session that is refused as soon as Plakar asks for it.
+    pub fn refused(why: Failure) -> Self {
+        Self { setting: Err(why), session: Mutex::new(None) }
+    }
+
+    /// What the session's lines in the log belong to.
+    pub fn span(&self) -> Span {
+        let client = self.setting.as_ref().ok().and_then(|setting| setting.client.as_ref());
+        client.map_or_else(Span::none, |client| client.span.clone())
     }
 
     /// Opens the session that Plakar asks for.
@@ -41,19 +54,37 @@ impl Opening {
         hostname: String,
         directory: String,
     ) -> Result<Answer, Status> {
+        let setting = self.setting.as_ref().map_err(status)?;
+        let opened = self.attempt(setting, role, config, hostname, directory).await;
+        opened.map_err(|failure| {
+            if let Some(client) = &setting.client {
+                client.account.failed(&failure);
+            }
+            status(&failure)
+        })
+    }
+
+    async fn attempt(
+        &self,
+        setting: &Setting,
+        role: Role,
+        config: HashMap<String, String>,
+        hostname: String,
+        directory: String,
+    ) -> Result<Answer, Failure> {
         let said = Said { config: config.into_iter().collect(), hostname, directory };
         let aim = match role {
             Role::Importer => Aim::BackUp,
             Role::Exporter => Aim::Restore,
         };
         let Opened { session, remote, fingerprint, protocol } =
-            opened::open(said, &self.setting, aim).await.map_err(|failure| status(&failure))?;
+            opened::open(said, setting, aim).await?;
         let origin = format!("{}-{}", remote.backend.replace(' ', "-"), fingerprint.short());
         let opened = match role {
             Role::Importer => session.open_importer(remote).await,
             Role::Exporter => session.open_exporter(remote).await,
         };
-        let Location { root } = opened.map_err(|failure| status(&failure))?;
+        let Location { root } = opened?;
         *self.session.lock().await = Some(session);
         Ok(Answer { origin, r#type: protocol, root, device: fingerprint.device() })
     }
@@ -67,6 +98,12 @@ impl Opening {
     pub async fn close(&self) {
         self.session.lock().await.take();
     }
+}
+
+/// A session's failure as Plakar shows it, which is counted.
+pub fn told(session: &Session, failure: &Failure) -> Status {
+    session.account().failed(failure);
+    status(failure)
 }
 
 /// A failure as Plakar shows it: the message alone. The code is for programs, and

@@ -38,25 +38,27 @@ impl Policies {
         };
         let certain = argument.map(Path::to_owned).into_iter().chain(named);
         let certain = certain.map(|path| Written::read(&path)).collect::<Result<Vec<_>, _>>()?;
-        let possible = |path: &Path| -> Result<Option<Written>, Failure> {
-            // Whatever is there but can't be looked at counts as being there.
-            let missing =
-                path.symlink_metadata().is_err_and(|it| it.kind() == std::io::ErrorKind::NotFound);
-            if missing { Ok(None) } else { Written::read(path).map(Some) }
-        };
-        let system = possible(Path::new(SYSTEM))?;
-        let own = usual.map(|path| possible(&path)).transpose()?.flatten();
+        let system = if_there(Path::new(SYSTEM))?;
+        let own = usual.map(|path| if_there(&path)).transpose()?.flatten();
         Ok(Self { written: system.into_iter().chain(certain).chain(own).collect() })
+    }
+
+    /// The system's policy and this one, of a tenant.
+    pub fn of_tenant(policy: &Path) -> Result<Self, Failure> {
+        let system = if_there(Path::new(SYSTEM))?;
+        Ok(Self { written: system.into_iter().chain([Written::read(policy)?]).collect() })
     }
 
     /// Where the audit log goes: wherever one of them wants it.
     pub fn audit(&self) -> BTreeSet<Destination> {
         let wanted = self.written.iter().filter_map(|written| written.policy.audit.as_ref());
-        let destination = |audit: &Audit| match audit {
-            Audit::File(path) => Some(Destination::File(path.clone())),
-            Audit::Stderr(wanted) => wanted.then_some(Destination::Stderr),
-        };
-        wanted.filter_map(destination).collect()
+        wanted.filter_map(Audit::destination).collect()
+    }
+
+    /// Whether these are the same files with the same text.
+    pub fn is_same(&self, others: &Self) -> bool {
+        self.written.len() == others.written.len()
+            && self.written.iter().zip(&others.written).all(|(one, other)| one.is_same(other))
     }
 
     /// What a session may have under all of them.
@@ -68,6 +70,14 @@ impl Policies {
         grant.limits = grant.limits.or(Limits::usual());
         Ok(grant)
     }
+}
+
+/// A policy that needn't be there.
+fn if_there(path: &Path) -> Result<Option<Written>, Failure> {
+    // Whatever is there but can't be looked at counts as being there.
+    let missing =
+        path.symlink_metadata().is_err_and(|it| it.kind() == std::io::ErrorKind::NotFound);
+    if missing { Ok(None) } else { Written::read(path).map(Some) }
 }
 
 /// The built-in policy, for a single user: every backend, and local ones in the directory

@@ -31,4 +31,4 @@ pub use layers::Policies;
 pub use limits::Limits;
 pub use names::is_name;
 pub use request::{Request, Section, Target, Use, files, wrapped};
-pub use written::{Digest, Written, schema};
+pub use written::{Audit, Digest, Written, schema};

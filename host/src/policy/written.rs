@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
-use super::grant::{Level, Ports};
+use super::grant::{Destination, Level, Ports};
 use super::limits::Limits;
 use super::request::Use;
 use crate::contract::{Failure, Reason};
@@ -84,6 +84,16 @@ pub enum Audit {
     File(PathBuf),
     /// To the standard error, which journald takes from a service.
     Stderr(bool),
+}
+
+impl Audit {
+    /// Where it goes, if anywhere.
+    pub fn destination(&self) -> Option<Destination> {
+        match self {
+            Self::File(path) => Some(Destination::File(path.clone())),
+            Self::Stderr(wanted) => wanted.then_some(Destination::Stderr),
+        }
+    }
 }
 
 /// Allows some remotes something.
@@ -220,6 +230,11 @@ impl Written {
         }
         small(limits.as_ref())
             .or_else(|| allow.iter().find_map(|rule| rule.get_ref().mistake(rule)))
+    }
+
+    /// Whether this is the same file with the same text.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.file, &self.text) == (&other.file, &other.text)
     }
 
     /// The line on which a part of the file begins, from 1.

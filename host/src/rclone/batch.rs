@@ -104,6 +104,7 @@ impl Batch {
             let length = piece.len() as u64;
             let held = self.inner.bytes.fetch_add(length, Ordering::Relaxed) + length;
             self.inner.rclone.inner.usage.take_disk(length)?;
+            self.inner.rclone.inner.usage.pace(piece.len()).await;
             if held > BUDGET {
                 return Err(Failure::new(
                     Reason::RateLimited,

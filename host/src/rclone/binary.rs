@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use super::confinement::{Confinement, Granted};
-use super::state::State;
+use super::state::{Owner, State};
 use super::{photos, spawner};
 use crate::contract::{Failure, Reason};
 use crate::policy::{self, Level, Limits, Program};
@@ -55,7 +55,7 @@ impl Binary {
         if let Some(wanted) = &policy.sha256 {
             is_the_one(&path, wanted)?;
         }
-        let version = state.known_version(&path, ask(&path)).await?;
+        let version = state.known_version(&path, ask(&path, state.owner())).await?;
         if version < OLDEST {
             return Err(too_old(&version, &path, backend));
         }
@@ -115,19 +115,19 @@ fn is_executable(path: &Path) -> bool {
 }
 
 /// Runs `rclone version`, which may do nothing else.
-async fn ask(path: &Path) -> Result<Version, Failure> {
+async fn ask(path: &Path, owner: Option<Owner>) -> Result<Version, Failure> {
     let unusable = |why: String| {
         let message =
             format!("`{} version` doesn't work ({why}): install rclone anew", path.display());
         Failure::new(Reason::InvalidConfiguration, message)
     };
     let granted =
-        Granted { limits: Limits::usual(), level: Level::Preferred, ..Granted::default() };
+        Granted { limits: Limits::usual(), level: Level::Preferred, owner, ..Granted::default() };
     let confinement = Confinement::prepare(path, &granted)?;
     let mut command = Command::new(path);
     command.arg("version").env_clear().env("HOME", "/").current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let child = spawner::spawn(command, &confinement).await;
+    let child = spawner::spawn(command, &confinement, 0).await;
     let mut child = child.map_err(|error| unusable(error.to_string()))?;
     let mut text = Vec::new();
     if let Some(stdout) = &mut child.stdout {

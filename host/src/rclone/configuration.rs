@@ -24,7 +24,7 @@ use super::fingerprint::Fingerprint;
 use super::remote::{self, Remote};
 use super::renewed;
 use super::started::{STARTED, Started};
-use super::state::{At, LOCK, State, hex, private_directory, try_lock, write_private};
+use super::state::{At, LOCK, State, give, hex, private_directory, try_lock, write_private};
 use super::token::Turns;
 use crate::contract::{Failure, Reason};
 
@@ -74,11 +74,13 @@ impl State {
                 match Started::now(remote) {
                     Some(started) => started.write(&directory),
                     None => {
-                        write_private(&directory.join(PRISTINE), hex(&remote.to_ini()).as_bytes())
+                        let digest = hex(&remote.to_ini());
+                        write_private(&directory.join(PRISTINE), digest.as_bytes(), None)
                     }
                 }
                 .at(&directory)?;
-                write_private(&config, &remote.to_ini()).at(&directory)?;
+                write_private(&config, &remote.to_ini(), self.owner()).at(&directory)?;
+                give(&directory, self.owner()).at(&directory)?;
             }
             Err(error) => return Err(error).at(&directory),
         }
@@ -283,7 +285,7 @@ mod tests {
 
     fn state() -> (tempfile::TempDir, State) {
         let directory = tempfile::tempdir().unwrap();
-        let state = State::at(directory.path().join("plakbox")).unwrap();
+        let state = State::at(directory.path().join("plakbox"), None).unwrap();
         (directory, state)
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::log::{Line, SAID};
 use super::process::Process;
 use super::{Rclone, reason, sound};
+use crate::account::Count;
 use crate::contract::{Failure, Selection, Trouble};
 
 /// How much of a pipe is taken at once.
@@ -118,7 +119,7 @@ pub async fn pump(process: &mut Process, bytes: &mpsc::Sender<Bytes>) -> Result<
             Ok(0) => return Ok(count),
             Ok(read) => {
                 count += read as u64;
-                process.tally.gave(read as u64);
+                process.passed(Count::BytesOut, read).await;
             }
             Err(error) => {
                 return Err(Failure::internal(format!("rclone's output can't be read: {error}")));

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::remote::Remote;
 
@@ -117,7 +118,7 @@ impl Log {
         let taking =
             Taking { verb, secrets, sink, in_vain, kept: Kept::default(), partial: Vec::new() };
         let taking = Arc::new(Mutex::new(taking));
-        let follower = tokio::spawn(follow(pipe.clone(), taking.clone()));
+        let follower = tokio::spawn(follow(pipe.clone(), taking.clone()).in_current_span());
         Ok(Self { taking, pipe, follower: Some(follower) })
     }
 

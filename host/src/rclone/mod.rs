@@ -46,13 +46,14 @@ pub use log::Secrets;
 pub use reader::Reader;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use crate::account::{Account, Count};
 use crate::audit::{Event, Trail};
 use crate::contract::{Content, Failure, Reason, Selection, Timestamp};
 use crate::policy::{self, Grant};
+use crate::tenant::Hosted;
 use binary::Binary;
 use configuration::Configuration;
 use confinement::Confinement;
@@ -102,9 +103,10 @@ impl Rclone {
         state: &State,
         grant: Grant,
         trail: Trail,
+        hosted: Hosted,
     ) -> Result<Self, Failure> {
         let slot = grant.limits.sessions.map(|sessions| state.slot(sessions)).transpose()?;
-        let usage = Usage::of(&grant.limits);
+        let usage = Usage::of(&grant.limits, hosted);
         let config = state.configure(&mut remote)?;
         let secrets = log::Secrets::of(&remote);
         let scratch = state.scratch()?;
@@ -112,7 +114,8 @@ impl Rclone {
         let own = [scratch.path().to_owned()].into_iter();
         let own = own.chain(config.file().parent().map(Path::to_owned));
         let environment = process::environment(&grant);
-        let granted = confinement::granted::of(&grant, own, remote.files()?, &environment);
+        let granted =
+            confinement::granted::of(&grant, own, remote.files()?, &environment, state.owner());
         let confinement = Confinement::prepare(binary.path(), &granted)?;
         let inner = Inner {
             binary,
@@ -140,6 +143,11 @@ impl Rclone {
     /// What the policy lets the session have.
     pub fn grant(&self) -> &Grant {
         &self.inner.grant
+    }
+
+    /// What is counted of the session.
+    pub fn account(&self) -> &Arc<Account> {
+        &self.inner.usage.account
     }
 
     /// Refuses what would write to a remote that may only be read.
@@ -242,12 +250,12 @@ fn make_directories(grant: &Grant) -> Result<(), Failure> {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let (bytes_in, bytes_out) = self.usage.tally.both();
+        let account = &self.usage.account;
         self.trail.note(Event::Session {
             remote: self.config.fingerprint().short(),
-            processes: self.usage.processes.load(Ordering::Relaxed),
-            bytes_in,
-            bytes_out,
+            processes: account.get(Count::Started),
+            bytes_in: account.get(Count::BytesIn),
+            bytes_out: account.get(Count::BytesOut),
             milliseconds: self.trail.lasted().as_millis().try_into().unwrap_or(u64::MAX),
         });
     }

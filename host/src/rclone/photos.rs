@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_read_only_remote_is_no_destination() {
         let directory = tempfile::tempdir().unwrap();
-        let state = State::at(directory.path().join("plakbox")).unwrap();
+        let state = State::at(directory.path().join("plakbox"), None).unwrap();
         let remote = remote(&own(&[("read_only", "true")]));
         assert_eq!(heed(&remote, &state, Aim::BackUp), Ok(()));
         let refused = heed(&remote, &state, Aim::Restore).unwrap_err();

@@ -6,12 +6,12 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::log::{Log, Sink};
 use super::token::Turn;
-use super::usage::Tally;
+use super::usage::Taken;
 use super::{Rclone, photos, reason, spawner};
+use crate::account::{Account, Count};
 use crate::audit::Event;
 use crate::contract::{Failure, Reason};
 use crate::pipe;
@@ -100,8 +100,8 @@ impl<'a> Verb<'a> {
         if let Some(failure) = self.rclone.inner.in_vain.get() {
             return Err(failure.clone());
         }
-        let place = self.rclone.inner.usage.place().await?;
-        let argv = self.argv();
+        let mut place = self.rclone.inner.usage.place().await?;
+        let (argv, nice) = (self.argv(), self.rclone.inner.usage.niceness());
         let turn = self.rclone.inner.config.turns().next().await;
         let (errors, log) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|errno| failed(errno.into()))?;
@@ -111,9 +111,10 @@ impl<'a> Verb<'a> {
             .stderr(Stdio::from(log));
         let rclone = self.rclone;
         let mut child =
-            spawner::spawn(self.command, &rclone.inner.confinement).await.map_err(failed)?;
+            spawner::spawn(self.command, &rclone.inner.confinement, nice).await.map_err(failed)?;
         // The command was moved, and with it our copy of the write end.
         let (group, inner) = (group(&child), rclone.inner.clone());
+        place.by(group.map(Pid::as_raw_nonzero).map(i32::from));
         let in_vain = inner.in_vain.clone();
         let told = Box::new(move |error: &str| {
             let _ = in_vain.set(reason::understand(error));
@@ -130,7 +131,7 @@ impl<'a> Verb<'a> {
             child,
             log,
             in_vain: inner.in_vain.clone(),
-            tally: Arc::default(),
+            account: Account::below(&inner.usage.account),
             ending: Ending { argv, started: Instant::now(), status: None, rclone: rclone.clone() },
             _place: place,
             _turn: turn,
@@ -169,9 +170,9 @@ pub struct Process {
     pub log: Log,
     in_vain: Arc<OnceLock<Failure>>,
     /// What went through its pipes.
-    pub tally: Arc<Tally>,
+    pub account: Arc<Account>,
     ending: Ending,
-    _place: OwnedSemaphorePermit,
+    _place: Taken,
     _turn: Option<Turn>,
 }
 
@@ -209,6 +210,7 @@ impl Process {
             Failure::internal(format!("rclone {} could not be waited for: {error}", self.verb))
         })?;
         self.ending.status = Some(status);
+        self.account.add(Count::Failed, u64::from(!status.success()));
         self.log.finish().await;
         Ok(status)
     }
@@ -253,6 +255,17 @@ impl Process {
         otherwise.then(|| self.failure(status))
     }
 
+    /// Counts bytes that went through its pipes, and waits until more may.
+    pub async fn passed(&self, way: Count, bytes: usize) {
+        self.account.add(way, bytes as u64);
+        self.pace(bytes).await;
+    }
+
+    /// Waits until so many bytes may pass.
+    pub async fn pace(&self, bytes: usize) {
+        self.ending.rclone.inner.usage.pace(bytes).await;
+    }
+
     fn signal(&self, signal: Signal) {
         kill(group(&self.child), signal);
     }
@@ -274,17 +287,14 @@ fn kill(group: Option<Pid>, signal: Signal) {
 impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
-        let (bytes_in, bytes_out) = self.tally.both();
         let Ending { argv, started, status, rclone } = &mut self.ending;
         let inner = &rclone.inner;
-        inner.usage.tally.took(bytes_in);
-        inner.usage.tally.gave(bytes_out);
         inner.trail.note(Event::Process {
             remote: inner.config.fingerprint().short(),
             argv: std::mem::take(argv),
             outcome: status.map_or("stopped".to_owned(), |status| status.to_string()),
-            bytes_in,
-            bytes_out,
+            bytes_in: self.account.get(Count::BytesIn),
+            bytes_out: self.account.get(Count::BytesOut),
             milliseconds: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
         });
     }

@@ -16,6 +16,7 @@ use tokio_util::io::InspectReader;
 
 use super::process::Process;
 use super::{BEGINNING, Rclone, reason, sound};
+use crate::account::Count;
 use crate::contract::{Content, Failure, Reason};
 
 /// What stays as it is in a path.
@@ -47,8 +48,9 @@ impl Reader {
         let pipes = process.stdout.take().zip(process.stdin.take());
         let (stdout, stdin) = pipes.ok_or_else(|| Failure::internal("rclone has no pipes"))?;
         // Many small files come with one system call.
-        let tally = process.tally.clone();
-        let stdout = InspectReader::new(stdout, move |bytes| tally.gave(bytes.len() as u64));
+        let account = process.account.clone();
+        let count = move |bytes: &[u8]| account.add(Count::BytesOut, bytes.len() as u64);
+        let stdout = InspectReader::new(stdout, count);
         let stdout = BufReader::with_capacity(BUFFER, stdout);
         let io = TokioIo::new(tokio::io::join(stdout, stdin));
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -129,6 +131,7 @@ impl Reader {
             let ended = match data(&mut body).await {
                 Some(Ok(piece)) => {
                     count += piece.len() as u64;
+                    self.process.pace(piece.len()).await;
                     held.push_back(piece);
                     continue;
                 }
@@ -172,6 +175,7 @@ impl Reader {
                 Some(Err(error)) => break Err(self.broken(&error)),
                 Some(Ok(piece)) => {
                     count += piece.len() as u64;
+                    self.process.pace(piece.len()).await;
                     if bytes.send(piece).await.is_err() {
                         return Err(Failure::cancelled());
                     }

@@ -5,6 +5,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::process::Process;
 use super::{Rclone, photos, reader};
+use crate::account::Count;
 use crate::contract::{Content, Failure, Timestamp};
 
 /// rclone's way to say that a backend keeps no modification times: a precision of
@@ -120,7 +121,7 @@ async fn feed(process: &mut Process, size: u64, mut content: Content) -> Result<
             if count > size {
                 break;
             }
-            process.tally.took(piece.len() as u64);
+            process.passed(Count::BytesIn, piece.len()).await;
             if let Err(error) = stdin.write_all(&piece).await {
                 result = Err(Failure::internal(format!("rclone took only a part: {error}")));
                 break;

@@ -49,6 +49,11 @@ impl Said {
         let (protocol, _) = self.config.get("location")?.split_once("://")?;
         Some(protocol)
     }
+
+    /// Whether it means a remote of the user's own rclone.conf: none was imported.
+    pub fn names_users_remote(&self) -> bool {
+        !self.config.keys().any(|key| key.starts_with(PREFIX))
+    }
 }
 
 fn invalid(message: impl AsRef<str>) -> Failure {

@@ -18,9 +18,13 @@ struct Order {
     started: oneshot::Sender<io::Result<Child>>,
 }
 
-/// Starts `command`, confined, in a process group of its own. It is killed when this
-/// program ends, however it ends.
-pub async fn spawn(mut command: Command, confinement: &Confinement) -> io::Result<Child> {
+/// Starts `command`, confined, in a process group of its own, behind others by so much. It
+/// is killed when this program ends, however it ends.
+pub async fn spawn(
+    mut command: Command,
+    confinement: &Confinement,
+    niceness: i32,
+) -> io::Result<Child> {
     static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
     let orders = SPAWNER.get_or_init(|| {
         let (orders, received) = mpsc::channel::<Order>();
@@ -36,7 +40,7 @@ pub async fn spawn(mut command: Command, confinement: &Confinement) -> io::Resul
     command.process_group(0).kill_on_drop(true);
     die_with_us(&mut command);
     // After that: who is confined can't change it any more.
-    confinement.confine(command.as_std_mut())?;
+    confinement.confine(command.as_std_mut(), niceness)?;
     let (started, child) = oneshot::channel();
     let order = Order { command, runtime: Handle::current(), started };
     orders.send(order).map_err(io::Error::other)?;

@@ -44,7 +44,7 @@ impl Started {
     }
 
     pub fn write(&self, directory: &Path) -> io::Result<()> {
-        write_private(&directory.join(STARTED), &serde_json::to_vec(self)?)
+        write_private(&directory.join(STARTED), &serde_json::to_vec(self)?, None)
     }
 
     fn is_of(&self, remote: &Remote) -> bool {
@@ -136,7 +136,7 @@ mod tests {
     impl Home {
         fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let state = State::at(directory.path().join("plakbox")).unwrap();
+            let state = State::at(directory.path().join("plakbox"), None).unwrap();
             let home = Self { directory, state };
             home.write(USERS);
             home
@@ -168,7 +168,7 @@ mod tests {
 
         /// Another session starts.
         fn sweep(&self) {
-            State::at(self.state.root().to_owned()).unwrap();
+            State::at(self.state.root().to_owned(), None).unwrap();
         }
     }
 

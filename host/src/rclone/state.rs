@@ -34,6 +34,14 @@ pub(super) const LOCK: &str = "lock";
 #[derive(Clone)]
 pub struct State {
     root: PathBuf,
+    owner: Option<Owner>,
+}
+
+/// As whom the processes of a tenant run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    pub uid: u32,
+    pub gid: u32,
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
@@ -72,16 +80,23 @@ impl State {
         let root = env::var_os(VARIABLE).map(PathBuf::from).or_else(standard).ok_or_else(|| {
             Failure::internal(format!("there is no home directory: set HOME or {VARIABLE}"))
         })?;
-        Self::at(root)
+        Self::at(root, None)
     }
 
-    pub(super) fn at(root: PathBuf) -> Result<Self, Failure> {
+    /// Opens the state in this directory, which belongs to `owner` if not to us.
+    pub fn at(root: PathBuf, owner: Option<Owner>) -> Result<Self, Failure> {
         for directory in [root.clone(), root.join("remotes"), root.join("sessions")] {
             private_directory(&directory).at(&directory)?;
+            give(&directory, owner).at(&directory)?;
         }
-        let state = Self { root };
+        let state = Self { root, owner };
         state.sweep();
         Ok(state)
+    }
+
+    /// As whom processes run that use it, if not as us.
+    pub fn owner(&self) -> Option<Owner> {
+        self.owner
     }
 
     /// Removes what nobody uses, as far as that is possible.
@@ -123,7 +138,7 @@ impl State {
         }
         private_directory(&self.root.join("identities"))?;
         let first = self.identity(old);
-        write_private(&self.identity_file(new), first.to_hex().as_bytes())
+        write_private(&self.identity_file(new), first.to_hex().as_bytes(), None)
     }
 
     /// Nothing has this fingerprint any more.
@@ -155,7 +170,8 @@ impl State {
         let path = self.root.join("sessions").join(name);
         private_directory(&path).at(&path)?;
         let lock = try_lock(&path, FlockOperation::LockExclusive).at(&path)?;
-        Ok(Scratch { path, _lock: lock })
+        give(&path, self.owner).at(&path)?;
+        Ok(Scratch { path, owner: self.owner, _lock: lock })
     }
 
     /// One of so many places for sessions of this user, as long as it is held.
@@ -200,7 +216,7 @@ impl State {
         }
         let version = ask.await?;
         // Not remembering costs a moment the next time, nothing else.
-        let _ = write_private(&file, format!("{key}\n{version}").as_bytes());
+        let _ = write_private(&file, format!("{key}\n{version}").as_bytes(), None);
         Ok(version)
     }
 }
@@ -211,6 +227,7 @@ pub struct Slot(#[expect(dead_code, reason = "it is held, not read")] File);
 /// The directory of one session, removed with it.
 pub struct Scratch {
     path: PathBuf,
+    owner: Option<Owner>,
     _lock: Option<File>,
 }
 
@@ -222,7 +239,7 @@ impl Scratch {
     /// A new file in it.
     pub fn file(&self, kind: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
         let path = self.new_path(kind);
-        write_private(&path, bytes).at(&path)?;
+        write_private(&path, bytes, self.owner).at(&path)?;
         Ok(path)
     }
 
@@ -235,6 +252,7 @@ impl Scratch {
     pub fn directory(&self, kind: &str) -> Result<(Dir, PathBuf), Failure> {
         let path = self.new_path(kind);
         private_directory(&path).at(&path)?;
+        give(&path, self.owner).at(&path)?;
         let directory = Dir::open_ambient_dir(&path, ambient_authority()).at(&path)?;
         Ok((directory, path))
     }
@@ -277,11 +295,23 @@ pub(super) fn try_lock_file(path: &Path, how: FlockOperation) -> io::Result<Opti
     Ok(still.then_some(file))
 }
 
-/// Writes a file that only this user can read, all of it or nothing.
-pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Gives a directory of ours to whom its tenant's processes run as. What they may have put
+/// there themselves isn't followed.
+pub(super) fn give(path: &Path, owner: Option<Owner>) -> io::Result<()> {
+    match owner {
+        Some(Owner { uid, gid }) => std::os::unix::fs::lchown(path, Some(uid), Some(gid)),
+        None => Ok(()),
+    }
+}
+
+/// Writes a file that only this user can read, or its owner, all of it or nothing.
+pub(super) fn write_private(path: &Path, bytes: &[u8], owner: Option<Owner>) -> io::Result<()> {
     let new = path.with_extension(format!("new{}", std::process::id()));
     let _ = fs::remove_file(&new);
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
+    if let Some(Owner { uid, gid }) = owner {
+        std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
+    }
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)
@@ -298,7 +328,7 @@ mod tests {
 
     fn state() -> (tempfile::TempDir, State) {
         let directory = tempfile::tempdir().unwrap();
-        let state = State::at(directory.path().join("plakbox")).unwrap();
+        let state = State::at(directory.path().join("plakbox"), None).unwrap();
         (directory, state)
     }
 
@@ -331,7 +361,7 @@ mod tests {
         let abandoned = state.configure(&mut remote("t")).unwrap();
         let file = abandoned.file();
         std::mem::forget(abandoned);
-        let again = State::at(state.root.clone()).unwrap();
+        let again = State::at(state.root.clone(), None).unwrap();
         assert!(!dead.exists() && living.path().exists());
         assert!(file.exists(), "its lock is still held, as by a living session");
         drop(living);

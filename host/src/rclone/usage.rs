@@ -1,39 +1,18 @@
-//! What a session uses up of what its policy lets it have: processes and disk, and how
-//! many bytes went through its pipes.
+//! What a session uses up of what its policy lets it have, processes and disk, and of what
+//! it shares with other sessions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::account::{Account, Count};
 use crate::contract::{Failure, Reason};
 use crate::policy::Limits;
+use crate::tenant::{Hosted, Place, Share};
 
 /// How long a process may wait for others to end.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Bytes that went through pipes.
-#[derive(Debug, Default)]
-pub struct Tally {
-    /// To rclone.
-    pub bytes_in: AtomicU64,
-    /// From rclone.
-    pub bytes_out: AtomicU64,
-}
-
-impl Tally {
-    pub fn took(&self, bytes: u64) {
-        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub fn gave(&self, bytes: u64) {
-        self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub fn both(&self) -> (u64, u64) {
-        (self.bytes_in.load(Ordering::Relaxed), self.bytes_out.load(Ordering::Relaxed))
-    }
-}
 
 /// What one session uses.
 pub struct Usage {
@@ -41,14 +20,39 @@ pub struct Usage {
     most: u32,
     disk: AtomicU64,
     most_disk: u64,
-    /// Processes that were started.
-    pub processes: AtomicU64,
-    /// What went through the pipes of those that ended.
-    pub tally: Tally,
+    /// What it shares with other sessions of its tenant, and with all of a service.
+    shares: Vec<Arc<Share>>,
+    pub account: Arc<Account>,
+    /// Its place among the sessions of a service.
+    _place: Option<Place>,
+}
+
+/// What one process takes of all this while it runs.
+#[derive(Debug)]
+pub struct Taken {
+    _places: Vec<OwnedSemaphorePermit>,
+    shares: Vec<Arc<Share>>,
+    account: Arc<Account>,
+    pid: Option<i32>,
+}
+
+impl Taken {
+    /// Notes which process it is for.
+    pub fn by(&mut self, pid: Option<i32>) {
+        self.pid = pid;
+        self.shares.iter().for_each(|share| pid.into_iter().for_each(|pid| share.runs(pid)));
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.shares.iter().for_each(|share| self.pid.into_iter().for_each(|pid| share.ended(pid)));
+        self.account.take(Count::Running, 1);
+    }
 }
 
 impl Usage {
-    pub fn of(limits: &Limits) -> Self {
+    pub fn of(limits: &Limits, hosted: Hosted) -> Self {
         let most = limits.processes.unwrap_or(u32::MAX);
         let places = usize::try_from(most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
@@ -56,26 +60,45 @@ impl Usage {
             most,
             disk: AtomicU64::new(0),
             most_disk: limits.temporary_disk.map_or(u64::MAX, |size| size.as_u64()),
-            processes: AtomicU64::new(0),
-            tally: Tally::default(),
+            shares: hosted.shares,
+            account: hosted.account,
+            _place: hosted.place,
         }
     }
 
     /// A place for one more process, once there is one.
-    pub async fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    pub async fn place(&self) -> Result<Taken, Failure> {
         let place = tokio::time::timeout(PATIENCE, self.places.clone().acquire_owned()).await;
-        match place {
-            Ok(Ok(place)) => {
-                self.processes.fetch_add(1, Ordering::Relaxed);
-                Ok(place)
-            }
-            _ => Err(Failure::new(
+        let Ok(Ok(place)) = place else {
+            return Err(Failure::new(
                 Reason::RateLimited,
                 format!(
                     "all of the {} rclone processes that the policy lets a session have were busy for a minute: let it have more (`processes`), or ask for less (`streams`)",
                     self.most
                 ),
-            )),
+            ));
+        };
+        let mut places = vec![place];
+        for share in &self.shares {
+            places.push(share.process(PATIENCE).await?);
+        }
+        self.account.add(Count::Started, 1);
+        self.account.add(Count::Running, 1);
+        let (shares, account) = (self.shares.clone(), self.account.clone());
+        Ok(Taken { _places: places, shares, account, pid: None })
+    }
+
+    /// How far a new process stands back: a tenant's processes together get the
+    /// processor's time of two, however many they are, where others want it.
+    pub fn niceness(&self) -> i32 {
+        let others = self.shares.first().map_or(0, |tenant| tenant.running());
+        i32::try_from(others).unwrap_or(i32::MAX).saturating_mul(3).min(19)
+    }
+
+    /// Waits until so many bytes may pass.
+    pub async fn pace(&self, bytes: usize) {
+        for share in &self.shares {
+            share.pace(bytes).await;
         }
     }
 
@@ -107,7 +130,7 @@ mod tests {
     #[test]
     fn disk_that_was_given_back_can_be_taken_again() {
         let limits = Limits { temporary_disk: Some(ByteSize(100)), ..Limits::default() };
-        let usage = Usage::of(&limits);
+        let usage = Usage::of(&limits, Hosted::default());
         assert!(usage.take_disk(60).is_ok());
         assert_eq!(usage.take_disk(60).unwrap_err().reason, Reason::RateLimited);
         usage.give_back_disk(60);
@@ -118,7 +141,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_process_waits_for_a_place_for_a_minute_at_most() {
         let limits = Limits { processes: Some(1), ..Limits::default() };
-        let usage = Usage::of(&limits);
+        let usage = Usage::of(&limits, Hosted::default());
         let first = usage.place().await.unwrap();
         assert_eq!(usage.place().await.unwrap_err().reason, Reason::RateLimited);
         drop(first);

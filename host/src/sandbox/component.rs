@@ -1,8 +1,10 @@
 //! Loading a component: compiled ahead where that fits, else compiled now.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
-use wasmtime::{Config, Engine};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::IoView;
 
@@ -23,7 +25,7 @@ pub struct Cell {
 impl Cell {
     pub fn new(rclone: Rclone) -> Self {
         Self {
-            limits: Limits::of(&rclone.grant().limits),
+            limits: Limits::of(&rclone.grant().limits, rclone.account().clone()),
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().build(),
             rclone,
@@ -59,10 +61,13 @@ pub struct Connector {
 }
 
 /// The engine that components are compiled for and run by.
-fn engine() -> Result<Engine, Failure> {
+fn engine(pool: Option<PoolingAllocationConfig>) -> Result<Engine, Failure> {
     let mut config = Config::new();
     config.epoch_interruption(true);
     config.memory_init_cow(true);
+    if let Some(pool) = pool {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
     // Code for any machine of this architecture, so that it can be compiled ahead.
     config
         .target(TARGET)
@@ -82,7 +87,7 @@ const TARGET: &str = "aarch64-apple-darwin";
 
 /// Reads a component and says what it imports and exports.
 pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
-    let engine = engine()?;
+    let engine = engine(None)?;
     let component = load(&engine, path, Load::Compile)?;
     Ok(Inspection::of(&component, &engine))
 }
@@ -90,13 +95,18 @@ pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
 /// Compiles a component ahead, for this version of this program.
 pub fn compile(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-    engine()?.precompile_component(&bytes).map_err(|error| senseless(path, &error))
+    engine(None)?.precompile_component(&bytes).map_err(|error| senseless(path, &error))
 }
 
 impl Connector {
     /// Loads the component at `path`, refusing what isn't granted.
     pub fn load(path: &Path, how: Load) -> Result<Self, Failure> {
-        let engine = engine()?;
+        let engine = engine(None)?;
+        limits::tick(&engine);
+        Self::load_for(engine, path, how)
+    }
+
+    fn load_for(engine: Engine, path: &Path, how: Load) -> Result<Self, Failure> {
         let component = load(&engine, path, how)?;
         let refused = |why: String| {
             let message = format!("the component `{}` is refused: {why}", path.display());
@@ -108,7 +118,6 @@ impl Connector {
             .instantiate_pre(&component)
             .and_then(ConnectorPre::new)
             .map_err(|error| refused(format!("{error:#}")))?;
-        limits::tick(&engine);
         Ok(Self { engine, pre })
     }
 
@@ -119,6 +128,72 @@ impl Connector {
     pub fn pre(&self) -> &ConnectorPre<Cell> {
         &self.pre
     }
+}
+
+/// The connectors of a service: one engine, whose instances come from a pool, and each
+/// connector loaded once.
+pub struct Connectors {
+    engine: Engine,
+    /// Where `PROTOCOL.wasm` lies.
+    directory: PathBuf,
+    loaded: Mutex<BTreeMap<String, Arc<Connector>>>,
+}
+
+impl Connectors {
+    /// Connectors in this directory, of which so many instances run at the same time, each
+    /// with so many bytes of memory at most.
+    pub fn new(directory: PathBuf, sessions: u32, memory: usize) -> Result<Self, Failure> {
+        let mut pool = PoolingAllocationConfig::new();
+        // A component has a core module of its own and a few that adapt it.
+        let modules = sessions.saturating_mul(8);
+        pool.total_component_instances(sessions)
+            .total_core_instances(modules)
+            .total_memories(sessions.saturating_mul(2))
+            .total_tables(modules)
+            .total_stacks(sessions.saturating_mul(16))
+            .max_memories_per_component(2)
+            .max_memory_size(memory)
+            .table_elements(1 << 14)
+            // What a session leaves behind is gone before the next one gets its place.
+            .linear_memory_keep_resident(0)
+            .table_keep_resident(0);
+        let engine = engine(Some(pool))?;
+        limits::tick(&engine);
+        Ok(Self { engine, directory, loaded: Mutex::default() })
+    }
+
+    /// The connector of a protocol.
+    pub fn get(&self, protocol: &str) -> Result<Arc<Connector>, Failure> {
+        let path = file_of(&self.directory, protocol)?;
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connector) = loaded.get(protocol) {
+            return Ok(connector.clone());
+        }
+        let connector = Arc::new(Connector::load_for(self.engine.clone(), &path, Load::Ready)?);
+        loaded.insert(protocol.to_owned(), connector.clone());
+        Ok(connector)
+    }
+}
+
+/// Where the connector of a protocol lies in a directory of them.
+pub fn file_of(directory: &Path, protocol: &str) -> Result<PathBuf, Failure> {
+    // As Plakar has it (kloset's location.allowedInUri).
+    let plain = |char: char| char.is_ascii_alphanumeric() || "+-.".contains(char);
+    if protocol.chars().all(plain) {
+        return Ok(directory.join(format!("{protocol}.wasm")));
+    }
+    Err(Failure::new(
+        Reason::InvalidConfiguration,
+        format!("`{}` is no protocol: set the location to rclone://", protocol.escape_debug()),
+    ))
+}
+
+/// The directory of this program, where the connectors of its package lie.
+pub fn beside() -> Result<PathBuf, Failure> {
+    let executable = std::env::current_exe().map_err(|error| {
+        Failure::internal(format!("this program doesn't know where it is: {error}"))
+    })?;
+    Ok(executable.parent().unwrap_or(Path::new("/")).to_owned())
 }
 
 fn load(engine: &Engine, path: &Path, how: Load) -> Result<Component, Failure> {

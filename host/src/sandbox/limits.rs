@@ -1,9 +1,11 @@
 //! What a component may use up: memory, and time without a pause.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use wasmtime::{Engine, EngineWeak, ResourceLimiter, Store, UpdateDeadline};
 
+use crate::account::{Account, Count};
 use crate::policy;
 
 /// How often a running component is looked at.
@@ -17,16 +19,21 @@ pub struct Limits {
     pause: Duration,
     /// Ticks since the component last had to do with the host.
     busy: u32,
+    /// What memory it has, and where that is counted.
+    had: u64,
+    account: Arc<Account>,
 }
 
 impl Limits {
     /// Those that a policy sets; none where it sets none.
-    pub fn of(limits: &policy::Limits) -> Self {
+    pub fn of(limits: &policy::Limits, account: Arc<Account>) -> Self {
         let memory = limits.guest_memory.and_then(|size| size.as_u64().try_into().ok());
         Self {
             memory: memory.unwrap_or(usize::MAX),
             pause: limits.guest_pause.unwrap_or(Duration::MAX),
             busy: 0,
+            had: 0,
+            account,
         }
     }
 
@@ -39,11 +46,14 @@ impl Limits {
 impl ResourceLimiter for Limits {
     fn memory_growing(
         &mut self,
-        _: usize,
+        current: usize,
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         if desired <= self.memory {
+            let more = desired.saturating_sub(current) as u64;
+            self.had += more;
+            self.account.add(Count::Memory, more);
             return Ok(true);
         }
         Err(wasmtime::format_err!("it wanted more than its {} MiB of memory", self.memory >> 20))
@@ -56,6 +66,12 @@ impl ResourceLimiter for Limits {
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         Ok(desired <= 1 << 20)
+    }
+}
+
+impl Drop for Limits {
+    fn drop(&mut self) {
+        self.account.take(Count::Memory, self.had);
     }
 }
 

@@ -15,6 +15,6 @@ mod limits;
 mod session;
 mod streams;
 
-pub use component::{Connector, Load, compile, inspect};
+pub use component::{Connector, Connectors, Load, beside, compile, file_of, inspect};
 
 pub use session::{Begun, Scan, Session};

@@ -1,14 +1,19 @@
 //! One instance of a component at work: a task that owns its store, and a handle
 //! by which the rest of the host calls it.
 
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
-use tokio::sync::{mpsc, oneshot};
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::Instrument;
 use wasmtime::component::{Accessor, AccessorTask, HasSelf};
 use wasmtime::{AsContextMut, Store};
 
 use super::component::{Cell, Connector};
 use super::limits;
 use super::streams::{content_in, content_out, end_out, items_in, items_out};
+use crate::account::{Account, Count};
 use crate::contract::bindings::Connector as Instance;
 use crate::contract::bindings::exports::plakar::connector::importer::Discovery;
 use crate::contract::{Content, Entry, Failure, Location, Remote};
@@ -46,23 +51,70 @@ pub struct Session {
     calls: mpsc::Sender<Call>,
     /// What ended the instance before its time.
     fault: Arc<OnceLock<Failure>>,
+    account: Arc<Account>,
+}
+
+/// Why somebody ended an instance.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.message)]
+struct Stopped(Failure);
+
+/// Waits for the word that a session has to end; for ever, where nobody says it.
+async fn stopped(stop: Option<watch::Receiver<Option<Failure>>>) -> Failure {
+    let Some(mut stop) = stop else { return std::future::pending().await };
+    let why = stop.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+    match why {
+        Some(why) => why,
+        None => std::future::pending().await,
+    }
+}
+
+/// Counts the time that a session computes.
+struct Computed<'a, F> {
+    work: Pin<&'a mut F>,
+    account: Arc<Account>,
+}
+
+impl<F: Future> Future for Computed<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let start = Instant::now();
+        let polled = self.work.as_mut().poll(context);
+        let nanoseconds = start.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
+        self.account.add(Count::Computed, nanoseconds);
+        polled
+    }
 }
 
 impl Session {
-    /// Starts an instance with this capability.
-    pub fn start(connector: &Connector, rclone: Rclone) -> Self {
+    /// Starts an instance with this capability. It ends before its time once `stop` says why.
+    pub fn start(
+        connector: &Connector,
+        rclone: Rclone,
+        stop: Option<watch::Receiver<Option<Failure>>>,
+    ) -> Self {
         let (calls, received) = mpsc::channel(16);
         let fault = Arc::new(OnceLock::new());
         let wall_time = rclone.grant().limits.wall_time;
+        let account = rclone.account().clone();
+        let computed = account.clone();
         let mut store = Store::new(connector.engine(), Cell::new(rclone));
         limits::apply(&mut store, |cell| &mut cell.limits);
         let pre = connector.pre().clone();
         let told = fault.clone();
-        tokio::spawn(async move {
+        let task = async move {
             let work = async {
                 match pre.instantiate_async(&mut store).await {
                     Ok(instance) => serve(store, instance, received).await,
                     Err(error) => Err(error),
+                }
+            };
+            let work = Computed { work: pin!(work), account: computed };
+            let work = async {
+                tokio::select! {
+                    result = work => result,
+                    why = stopped(stop) => Err(Stopped(why).into()),
                 }
             };
             let result = match wall_time {
@@ -74,13 +126,24 @@ impl Session {
                 None => work.await,
             };
             if let Err(error) = result {
-                let why = error.root_cause().to_string();
                 tracing::debug!("the component ended: {error:?}");
                 // The handles' answers were dropped with the store; this is why.
-                let _ = told.set(Failure::internal(format!("the connector was stopped: {why}")));
+                let _ = told.set(match error.downcast::<Stopped>() {
+                    Ok(Stopped(why)) => why,
+                    Err(error) => {
+                        let why = error.root_cause().to_string();
+                        Failure::internal(format!("the connector was stopped: {why}"))
+                    }
+                });
             }
-        });
-        Self { calls, fault }
+        };
+        tokio::spawn(task.in_current_span());
+        Self { calls, fault, account }
+    }
+
+    /// What is counted of the session.
+    pub fn account(&self) -> &Account {
+        &self.account
     }
 
     async fn call<T>(&self, call: impl FnOnce(Answer<T>) -> Call) -> Result<T, Failure> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 
+use super::super::state::Owner;
 use super::Granted;
 use crate::policy::Grant;
 
@@ -14,6 +15,7 @@ pub fn of(
     own: impl IntoIterator<Item = PathBuf>,
     files: impl IntoIterator<Item = String>,
     environment: &[&str],
+    owner: Option<Owner>,
 ) -> Granted {
     let named = files.into_iter().flat_map(|file| expand(&file, environment));
     let trusted =
@@ -22,7 +24,7 @@ pub fn of(
         .filter_map(env::var_os)
         .flat_map(|paths| env::split_paths(&paths).collect::<Vec<_>>());
     let mut read: BTreeSet<PathBuf> = named.chain(trusted).collect();
-    let mut write: BTreeSet<PathBuf> = own.into_iter().collect();
+    let mut write = BTreeSet::new();
     let directories = grant.directories.iter().cloned();
     if grant.write {
         write.extend(directories);
@@ -30,8 +32,10 @@ pub fn of(
         read.extend(directories);
     }
     Granted {
+        own: own.into_iter().collect(),
         read,
         write,
+        owner,
         ports: grant.ports.clone(),
         limits: grant.limits.clone(),
         large_files: grant.write && !grant.directories.is_empty(),

@@ -70,6 +70,10 @@ pub fn ruleset(
     for device in system::DEVICES {
         ruleset = beneath(ruleset, Path::new(device), AccessFs::ReadFile | AccessFs::WriteFile)?;
     }
+    for directory in &granted.own {
+        // What reads there, as we do, is led nowhere else and waits for nobody.
+        ruleset = beneath(ruleset, directory, writing & !AccessFs::MakeSym & !AccessFs::MakeFifo)?;
+    }
     for directory in &granted.write {
         ruleset = beneath(ruleset, directory, writing)?;
     }

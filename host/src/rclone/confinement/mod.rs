@@ -26,6 +26,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::state::Owner;
 use crate::contract::{Failure, Reason};
 use crate::policy::{self, Level, Ports};
 
@@ -34,6 +35,8 @@ use crate::policy::{self, Level, Ports};
 pub struct Granted {
     /// Files and directories that it may read.
     pub read: BTreeSet<PathBuf>,
+    /// Its private directories, in which it makes files and directories and nothing else.
+    pub own: BTreeSet<PathBuf>,
     /// Directories that it may change.
     pub write: BTreeSet<PathBuf>,
     /// TCP ports that it may connect to. It never listens on any.
@@ -42,6 +45,8 @@ pub struct Granted {
     /// Whether files as large as it wants may be written.
     pub large_files: bool,
     pub level: Level,
+    /// As whom it runs, if not as us.
+    pub owner: Option<Owner>,
 }
 
 /// A confinement that processes of one program can be put into.
@@ -51,6 +56,7 @@ pub struct Confinement {
     #[cfg(target_os = "linux")]
     filters: seccomp::Filters,
     limits: limits::Limits,
+    owner: Option<Owner>,
 }
 
 #[cfg(target_os = "linux")]
@@ -98,15 +104,18 @@ impl Confinement {
             .map_err(|error| failed("landlock", error.to_string()))?;
         let filters =
             seccomp::Filters::new().map_err(|error| failed("seccomp", error.to_string()))?;
-        Ok(Self { ruleset, filters, limits: limits::Limits::of(granted) })
+        let (limits, owner) = (limits::Limits::of(granted), granted.owner);
+        Ok(Self { ruleset, filters, limits, owner })
     }
 
-    /// Puts what the command starts into it.
-    pub fn confine(&self, command: &mut Command) -> std::io::Result<()> {
+    /// Puts what the command starts into it; it stands back behind others by so much.
+    pub fn confine(&self, command: &mut Command, niceness: i32) -> std::io::Result<()> {
         use std::os::unix::process::CommandExt;
+        run_as(self.owner, command);
         let ruleset = self.ruleset.as_ref().map(|ruleset| ruleset.try_clone()).transpose()?;
         let (filters, limits) = (self.filters.clone(), self.limits.clone());
         let confine = move || {
+            stand_back(niceness)?;
             limits.apply()?;
             rustix::thread::set_no_new_privs(true)?;
             if let Some(ruleset) = &ruleset {
@@ -129,17 +138,34 @@ impl Confinement {
             granted.level,
             "only its resources are limited on this system: its files, ports and system calls aren't confined",
         )?;
-        Ok(Self { limits: limits::Limits::of(granted) })
+        Ok(Self { limits: limits::Limits::of(granted), owner: granted.owner })
     }
 
-    /// Puts what the command starts into it.
-    pub fn confine(&self, command: &mut Command) -> std::io::Result<()> {
+    /// Puts what the command starts into it; it stands back behind others by so much.
+    pub fn confine(&self, command: &mut Command, niceness: i32) -> std::io::Result<()> {
         use std::os::unix::process::CommandExt;
+        run_as(self.owner, command);
         let limits = self.limits.clone();
         // SAFETY: the closure makes system calls only, which are safe between fork and
         // exec, and allocates nothing.
-        unsafe { command.pre_exec(move || limits.apply()) };
+        unsafe { command.pre_exec(move || stand_back(niceness).and_then(|()| limits.apply())) };
         Ok(())
+    }
+}
+
+/// Lets what the command starts run as somebody else, with no groups beside that one's.
+fn run_as(owner: Option<Owner>, command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    if let Some(Owner { uid, gid }) = owner {
+        command.uid(uid).gid(gid);
+    }
+}
+
+/// Lets the calling process stand back behind others. Allocates nothing.
+fn stand_back(niceness: i32) -> std::io::Result<()> {
+    match niceness {
+        0 => Ok(()),
+        _ => Ok(rustix::process::setpriority_process(None, niceness)?),
     }
 }
 

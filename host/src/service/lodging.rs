@@ -1,0 +1,223 @@
+//! What each tenant has on this machine: a directory, a user, a thread, and its part of
+//! what all share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+use super::settings::{Settings, Users, wrong};
+use super::tenants::{Tenants, Written};
+use super::worker::Worker;
+use crate::account::Account;
+use crate::contract::{Failure, Reason};
+use crate::policy::{Audit, Destination, Policies};
+use crate::rclone::state::{Owner, State};
+use crate::sandbox::{self, Connectors};
+use crate::tenant::{Places, Share, Tenant};
+
+/// How much memory a component has at most, whatever policies say: the pool is made of
+/// places of this size.
+const MEMORY: usize = 256 << 20;
+
+/// A tenant and what it has.
+pub struct Lodger {
+    pub tenant: Arc<Tenant>,
+    pub worker: Arc<Worker>,
+    /// Connections that it may have, whether a session has begun on them or not.
+    pub connections: Arc<Semaphore>,
+    written: Written,
+}
+
+/// What all tenants share.
+pub struct House {
+    state: PathBuf,
+    users: Option<Users>,
+    audit: BTreeSet<Destination>,
+    connectors: Arc<Connectors>,
+    patience: std::time::Duration,
+    pub places: Arc<Places>,
+    pub share: Arc<Share>,
+    pub account: Arc<Account>,
+}
+
+impl House {
+    pub fn new(settings: &Settings) -> Result<Self, Failure> {
+        let limits = &settings.limits;
+        let directory = settings.connectors.clone().map_or_else(sandbox::beside, Ok)?;
+        let bandwidth = limits.bandwidth.map(|size| size.as_u64());
+        let house = Self {
+            state: settings.state.clone(),
+            users: settings.users,
+            audit: settings.audit.as_ref().and_then(Audit::destination).into_iter().collect(),
+            connectors: Arc::new(Connectors::new(directory, limits.sessions, MEMORY)?),
+            patience: limits.wait,
+            places: Arc::new(Places::new(limits.sessions as usize, limits.queue)),
+            share: Arc::new(Share::new("all tenants".to_owned(), limits.processes, bandwidth)),
+            account: Arc::default(),
+        };
+        if house.users.is_some() && !rustix::process::geteuid().is_root() {
+            return Err(wrong(
+                "only root can let tenants' processes run as users of their own: remove [users], or start the service as root"
+                    .to_owned(),
+            ));
+        }
+        // Tenants' users pass through it to what is theirs.
+        let mode = if house.users.is_some() { 0o711 } else { 0o700 };
+        for directory in [&house.state, &house.tenants()] {
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(true).mode(mode).create(directory).map_err(|error| {
+                let message = format!(
+                    "the directory `{}` can't be used: {error}: make it writable, or set another `state`",
+                    directory.display()
+                );
+                Failure::new(Reason::Unavailable, message)
+            })?;
+        }
+        Ok(house)
+    }
+
+    pub fn audit(&self) -> &BTreeSet<Destination> {
+        &self.audit
+    }
+
+    fn tenants(&self) -> PathBuf {
+        self.state.join("tenants")
+    }
+
+    /// Gives every tenant what it has. Those that are here already keep their thread, their
+    /// directory, their sessions and what was counted.
+    pub fn lodge(
+        &self,
+        tenants: &Tenants,
+        here: &BTreeMap<String, Arc<Lodger>>,
+    ) -> Result<BTreeMap<String, Arc<Lodger>>, Failure> {
+        let mut lodgers = BTreeMap::new();
+        for (written, policies) in tenants.all() {
+            let name = written.name.clone();
+            let lodger =
+                self.lodger(written.clone(), policies.clone(), here.get(&name).map(Arc::as_ref))?;
+            lodgers.insert(name, Arc::new(lodger));
+        }
+        // Nothing can go wrong any more.
+        for (name, lodger) in &lodgers {
+            let limits = &lodger.written.limits;
+            if here.contains_key(name) {
+                lodger.tenant.places.resize(limits.sessions, limits.queue);
+            }
+        }
+        Ok(lodgers)
+    }
+
+    fn lodger(
+        &self,
+        written: Written,
+        policies: Arc<Policies>,
+        here: Option<&Lodger>,
+    ) -> Result<Lodger, Failure> {
+        let limits = &written.limits;
+        let name = &written.name;
+        let failed = |error: io::Error| {
+            Failure::internal(format!("the tenant `{name}` can't be lodged: {error}"))
+        };
+        let worker = match here {
+            Some(here) => here.worker.clone(),
+            None => Arc::new(Worker::start(name).map_err(failed)?),
+        };
+        let state = match here {
+            Some(here) => here.tenant.state.clone(),
+            None => State::at(self.tenants().join(name), self.owner(name)?)?,
+        };
+        let places = match here {
+            Some(here) => here.tenant.places.clone(),
+            None => Arc::new(Places::new(limits.sessions, limits.queue)),
+        };
+        let share = match here.filter(|here| here.written.limits == *limits) {
+            Some(here) => here.tenant.shares[0].clone(),
+            None => {
+                let bandwidth = limits.bandwidth.map(|size| size.as_u64());
+                Arc::new(Share::new(format!("the tenant `{name}`"), limits.processes, bandwidth))
+            }
+        };
+        let account = match here {
+            Some(here) => here.tenant.account.clone(),
+            None => Account::below(&self.account),
+        };
+        let tenant = Tenant {
+            name: name.clone(),
+            policies,
+            audit: self.audit.clone(),
+            state,
+            connectors: self.connectors.clone(),
+            places,
+            patience: self.patience,
+            all: self.places.clone(),
+            shares: [share, self.share.clone()],
+            account,
+        };
+        let connections = Arc::new(Semaphore::new(limits.sessions + limits.queue));
+        Ok(Lodger { tenant: Arc::new(tenant), worker, connections, written })
+    }
+
+    /// As whom a tenant's processes run: whoever owns its directory, or the first user of
+    /// the range that owns none.
+    fn owner(&self, name: &str) -> Result<Option<Owner>, Failure> {
+        let Some(Users { first, count }) = self.users else { return Ok(None) };
+        let own = |uid: u32| (first..first + count).contains(&uid);
+        let owner = |path: PathBuf| std::fs::metadata(path).ok().map(|meta| meta.uid());
+        if let Some(uid) = owner(self.tenants().join(name)).filter(|uid| own(*uid)) {
+            return Ok(Some(Owner { uid, gid: uid }));
+        }
+        let entries = std::fs::read_dir(self.tenants()).into_iter().flatten().flatten();
+        let taken: BTreeSet<u32> = entries.filter_map(|entry| owner(entry.path())).collect();
+        let uid = (first..first + count).find(|uid| !taken.contains(uid)).ok_or_else(|| {
+            wrong(format!(
+                "there is no user left for the tenant `{name}`: raise `count` in [users], or remove what is kept of tenants that are gone from `{}`",
+                self.tenants().display()
+            ))
+        })?;
+        Ok(Some(Owner { uid, gid: uid }))
+    }
+}
+
+impl Lodger {
+    pub fn limits(&self) -> &super::tenants::Limits {
+        &self.written.limits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn house(users: Option<Users>) -> (tempfile::TempDir, House) {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "version = 1\nstate = \"state\"\ntenants = \"t.toml\"\n[listen]\nsocket = \"s\"\n[limits]\nsessions = 2\n";
+        let file = directory.path().join("service.toml");
+        std::fs::write(&file, text).unwrap();
+        let mut settings = Settings::read(&file).unwrap();
+        settings.users = users;
+        let house = House::new(&settings).unwrap();
+        (directory, house)
+    }
+
+    #[test]
+    fn each_tenant_has_a_user_of_its_own_and_keeps_it() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let (_directory, house) = house(Some(Users { first: 70_000, count: 2 }));
+        let lodge = |name: &str| -> Result<u32, Failure> {
+            let owner = house.owner(name)?;
+            State::at(house.tenants().join(name), owner)?;
+            Ok(owner.unwrap().uid)
+        };
+        assert_eq!(lodge("a").unwrap(), 70_000);
+        assert_eq!(lodge("b").unwrap(), 70_001);
+        assert_eq!(lodge("a").unwrap(), 70_000);
+        let failure = lodge("c").unwrap_err();
+        assert!(failure.message.contains("no user left for the tenant `c`"), "{failure:?}");
+    }
+}

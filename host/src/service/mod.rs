@@ -1,0 +1,262 @@
+//! The multi-tenant service: one process that runs the sessions of many tenants, each
+//! under its tenant's policy, on its tenant's thread, as its tenant's user.
+//!
+//! - [`settings`], [`tenants`]: what an operator writes down
+//! - [`listen`], [`tls`], [`greeting`], [`connection`]: how clients come in
+//! - [`lodging`], [`worker`]: what each tenant has here
+//! - [`sessions`]: what is running
+//! - [`operations`], [`metrics`]: what operators see and do
+//! - [`connect`]: the client, in Plakar's package
+//! - [`console`]: `plakbox sessions`
+
+pub mod connect;
+mod connection;
+pub mod console;
+mod greeting;
+mod listen;
+mod lodging;
+mod metrics;
+mod operations;
+mod sessions;
+mod settings;
+mod tenants;
+mod tls;
+mod welcome;
+mod worker;
+
+use anyhow::{Context, anyhow};
+use sd_notify::NotifyState;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
+use tracing::{error, info, warn};
+
+use crate::account::Count;
+use crate::audit::{Subject, Trail};
+use crate::contract::{Failure, Reason};
+use listen::Listeners;
+use lodging::{House, Lodger};
+use sessions::Sessions;
+use settings::Settings;
+use tenants::Tenants;
+
+/// How often tenants' memory is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long sessions may take to end when they were told to.
+const LAST: Duration = Duration::from_secs(10);
+
+/// A service at work.
+pub struct Service {
+    file: PathBuf,
+    drain: Duration,
+    house: House,
+    known: RwLock<Known>,
+    pub(self) sessions: Sessions,
+    trail: Trail,
+    refusals: AtomicU64,
+    draining: AtomicBool,
+}
+
+/// What can be read anew while it works.
+struct Known {
+    tenants: Tenants,
+    lodgers: BTreeMap<String, Arc<Lodger>>,
+    tls: Option<TlsAcceptor>,
+}
+
+/// Runs the service that a file describes until it is told to stop.
+pub async fn serve(file: &Path) -> anyhow::Result<()> {
+    let said = |failure: Failure| anyhow!(failure.shown());
+    let settings = Settings::read(file).map_err(said)?;
+    // What batches hold is for the tenant's user to read, in a directory for nobody else.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    open_many_files();
+    let house = House::new(&settings).map_err(said)?;
+    let trail = Trail::open(house.audit(), Subject::own()).map_err(said)?;
+    let known = known(&house, &settings, &BTreeMap::new()).map_err(said)?;
+    let listeners = Listeners::open(&settings.listen).map_err(said)?;
+    let service = Arc::new(Service {
+        file: file.to_owned(),
+        drain: settings.limits.drain,
+        house,
+        known: RwLock::new(known),
+        sessions: Sessions::default(),
+        trail,
+        refusals: AtomicU64::new(0),
+        draining: AtomicBool::new(false),
+    });
+    offer_operations(&service, &settings).map_err(said)?;
+    tokio::spawn(watch_memory(service.clone()));
+    info!(tenants = service.lodgers().len(), "the service is ready");
+    // Nobody may be listening to that.
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    service.clone().work(&listeners).await?;
+    // Whoever comes now is told by the closed door.
+    drop(listeners);
+    service.end().await;
+    if let Some(socket) = &settings.listen.socket {
+        let _ = std::fs::remove_file(socket);
+    }
+    Ok(())
+}
+
+/// Reads what can be read anew.
+fn known(
+    house: &House,
+    settings: &Settings,
+    here: &BTreeMap<String, Arc<Lodger>>,
+) -> Result<Known, Failure> {
+    let tenants = Tenants::read(&settings.tenants)?;
+    let tls = settings.listen.tls.as_ref().map(tls::server).transpose()?.map(TlsAcceptor::from);
+    let lodgers = house.lodge(&tenants, here)?;
+    Ok(Known { tenants, lodgers, tls })
+}
+
+/// As many as we may: each session has a few.
+fn open_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let have = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: have.maximum, ..have });
+}
+
+fn offer_operations(service: &Arc<Service>, settings: &Settings) -> Result<(), Failure> {
+    let operations = &settings.operations;
+    if let Some(path) = &operations.socket {
+        let listener = listen::unix(path, listen::OURSELVES)?;
+        let router = operations::all().with_state(service.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
+    if let Some(address) = operations.address {
+        let listener = listen::tcp(address)?;
+        let router = operations::looking().with_state(service.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
+    Ok(())
+}
+
+/// Ends sessions of tenants that have more memory than they may.
+async fn watch_memory(service: Arc<Service>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        for lodger in service.lodgers() {
+            let Some(most) = lodger.limits().memory else { continue };
+            let tenant = &lodger.tenant;
+            let has = tenant.shares[0].memory() + tenant.account.get(Count::Memory);
+            if has > most.as_u64() {
+                let why = format!(
+                    "the sessions of the tenant `{}` together had more than their {most} of memory, and this one began last: run fewer at a time",
+                    tenant.name
+                );
+                warn!(tenant = tenant.name, has, "a session is ended: too much memory");
+                let why = Failure::new(Reason::RateLimited, why);
+                service.sessions.cancel_youngest(&tenant.name, &why);
+            }
+        }
+    }
+}
+
+impl Service {
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tenants at present.
+    fn lodgers(&self) -> Vec<Arc<Lodger>> {
+        self.known().lodgers.values().cloned().collect()
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub fn metrics(&self) -> Result<String, std::fmt::Error> {
+        let lodgers = self.lodgers();
+        let refusals = self.refusals.load(Ordering::Relaxed);
+        metrics::text(lodgers.iter().map(Arc::as_ref), refusals)
+    }
+
+    /// Takes clients in until somebody says that it is enough.
+    async fn work(self: Arc<Self>, listeners: &Listeners) -> anyhow::Result<()> {
+        let listen_to = |kind| signal(kind).context("signals can't be listened to");
+        let mut terminate = listen_to(SignalKind::terminate())?;
+        let mut interrupt = listen_to(SignalKind::interrupt())?;
+        let mut hangup = listen_to(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return self.drain(&mut terminate, listeners).await,
+                _ = interrupt.recv() => return Ok(()),
+                _ = hangup.recv() => self.read_again(),
+                () = self.take_in(listeners) => (),
+            }
+        }
+    }
+
+    /// Reads tenants, policies and certificates again: all of them, or nothing.
+    fn read_again(&self) {
+        let read = Settings::read(&self.file).and_then(|settings| {
+            let here = self.known().lodgers.clone();
+            known(&self.house, &settings, &here)
+        });
+        match read {
+            Err(failure) => {
+                error!("nothing has changed, as it can't be read: {}", failure.shown());
+            }
+            Ok(new) => {
+                let changes = new.tenants.changes(&self.known().tenants);
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = new;
+                changes.iter().for_each(|change| info!("{change}"));
+                info!(
+                    changes = changes.len(),
+                    "tenants, policies and certificates were read again"
+                );
+            }
+        }
+    }
+
+    /// Refuses whoever comes until all sessions have ended, or time is up, or somebody
+    /// insists.
+    async fn drain(
+        self: Arc<Self>,
+        insists: &mut Signal,
+        listeners: &Listeners,
+    ) -> anyhow::Result<()> {
+        self.draining.store(true, Ordering::Relaxed);
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        let left = self.sessions.count();
+        info!(sessions = left, "no more sessions are taken; those that run may end");
+        let ended = async {
+            while self.sessions.count() > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let refusing = async {
+            loop {
+                self.clone().take_in(listeners).await;
+            }
+        };
+        tokio::select! {
+            () = ended => info!("all sessions have ended"),
+            () = refusing => (),
+            () = tokio::time::sleep(self.drain) => warn!("time is up for those that run"),
+            _ = insists.recv() => warn!("told twice to stop"),
+        }
+        Ok(())
+    }
+
+    /// Ends what is left.
+    async fn end(&self) {
+        let why = "the service was stopped: run it again when it is back";
+        self.sessions.cancel_all(None, &Failure::new(Reason::Unavailable, why));
+        let gone = async {
+            while self.sessions.count() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST, gone).await;
+        self.lodgers().iter().for_each(|lodger| lodger.worker.end());
+    }
+}

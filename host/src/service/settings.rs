@@ -1,0 +1,223 @@
+//! What an operator sets of a service: a TOML file, in which unknown keys are errors.
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::contract::{Failure, Reason};
+use crate::policy::Audit;
+
+/// The file of a service.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// The version of this format, which is 1.
+    pub version: u32,
+    /// Where what is kept for each tenant lies.
+    pub state: PathBuf,
+    /// A file of tenants, or a directory of such files.
+    pub tenants: PathBuf,
+    /// Where the connectors lie, if not beside this program.
+    pub connectors: Option<PathBuf>,
+    pub listen: Listen,
+    #[serde(default)]
+    pub operations: Operations,
+    #[serde(default)]
+    pub limits: Limits,
+    /// The users that tenants' processes run as, one each; needs a service of root's.
+    pub users: Option<Users>,
+    pub audit: Option<Audit>,
+}
+
+/// Where clients come in.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Listen {
+    /// A Unix socket; whose user connects is who the kernel says it is.
+    pub socket: Option<PathBuf>,
+    /// An address for TCP; who connects is whom the certificate names.
+    pub address: Option<SocketAddr>,
+    pub tls: Option<Tls>,
+}
+
+/// Files in PEM form.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tls {
+    /// Our certificate, and those that lead to its authority.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// The authorities of the certificates of the other side.
+    pub authority: PathBuf,
+}
+
+/// Where operators look in.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Operations {
+    /// A Unix socket for `plakbox sessions`, metrics and health.
+    pub socket: Option<PathBuf>,
+    /// An address for metrics and health alone.
+    pub address: Option<SocketAddr>,
+}
+
+/// How much all tenants have together.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Limits {
+    /// Sessions at the same time.
+    pub sessions: u32,
+    /// Sessions that wait for a place.
+    pub queue: usize,
+    /// How long one waits.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub wait: Duration,
+    /// rclone processes at the same time.
+    pub processes: usize,
+    /// Bytes a second, of all together.
+    pub bandwidth: Option<ByteSize>,
+    /// How long sessions may take to end when the service has to.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 64,
+            queue: 256,
+            wait: Duration::from_secs(300),
+            processes: 128,
+            bandwidth: None,
+            drain: Duration::from_secs(600),
+        }
+    }
+}
+
+/// A range of user IDs that nobody else has, each with the group of the same number.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Users {
+    pub first: u32,
+    pub count: u32,
+}
+
+impl Settings {
+    /// Reads the file of a service. Relative paths are relative to it.
+    pub fn read(file: &Path) -> Result<Self, Failure> {
+        let mut settings: Self = read(file)?;
+        settings.locate(file.parent().unwrap_or(Path::new("/")));
+        match settings.mistake() {
+            None => Ok(settings),
+            Some(what) => Err(wrong(format!("`{}`: {what}", file.display()))),
+        }
+    }
+
+    fn locate(&mut self, directory: &Path) {
+        let Listen { socket, tls, .. } = &mut self.listen;
+        let tls = tls.iter_mut().flat_map(|tls| tls.files());
+        let own = [&mut self.state, &mut self.tenants].into_iter();
+        let optional = [socket.as_mut(), self.operations.socket.as_mut(), self.connectors.as_mut()];
+        for path in own.chain(optional.into_iter().flatten()).chain(tls) {
+            *path = directory.join(&*path);
+        }
+    }
+
+    fn mistake(&self) -> Option<&'static str> {
+        let Listen { socket, address, tls } = &self.listen;
+        let limits = &self.limits;
+        let relative = |audit: &Audit| matches!(audit, Audit::File(path) if !path.is_absolute());
+        match () {
+            () if self.version != 1 => {
+                Some("this version of the format isn't known: write `version = 1`")
+            }
+            () if socket.is_none() && address.is_none() => {
+                Some("nobody can come in: set `socket` or `address` in [listen]")
+            }
+            () if address.is_some() != tls.is_some() => {
+                Some("`address` and [listen.tls] go together: set both or none")
+            }
+            () if limits.sessions == 0 || limits.processes == 0 => {
+                Some("`sessions` and `processes` in [limits] must be at least 1")
+            }
+            () if self.users.is_some_and(|users| users.first == 0 || users.count == 0) => {
+                Some("[users] must be users beside root: set `first` and `count` above 0")
+            }
+            () if self
+                .users
+                .is_some_and(|users| users.first.checked_add(users.count).is_none()) =>
+            {
+                Some("[users] has no end: set a smaller `first` or `count`")
+            }
+            () if self.audit.as_ref().is_some_and(relative) => {
+                Some("the `file` in [audit] must be an absolute path")
+            }
+            () => None,
+        }
+    }
+}
+
+impl Tls {
+    pub fn files(&mut self) -> [&mut PathBuf; 3] {
+        [&mut self.certificate, &mut self.key, &mut self.authority]
+    }
+}
+
+/// Reads a TOML file; what is wrong with it is named by line and column.
+pub fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| wrong(format!("`{shown}` can't be read: {error}: correct its path")))?;
+    toml::from_str(&text).map_err(|error| {
+        let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        wrong(format!("`{shown}`:{line}:{column}: {}: correct it", error.message()))
+    })
+}
+
+pub fn wrong(message: String) -> Failure {
+    Failure::new(Reason::InvalidConfiguration, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Result<Settings, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("service.toml");
+        std::fs::write(&file, text).unwrap();
+        Settings::read(&file).map_err(|failure| failure.message)
+    }
+
+    const HEAD: &str = "version = 1\nstate = \"/var/lib/x\"\ntenants = \"tenants.d\"\n";
+
+    #[test]
+    fn paths_are_relative_to_the_file_and_the_rest_has_defaults() {
+        let read = settings(&format!("{HEAD}[listen]\nsocket = \"x.sock\"\n")).unwrap();
+        assert!(read.tenants.is_absolute() && read.tenants.ends_with("tenants.d"));
+        assert!(read.listen.socket.unwrap().is_absolute());
+        assert_eq!(read.state, Path::new("/var/lib/x"));
+        assert_eq!((read.limits.sessions, read.limits.wait), (64, Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named_with_its_place_or_its_remedy() {
+        for (text, part) in [
+            ("[listen]\n", "set `socket` or `address`"),
+            ("[listen]\naddress = \"0.0.0.0:1\"\n", "go together"),
+            ("[listen]\nsocket = \"s\"\nport = 1\n", ":6:1: unknown field `port`"),
+            ("[listen]\nsocket = \"s\"\n[limits]\nsessions = 0\n", "at least 1"),
+            ("[listen]\nsocket = \"s\"\n[limits]\nwait = \"soon\"\n", ":7:8:"),
+            ("[listen]\nsocket = \"s\"\n[users]\nfirst = 0\ncount = 5\n", "beside root"),
+            ("[listen]\nsocket = \"s\"\n[users]\nfirst = 4294967295\ncount = 5\n", "no end"),
+        ] {
+            let message = settings(&format!("{HEAD}{text}")).unwrap_err();
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! On whose behalf a session runs, where that isn't whoever started this program: a tenant
+//! of a service, who has a policy, a private directory and limits of its own.
+//!
+//! - [`admission`]: who may begin a session
+//! - [`share`]: what sessions share while they run
+
+mod admission;
+mod share;
+
+pub use admission::{Place, Places};
+pub use share::Share;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+use crate::account::Account;
+use crate::audit::Subject;
+use crate::contract::Failure;
+use crate::policy::{Destination, Policies};
+use crate::rclone::state::State;
+use crate::sandbox::Connectors;
+
+/// A tenant as its service knows it at present.
+pub struct Tenant {
+    pub name: String,
+    pub policies: Arc<Policies>,
+    /// Where the service wants everything noted, whatever the policies say.
+    pub audit: BTreeSet<Destination>,
+    /// Where what is kept for this tenant lies, and as whom its processes run.
+    pub state: State,
+    pub connectors: Arc<Connectors>,
+    /// Its sessions, and how long one may wait to be among them.
+    pub places: Arc<Places>,
+    pub patience: Duration,
+    /// The sessions of all tenants.
+    pub all: Arc<Places>,
+    /// What its sessions share among themselves, and with all others.
+    pub shares: [Arc<Share>; 2],
+    pub account: Arc<Account>,
+}
+
+/// A session of a tenant that is about to begin.
+#[derive(Clone)]
+pub struct Client {
+    pub tenant: Arc<Tenant>,
+    pub subject: Subject,
+    pub account: Arc<Account>,
+    /// Why it has to end, once it has to.
+    pub stop: watch::Receiver<Option<Failure>>,
+    /// What its lines in the log belong to.
+    pub span: tracing::Span,
+}
+
+impl Client {
+    /// Waits until the session may begin.
+    pub async fn admit(&self) -> Result<Hosted, Failure> {
+        let Tenant { name, places, all, patience, shares, .. } = &*self.tenant;
+        let place = Place::wait(name, places, all, *patience).await?;
+        Ok(Hosted {
+            account: self.account.clone(),
+            shares: shares.to_vec(),
+            place: Some(place),
+            stop: Some(self.stop.clone()),
+        })
+    }
+}
+
+/// What a session has of a service; nothing, where there is none.
+#[derive(Debug, Default)]
+pub struct Hosted {
+    pub account: Arc<Account>,
+    /// The tenant's first.
+    pub shares: Vec<Arc<Share>>,
+    pub place: Option<Place>,
+    pub stop: Option<watch::Receiver<Option<Failure>>>,
+}

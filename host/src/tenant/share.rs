@@ -1,0 +1,124 @@
+//! What several sessions share: processes, and bytes a second.
+
+use leaky_bucket::RateLimiter;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::contract::{Failure, Reason};
+
+/// How often bytes are allowed anew.
+const BEAT: Duration = Duration::from_millis(50);
+
+/// What the sessions of one tenant share, or all sessions of a service.
+#[derive(Debug)]
+pub struct Share {
+    /// Whose it is, for messages: ``the tenant `a` ``.
+    whose: String,
+    most: usize,
+    processes: Arc<Semaphore>,
+    /// Those that are running.
+    pids: Mutex<BTreeSet<i32>>,
+    bandwidth: Option<RateLimiter>,
+}
+
+impl Share {
+    /// A share of so many rclone processes at the same time and bytes a second.
+    pub fn new(whose: String, processes: usize, bandwidth: Option<u64>) -> Self {
+        let bandwidth = bandwidth.map(|bytes| {
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            let beats = usize::try_from(1000 / BEAT.as_millis()).unwrap_or(1);
+            let each = (bytes / beats).max(1);
+            RateLimiter::builder().interval(BEAT).refill(each).max(each).initial(0).build()
+        });
+        let processes = processes.min(Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(processes));
+        Self { whose, most: processes, processes: places, pids: Mutex::default(), bandwidth }
+    }
+
+    /// A place for one more process, once there is one.
+    pub async fn process(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Failure> {
+        let place = tokio::time::timeout(patience, self.processes.clone().acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or_else(|| {
+            Failure::new(
+                Reason::RateLimited,
+                format!(
+                    "all of the {} rclone processes of {} were busy for {} seconds: try again later",
+                    self.most,
+                    self.whose,
+                    patience.as_secs()
+                ),
+            )
+        })
+    }
+
+    /// How many processes are running.
+    pub fn running(&self) -> usize {
+        self.most - self.processes.available_permits()
+    }
+
+    fn pids(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        self.pids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a process runs.
+    pub fn runs(&self, pid: i32) {
+        self.pids().insert(pid);
+    }
+
+    /// Notes that a process has ended.
+    pub fn ended(&self, pid: i32) {
+        self.pids().remove(&pid);
+    }
+
+    /// The memory that its processes have of their own, in bytes; nothing where the system
+    /// doesn't tell (proc_pid_statm(5)).
+    pub fn memory(&self) -> u64 {
+        let page = rustix::param::page_size() as u64;
+        let pages = |pid: &i32| {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+            let mut numbers = text.split(' ').skip(1).map(str::parse::<u64>);
+            let (resident, shared) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+            Some(resident.saturating_sub(shared))
+        };
+        self.pids().iter().filter_map(pages).sum::<u64>() * page
+    }
+
+    /// Waits until so many bytes may pass.
+    pub async fn pace(&self, bytes: usize) {
+        if let Some(bandwidth) = &self.bandwidth {
+            bandwidth.acquire(bytes).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_pass_as_fast_as_they_may_and_no_faster() {
+        let share = Share::new("all".into(), 1, Some(1 << 20));
+        let start = tokio::time::Instant::now();
+        for _ in 0..40 {
+            share.pace(128 << 10).await;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        assert!((4.5..5.6).contains(&seconds), "5 MiB took {seconds} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_waits_for_a_place_and_then_says_whose_there_is_none() {
+        let share = Share::new("the tenant `a`".into(), 1, None);
+        let patience = Duration::from_secs(7);
+        let first = share.process(patience).await.unwrap();
+        assert_eq!(share.running(), 1);
+        let failure = share.process(patience).await.unwrap_err();
+        assert!(
+            failure.message.contains("the 1 rclone processes of the tenant `a` were busy for 7")
+        );
+        drop(first);
+        assert!(share.process(patience).await.is_ok());
+    }
+}

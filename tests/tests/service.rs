@@ -1,0 +1,192 @@
+//! One service runs the sessions of many tenants: each has its policy, its user and its
+//! directories, and who is nobody's tenant has nothing.
+
+use plakbox_tests::place::{run, within};
+use plakbox_tests::plugin::Importer;
+use plakbox_tests::processes::{self, kill};
+use plakbox_tests::service::{Service, policy};
+use plakbox_tests::{Place, tools, tree};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::process::Command;
+use std::time::Duration;
+
+/// The tenant that whoever runs the tests comes as.
+fn ours(more: &str) -> String {
+    let uid = rustix::process::getuid().as_raw();
+    format!("[[tenant]]\nname = \"ours\"\npolicy = \"ours.toml\"\nusers = [{uid}]\n{more}")
+}
+
+/// A place with a remote `granted`, which the policy of the tenant allows.
+fn place() -> Place {
+    let place = Place::new();
+    let granted = place.directory_remote("granted");
+    tree::file(&granted.join("a"), b"mine", tree::time(0));
+    place.import("granted");
+    policy(&place, "ours.toml", &granted, &tools::rclone());
+    place
+}
+
+fn backup(place: &Place, service: &Service, source: &str) -> plakbox_tests::Run {
+    place.backup_by(service.client(&mut place.backup_command(source)))
+}
+
+#[test]
+fn plakar_backs_up_and_restores_through_a_service_what_its_tenant_may() {
+    let place = place();
+    let secret = place.directory_remote("secret");
+    tree::file(&secret.join("b"), b"theirs", tree::time(0));
+    place.import("secret");
+    let service = Service::start(&place, "", &ours(""));
+    backup(&place, &service, "@granted").good();
+    assert_eq!(place.content("/a"), b"mine");
+    fs::remove_file(place.path("granted/a")).unwrap();
+    run(service.client(&mut place.restore_command("@granted"))).good();
+    assert_eq!(fs::read(place.path("granted/a")).unwrap(), b"mine");
+    backup(&place, &service, "@secret").soon().bad("ask whoever wrote the policy");
+    backup(&place, &service, "rclone://granted:")
+        .soon()
+        .bad("a service reads nobody's rclone.conf");
+    let log = service.log();
+    assert!(log.contains("\"tenant\":\"ours\"") && log.contains("\"session\":\""), "{log}");
+    // What a session leaves is nothing but what is kept for the next one.
+    let left = fs::read_dir(service.path("state/tenants/ours/sessions")).unwrap();
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn who_is_no_tenant_is_refused_and_noted() {
+    let place = place();
+    let audit = place.path("audit.jsonl");
+    let settings = format!("[audit]\nfile = {audit:?}\n");
+    let tenants = ours("").replace("users = [", "users = [1");
+    let service = Service::start(&place, &settings, &tenants);
+    backup(&place, &service, "@granted")
+        .soon()
+        .bad("is no tenant of this service: ask its operator");
+    let noted = fs::read_to_string(audit).unwrap();
+    assert!(noted.contains("\"event\":\"refusal\"") && noted.contains("the user "), "{noted}");
+}
+
+#[test]
+fn a_service_that_is_not_there_is_named() {
+    let place = place();
+    let service = Service::start(&place, "", &ours(""));
+    kill(service.pid());
+    let mut command = place.backup_command("@granted");
+    service.client(&mut command);
+    drop(service);
+    run(&mut command).soon().bad("service/socket` can't be reached");
+}
+
+#[test]
+fn processes_of_a_tenant_run_as_a_user_of_its_own() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("only root can let processes run as others: nothing is tested");
+        return;
+    }
+    const FIRST: u32 = 71_000;
+    let place = place();
+    // For everybody to pass, as /usr/bin is.
+    fs::set_permissions(place.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+    let rclone = place.path("rclone");
+    fs::copy(tools::rclone(), &rclone).unwrap();
+    policy(&place, "ours.toml", &place.path("granted"), &rclone);
+    let settings = format!("[users]\nfirst = {FIRST}\ncount = 10\n");
+    let service = Service::start(&place, &settings, &ours(""));
+    backup(&place, &service, "@granted").good();
+    fs::remove_file(place.path("granted/a")).unwrap();
+    chown(place.path("granted"), Some(FIRST), Some(FIRST)).unwrap();
+    run(service.client(&mut place.restore_command("@granted"))).good();
+    assert_eq!(fs::metadata(place.path("granted/a")).unwrap().uid(), FIRST);
+    let state = fs::metadata(service.path("state/tenants/ours")).unwrap();
+    assert_eq!((state.uid(), state.mode() & 0o777), (FIRST, 0o700));
+}
+
+/// A session that an importer has begun, as Plakar would, and goes on with nothing.
+async fn session(place: &Place, service: &Service) -> Importer {
+    let granted = place.path("granted");
+    let config = [
+        ("location", "rclone://"),
+        ("rclone_type", "alias"),
+        ("rclone_remote", granted.to_str().unwrap()),
+    ];
+    let connect = service.path("connect.toml").to_str().unwrap().to_owned();
+    let variables = [("PLAKBOX_CONNECT".to_owned(), connect)];
+    Importer::start_in(place, &config, variables).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_operator_sees_the_sessions_and_can_end_one() {
+    let place = place();
+    let service = Service::start(&place, "", &ours("[tenant.limits]\nsessions = 1\nqueue = 1\n"));
+    let mut importer = session(&place, &service).await;
+    let listed = service.sessions(&place, ["list"]).good();
+    let line = listed.text.lines().nth(1).expect("no session is listed").to_owned();
+    assert!(line.contains("ours") && line.contains("importer"), "{line}");
+    let id = line.split_whitespace().next().unwrap();
+    service.sessions(&place, ["cancel", "none"]).bad("there is no session `none`");
+    service.sessions(&place, ["cancel", id]).good();
+    let failure = importer.scan().await.err().expect("a cancelled session goes on");
+    assert!(failure.message().contains("was cancelled by the operator"), "{failure}");
+    drop(importer);
+    let gone = || service.sessions(&place, ["list"]).text.lines().count() == 1;
+    assert!(within(Duration::from_secs(10), gone));
+}
+
+#[tokio::test]
+async fn a_service_that_is_killed_ends_its_clients_and_leaves_no_process() {
+    let place = place();
+    let service = Service::start(&place, "", &ours(""));
+    let mut importer = session(&place, &service).await;
+    let mut scan = importer.scan().await.unwrap();
+    while scan.next().await.unwrap().is_some() {}
+    assert!(importer.open("/a").await.is_ok());
+    assert!(!processes::rclones(&service.path("state")).is_empty(), "a reader runs");
+    kill(service.pid());
+    let answer = tokio::time::timeout(Duration::from_secs(5), importer.open("/a")).await;
+    assert!(answer.expect("the client waits for a service that is gone").is_err());
+    let gone = || processes::rclones(&service.path("state")).is_empty();
+    assert!(within(Duration::from_secs(5), gone));
+    drop(service);
+    let again = Service::start(&place, "", &ours(""));
+    let left = fs::read_dir(again.path("state/tenants/ours/sessions")).unwrap();
+    assert_eq!(left.count(), 0);
+}
+
+#[tokio::test]
+async fn a_reload_is_all_or_nothing_and_told() {
+    let place = place();
+    let service = Service::start(&place, "", &ours(""));
+    let hang_up = || {
+        let pid = service.pid().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    };
+    fs::write(service.path("tenants.toml"), "[[tenant]]\nname = \"ours\"\n").unwrap();
+    hang_up();
+    let told = |text: &str| within(Duration::from_secs(10), || service.log().contains(text));
+    assert!(told("nothing has changed, as it can't be read"), "{}", service.log());
+    backup(&place, &service, "@granted").good();
+    let other = ours("").replace("\"ours\"", "\"others\"");
+    fs::write(service.path("tenants.toml"), other).unwrap();
+    hang_up();
+    assert!(told("the tenant `others` is new"), "{}", service.log());
+    backup(&place, &service, "@granted").good();
+    assert!(service.path("state/tenants/others").is_dir());
+}
+
+#[tokio::test]
+async fn a_service_that_is_told_to_stop_lets_its_sessions_end() {
+    let place = place();
+    let mut service = Service::start(&place, "", &ours(""));
+    let mut importer = session(&place, &service).await;
+    let pid = service.pid().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let draining = || service.log().contains("no more sessions are taken");
+    assert!(within(Duration::from_secs(10), draining));
+    backup(&place, &service, "@granted").soon().bad("takes no more sessions");
+    let mut scan = importer.scan().await.unwrap();
+    while scan.next().await.unwrap().is_some() {}
+    drop((scan, importer));
+    assert!(service.ended(), "{}", service.log());
+}
