@@ -117,7 +117,7 @@ enum Command {
     },
     /// Lists the sessions of a service, or ends one
     Sessions {
-        /// The socket in [operations] of its file
+        /// The socket that its file names for operations
         #[arg(long, default_value = "/run/plakbox/operations.sock")]
         socket: PathBuf,
         #[command(subcommand)]
