@@ -54,7 +54,7 @@ impl House {
             audit: settings.audit.as_ref().and_then(Audit::destination).into_iter().collect(),
             connectors: Arc::new(Connectors::new(directory, limits.sessions, MEMORY)?),
             patience: limits.wait,
-            places: Arc::new(Places::new(limits.sessions as usize, limits.queue)),
+            places: Arc::new(Places::new(limits.sessions, limits.queue)),
             share: Arc::new(Share::new("all tenants".to_owned(), limits.processes, bandwidth)),
             account: Arc::default(),
         };
@@ -157,7 +157,8 @@ impl House {
             shares: [share, self.share.clone()],
             account,
         };
-        let connections = Arc::new(Semaphore::new(limits.sessions + limits.queue));
+        let connections =
+            Arc::new(Semaphore::new(limits.sessions as usize + limits.queue as usize));
         Ok(Lodger { tenant: Arc::new(tenant), worker, connections, written })
     }
 

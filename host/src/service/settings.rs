@@ -71,12 +71,12 @@ pub struct Limits {
     /// Sessions at the same time.
     pub sessions: u32,
     /// Sessions that wait for a place.
-    pub queue: usize,
+    pub queue: u32,
     /// How long one waits.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub wait: Duration,
     /// rclone processes at the same time.
-    pub processes: usize,
+    pub processes: u32,
     /// Bytes a second, of all together.
     pub bandwidth: Option<ByteSize>,
     /// How long sessions may take to end when the service has to.

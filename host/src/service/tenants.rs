@@ -45,11 +45,11 @@ pub struct Written {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Limits {
     /// Sessions at the same time.
-    pub sessions: usize,
+    pub sessions: u32,
     /// Sessions that wait for a place.
-    pub queue: usize,
+    pub queue: u32,
     /// rclone processes at the same time.
-    pub processes: usize,
+    pub processes: u32,
     /// Memory of its rclone processes and components together.
     pub memory: Option<ByteSize>,
     /// Bytes a second.
@@ -219,6 +219,7 @@ mod tests {
             (B.replace("p.txt", "q.txt"), "q.txt` can't be read"),
             (B.replace("groups", "group"), "2.toml`:4:1: unknown field `group`"),
             (format!("{B}[tenant.limits]\nsessions = 0\n"), "needs a session"),
+            (format!("{B}[tenant.limits]\nqueue = 9223372036854775807\n"), "2.toml`:7:9"),
         ] {
             let message = tenants(&[("1.toml", A), ("2.toml", &file)]).unwrap_err();
             assert!(message.contains(part), "{part}: {message}");

@@ -19,14 +19,16 @@ pub struct Places {
 
 impl Places {
     /// So many sessions at the same time, and so many that wait.
-    pub fn new(most: usize, longest_queue: usize) -> Self {
+    pub fn new(most: u32, longest_queue: u32) -> Self {
+        let [most, longest_queue] = [most, longest_queue].map(|number| number as usize);
         let places = Arc::new(Semaphore::new(most));
         let [most, longest_queue, waiting] = [most, longest_queue, 0].map(AtomicUsize::new);
         Self { most, places, longest_queue, waiting }
     }
 
     /// From now on so many; sessions that are above that stay until they end.
-    pub fn resize(&self, most: usize, longest_queue: usize) {
+    pub fn resize(&self, most: u32, longest_queue: u32) {
+        let [most, longest_queue] = [most, longest_queue].map(|number| number as usize);
         let before = self.most.swap(most, Ordering::Relaxed);
         self.longest_queue.store(longest_queue, Ordering::Relaxed);
         if most >= before {

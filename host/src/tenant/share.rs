@@ -25,14 +25,14 @@ pub struct Share {
 
 impl Share {
     /// A share of so many rclone processes at the same time and bytes a second.
-    pub fn new(whose: String, processes: usize, bandwidth: Option<u64>) -> Self {
+    pub fn new(whose: String, processes: u32, bandwidth: Option<u64>) -> Self {
         let bandwidth = bandwidth.map(|bytes| {
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
             let beats = usize::try_from(1000 / BEAT.as_millis()).unwrap_or(1);
             let each = (bytes / beats).max(1);
             RateLimiter::builder().interval(BEAT).refill(each).max(each).initial(0).build()
         });
-        let processes = processes.min(Semaphore::MAX_PERMITS);
+        let processes = processes as usize;
         let places = Arc::new(Semaphore::new(processes));
         Self { whose, most: processes, processes: places, pids: Mutex::default(), bandwidth }
     }
