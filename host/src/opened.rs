@@ -145,13 +145,13 @@ pub fn start(
     state: &State,
     binary: Binary,
     setting: &Setting,
-    mut hosted: Hosted,
+    hosted: Hosted,
 ) -> Result<Opened, Failure> {
     let Allowed { remote: named, options, grant, protocol, trail } = allowed;
     let remote =
         Remote { backend: named.backend().to_owned(), root: named.path().to_owned(), options };
     let connector = load(setting, &protocol)?;
-    let stop = hosted.stop.take();
+    let stop = setting.client.as_ref().map(|client| client.stop.clone());
     let rclone = Rclone::new(binary, named, state, grant, trail, hosted)?;
     let fingerprint = rclone.fingerprint();
     let session = Session::start(&connector, rclone, stop);

@@ -89,7 +89,7 @@ async fn answer(
     connection: impl Connection,
     opening: Opening,
 ) -> Result<(), tonic::transport::Error> {
-    let span = opening.span();
+    let (span, cut) = (opening.span(), opening.cut());
     let mut server = Server::builder()
         .trace_fn(move |_| span.clone())
         .initial_stream_window_size(WINDOW)
@@ -99,5 +99,5 @@ async fn answer(
         Role::Importer => server.add_service(importer::service(opening)),
         Role::Exporter => server.add_service(exporter::service(opening)),
     };
-    router.serve_with_incoming(single::only(connection)).await
+    router.serve_with_incoming(single::only(connection, cut)).await
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Span;
 
@@ -12,6 +13,7 @@ use crate::opened::{self, Opened, Setting};
 use crate::rclone::photos::Aim;
 use crate::rclone::remote::Said;
 use crate::sandbox::Session;
+use crate::tenant::Client;
 
 /// A plugin's session: not opened yet, open, or closed.
 pub struct Opening {
@@ -42,8 +44,16 @@ impl Opening {
 
     /// What the session's lines in the log belong to.
     pub fn span(&self) -> Span {
-        let client = self.setting.as_ref().ok().and_then(|setting| setting.client.as_ref());
-        client.map_or_else(Span::none, |client| client.span.clone())
+        self.client().map_or_else(Span::none, |client| client.span.clone())
+    }
+
+    /// What cuts the session's connection off, if anything does.
+    pub fn cut(&self) -> Option<CancellationToken> {
+        self.client().map(|client| client.cut.clone())
+    }
+
+    fn client(&self) -> Option<&Client> {
+        self.setting.as_ref().ok().and_then(|setting| setting.client.as_ref())
     }
 
     /// Opens the session that Plakar asks for.

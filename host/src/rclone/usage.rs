@@ -91,7 +91,8 @@ impl Usage {
     /// How far a new process stands back: a tenant's processes together get the
     /// processor's time of two, however many they are, where others want it.
     pub fn niceness(&self) -> i32 {
-        let others = self.shares.first().map_or(0, |tenant| tenant.running());
+        // The new one has its place already.
+        let others = self.shares.first().map_or(0, |tenant| tenant.running().saturating_sub(1));
         i32::try_from(others).unwrap_or(i32::MAX).saturating_mul(3).min(19)
     }
 

@@ -1,12 +1,8 @@
-//! A client's connection, of whatever kind, which can be cut off.
+//! A client's connection, of whatever kind.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::greeting::{self, Answer, Hello};
 use crate::plakar::Connection;
@@ -39,67 +35,5 @@ impl Line {
             // What it has deciphered already can't be moved: the other runtime wakes this one.
             Self::Remote(stream) => stream,
         })
-    }
-}
-
-/// A connection that ends when somebody says so.
-pub struct Cut<C> {
-    connection: C,
-    told: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl<C> Cut<C> {
-    pub fn new(connection: C, token: CancellationToken) -> Self {
-        Self { connection, told: Box::pin(token.cancelled_owned()) }
-    }
-
-    fn poll_told(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        match self.told.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
-            Poll::Pending => Ok(()),
-        }
-    }
-}
-
-impl<C: AsyncRead + Unpin> AsyncRead for Cut<C> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.poll_told(context)?;
-        Pin::new(&mut self.connection).poll_read(context, buffer)
-    }
-}
-
-impl<C: AsyncWrite + Unpin> AsyncWrite for Cut<C> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_told(context)?;
-        Pin::new(&mut self.connection).poll_write(context, buffer)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_told(context)?;
-        Pin::new(&mut self.connection).poll_write_vectored(context, buffers)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.connection.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_shutdown(context)
     }
 }

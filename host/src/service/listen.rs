@@ -6,7 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::settings::{Listen, wrong};
@@ -21,6 +21,8 @@ pub const OURSELVES: u32 = 0o600;
 pub struct Listeners {
     pub socket: Option<UnixListener>,
     pub address: Option<TcpListener>,
+    /// The socket that we made, and that goes with us: one that was passed stays.
+    pub made: Option<PathBuf>,
 }
 
 impl Listeners {
@@ -29,17 +31,17 @@ impl Listeners {
         let (passed_socket, passed_address) = passed().map_err(|error| {
             wrong(format!("the sockets that were passed can't be used: {error}: see LISTEN_FDS"))
         })?;
-        let socket = match (passed_socket, &listen.socket) {
-            (Some(socket), Some(_)) => Some(socket),
-            (_, Some(path)) => Some(unix(path, EVERYBODY)?),
-            (_, None) => None,
+        let (socket, made) = match (passed_socket, &listen.socket) {
+            (Some(socket), Some(_)) => (Some(socket), None),
+            (_, Some(path)) => (Some(unix(path, EVERYBODY)?), Some(path.clone())),
+            (_, None) => (None, None),
         };
         let address = match (passed_address, listen.address) {
             (Some(listener), Some(_)) => Some(listener),
             (_, Some(address)) => Some(tcp(address)?),
             (_, None) => None,
         };
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, made })
     }
 }
 

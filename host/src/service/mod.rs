@@ -96,9 +96,11 @@ pub async fn serve(file: &Path) -> anyhow::Result<()> {
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     service.clone().work(&listeners).await?;
     // Whoever comes now is told by the closed door.
+    let made = listeners.made.clone();
     drop(listeners);
     service.end().await;
-    if let Some(socket) = &settings.listen.socket {
+    let sockets = [&made, &settings.operations.socket];
+    for socket in sockets.into_iter().flatten() {
         let _ = std::fs::remove_file(socket);
     }
     Ok(())

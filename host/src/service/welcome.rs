@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, info_span, warn};
 
 use super::Service;
-use super::connection::{Cut, Line};
+use super::connection::Line;
 use super::greeting::{self, Answer, Hello, VERSION};
 use super::listen::Listeners;
 use super::lodging::Lodger;
@@ -165,7 +165,8 @@ impl Service {
         };
         let subject = Subject { session: session.clone(), uid, tenant: Some(tenant.name.clone()) };
         let span = info_span!("session", tenant = tenant.name, session = &*session);
-        let client = Client { tenant, subject, account, stop: registered.stop.clone(), span };
+        let (stop, cut) = (registered.stop.clone(), registered.cut.clone());
+        let client = Client { tenant, subject, account, stop, cut, span };
         lodger.worker.spawn(run(line, role, client, registered, permit));
     }
 }
@@ -183,7 +184,6 @@ async fn run(
     let setting = Setting { component: None, policy: None, client: Some(client) };
     match line.moved() {
         Ok(connection) => {
-            let connection = Cut::new(connection, registered.cut.clone());
             if let Err(error) = plakar::serve(role, connection, setting).await {
                 span.in_scope(|| debug!("its connection ended: {error}"));
             }

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
 use crate::audit::Subject;
@@ -49,6 +50,8 @@ pub struct Client {
     pub account: Arc<Account>,
     /// Why it has to end, once it has to.
     pub stop: watch::Receiver<Option<Failure>>,
+    /// Cuts its connection off, when it hasn't ended by itself then.
+    pub cut: CancellationToken,
     /// What its lines in the log belong to.
     pub span: tracing::Span,
 }
@@ -58,12 +61,7 @@ impl Client {
     pub async fn admit(&self) -> Result<Hosted, Failure> {
         let Tenant { name, places, all, patience, shares, .. } = &*self.tenant;
         let place = Place::wait(name, places, all, *patience).await?;
-        Ok(Hosted {
-            account: self.account.clone(),
-            shares: shares.to_vec(),
-            place: Some(place),
-            stop: Some(self.stop.clone()),
-        })
+        Ok(Hosted { account: self.account.clone(), shares: shares.to_vec(), place: Some(place) })
     }
 }
 
@@ -74,5 +72,4 @@ pub struct Hosted {
     /// The tenant's first.
     pub shares: Vec<Arc<Share>>,
     pub place: Option<Place>,
-    pub stop: Option<watch::Receiver<Option<Failure>>>,
 }
