@@ -96,8 +96,8 @@ concurrency rounds="1000": package rclone
     PLAKBOX_ROUNDS={{ rounds }} cargo test --quiet --release --package plakbox-tests --test concurrency --test concurrent_restores
 
 # Measures against rclone and Plakar's own connectors, so many rounds, and prints tables
-bench rounds="3" case="": package rclone
-    tests/bench.sh
+bench rounds="3" case="": package rclone probe
+    cargo run --quiet --release --package plakbox-tests --bin bench_alone -- {{ rounds }}
     cargo run --quiet --release --package plakbox-tests --bin bench -- {{ rounds }} {{ case }}
 
 # What Google Photos costs in calls, downloads and seconds, on the emulator

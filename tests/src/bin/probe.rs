@@ -21,6 +21,9 @@ fn main() {
     if let Some(seed) = config.lines().find_map(|line| line.strip_prefix("try_replies = ")) {
         return replies(&args[1], seed.parse().expect("a seed"));
     }
+    if let Some(count) = config.lines().find_map(|line| line.strip_prefix("try_entries = ")) {
+        return entries(count.parse().expect("a number")).expect("the listing");
+    }
     println!("[");
     let mut lines = Vec::new();
     for (what, value) in
@@ -36,6 +39,24 @@ fn main() {
         }).to_string());
     }
     println!("{}\n]", lines.join(",\n"));
+}
+
+/// Lists so many files, as fast as it can.
+fn entries(count: u64) -> io::Result<()> {
+    let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    writeln!(out, "[")?;
+    for at in 0..count {
+        let (directory, nested) = (at / 10_000, at / 100);
+        let end = if at + 1 < count { ",\n" } else { "\n" };
+        write!(
+            out,
+            "{{\"Path\":\"dir{directory}/sub{nested}/file-{at:07}.bin\",\"Name\":\"file-{at:07}.bin\",\
+             \"Size\":{at},\"ModTime\":\"2024-01-02T03:04:05.{at:09}Z\",\"IsDir\":false,\
+             \"ID\":\"abcdefghijklmnop{at}\"}}{end}"
+        )?;
+    }
+    writeln!(out, "]")?;
+    out.flush()
 }
 
 /// Lists four files, and then serves them by nonsense: frames of HTTP/2 and what isn't.
