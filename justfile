@@ -100,6 +100,10 @@ bench rounds="3" case="": package rclone probe
     cargo run --quiet --release --package plakbox-tests --bin bench_alone -- {{ rounds }}
     cargo run --quiet --release --package plakbox-tests --bin bench -- {{ rounds }} {{ case }}
 
+# Where the processors' time goes in the two local cases
+profile: package rclone
+    tests/profile.sh
+
 # What Google Photos costs in calls, downloads and seconds, on the emulator
 bench-photos *library: package rclone
     cargo run --quiet --release --package plakbox-tests --bin bench_photos -- {{ library }}
