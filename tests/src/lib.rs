@@ -6,16 +6,19 @@
 //! - [`relay`]: a server that looks far away
 //! - [`servers`]: WebDAV and S3 by `rclone serve`
 //! - [`account`]: a place whose Plakar backs up Google Photos
+//! - [`certificates`]: TLS on both sides
 //! - [`contract`]: docs/contract.md, as `wit/` has it
 //! - [`memory`]: the most that plakbox and its rclones took
 //! - [`photos`]: Google Photos, strict, counting, and going wrong where it is told to
 //! - [`web`]: a plain web server that counts, and breaks where it is told to
 //! - [`plugin`]: the importer, driven without Plakar
+//! - [`searched`]: what programs left in memory and in files
 //! - [`service`]: the multi-tenant service, and clients of it
 //! - [`rounds`]: tests that are made from a number
 //! - [`processes`]: what runs, and what it says of itself in /proc
 
 pub mod account;
+pub mod certificates;
 pub mod contract;
 pub mod memory;
 pub mod photos;
@@ -24,6 +27,7 @@ pub mod plugin;
 pub mod processes;
 pub mod relay;
 pub mod rounds;
+pub mod searched;
 pub mod servers;
 pub mod service;
 pub mod tools;

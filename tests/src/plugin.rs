@@ -4,7 +4,11 @@
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
+use std::io;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio::process::Child;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -39,7 +43,8 @@ mod proto {
 /// A running importer.
 pub struct Importer {
     client: ImporterClient<Channel>,
-    _child: Child,
+    /// The plugin, unless a service is spoken to without one.
+    _child: Option<Child>,
 }
 
 /// A scan: records come, acknowledgements go.
@@ -76,8 +81,23 @@ impl Importer {
         Self::start_by(command, config).await
     }
 
+    /// A session of the service at this socket, without a plugin in between.
+    pub async fn start_at(socket: &Path, config: &[(&str, &str)]) -> Result<Self, Status> {
+        let mut stream = UnixStream::connect(socket).await.map_err(gone)?;
+        greet(&mut stream).await?;
+        Self::init(channel(stream).await, None, config).await
+    }
+
     async fn start_by(command: Command, config: &[(&str, &str)]) -> Result<Self, Status> {
         let (channel, child) = plugin(command).await;
+        Self::init(channel, Some(child), config).await
+    }
+
+    async fn init(
+        channel: Channel,
+        child: Option<Child>,
+        config: &[(&str, &str)],
+    ) -> Result<Self, Status> {
         let mut client = ImporterClient::new(channel);
         let config = options(config);
         client.init(InitRequest { config, ..InitRequest::default() }).await?;
@@ -171,13 +191,32 @@ async fn plugin(command: Command) -> (Channel, Child) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();
     let pipes = tokio::io::join(child.stdout.take().unwrap(), child.stdin.take().unwrap());
-    let mut pipes = Some(TokioIo::new(pipes));
+    (channel(pipes).await, child)
+}
+
+/// A connection that gRPC is spoken over.
+async fn channel(connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Channel {
+    let mut connection = Some(TokioIo::new(connection));
     let connect = service_fn(move |_| {
-        let pipes = pipes.take().ok_or(std::io::Error::other("there is one connection"));
-        async move { pipes }
+        let connection = connection.take().ok_or(io::Error::other("there is one connection"));
+        async move { connection }
     });
-    let endpoint = Endpoint::from_static("http://localhost");
-    (endpoint.connect_with_connector(connect).await.unwrap(), child)
+    Endpoint::from_static("http://localhost").connect_with_connector(connect).await.unwrap()
+}
+
+/// Asks a service for the session of an importer, as `plakbox connect` does.
+async fn greet(stream: &mut UnixStream) -> Result<(), Status> {
+    let hello = br#"{"version":1,"role":"importer"}"#;
+    let length = u16::try_from(hello.len()).unwrap().to_be_bytes();
+    stream.write_all(&[&length[..], hello].concat()).await.map_err(gone)?;
+    let mut answer = vec![0; usize::from(stream.read_u16().await.map_err(gone)?)];
+    stream.read_exact(&mut answer).await.map_err(gone)?;
+    let answer = String::from_utf8(answer).unwrap();
+    if answer.contains("welcome") { Ok(()) } else { Err(Status::permission_denied(answer)) }
+}
+
+fn gone(error: io::Error) -> Status {
+    Status::unavailable(error.to_string())
 }
 
 fn options(config: &[(&str, &str)]) -> HashMap<String, String> {

@@ -44,10 +44,25 @@ pub fn interrupt(id: u32) {
     signal(id, Signal::INT);
 }
 
+pub fn terminate(id: u32) {
+    signal(id, Signal::TERM);
+}
+
+pub fn hang_up(id: u32) {
+    signal(id, Signal::HUP);
+}
+
 fn signal(id: u32, signal: Signal) {
     if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process(id, signal);
     }
+}
+
+/// As whom a process runs; nothing once it has ended.
+pub fn user(id: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// The memory that a process has, in bytes; 0 once it has ended.
@@ -55,13 +70,34 @@ pub fn memory(id: u32) -> u64 {
     status(id, "VmRSS:")
 }
 
+/// The memory that a process has, in bytes, where what several share is divided among them
+/// (proc_pid_smaps(5)); 0 once it has ended.
+pub fn share_of_memory(id: u32) -> u64 {
+    field(&format!("/proc/{id}/smaps_rollup"), "Pss:")
+}
+
+/// How many files and connections a process has open.
+pub fn open_files(id: u32) -> usize {
+    fs::read_dir(format!("/proc/{id}/fd")).map_or(0, Iterator::count)
+}
+
+/// How many threads a process has.
+pub fn threads(id: u32) -> usize {
+    fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count)
+}
+
 /// The most memory that a process had at once, in bytes; 0 once it has ended.
 pub fn peak_memory(id: u32) -> u64 {
     status(id, "VmHWM:")
 }
 
-fn status(id: u32, field: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or("0 kB");
+fn status(id: u32, name: &str) -> u64 {
+    field(&format!("/proc/{id}/status"), name)
+}
+
+/// A number of kB in a file of /proc, in bytes.
+fn field(file: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0 kB");
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
 }

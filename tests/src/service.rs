@@ -2,15 +2,23 @@
 
 use std::fs;
 use std::io::Read;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::certificates::{Authority, Valid};
 use crate::place::{Run, run, within};
-use crate::{Place, tools};
+use crate::{Place, processes, tools};
 
 /// How long a service may take to be there.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The name in the certificates of services that listen to TCP.
+pub const HOST: &str = "plakbox.example";
+
+/// Where a service listens if nothing else is said.
+const SOCKET: &str = "socket = \"socket\"\n";
 
 /// A service, which ends with the test.
 pub struct Service {
@@ -29,24 +37,32 @@ impl Service {
     /// Starts one in this place: `settings` comes after what every service has, and
     /// `tenants` is the file of its tenants. Policies are written before, by [`policy`].
     pub fn start(place: &Place, settings: &str, tenants: &str) -> Self {
+        write(place, SOCKET, settings, tenants);
+        Self::begin(place, &mut command(place))
+    }
+
+    /// Starts one that listens to TCP as well, and believes this authority.
+    pub fn start_with_tls(
+        place: &Place,
+        tls: &Tls<'_>,
+        settings: &str,
+        tenants: &str,
+    ) -> (Self, String) {
+        let address = write_with_tls(place, tls, settings, tenants);
+        (Self::begin(place, &mut command(place)), address)
+    }
+
+    /// Starts what [`command`] gave.
+    pub fn begin(place: &Place, command: &mut Command) -> Self {
         let directory = directory(place);
-        let text = format!(
-            "version = 1\nstate = \"state\"\ntenants = \"tenants.toml\"\n[listen]\nsocket = \"socket\"\n[operations]\nsocket = \"operations\"\n{settings}"
-        );
-        fs::write(directory.join("service.toml"), text).unwrap();
-        fs::write(directory.join("tenants.toml"), tenants).unwrap();
-        fs::write(directory.join("connect.toml"), "socket = \"socket\"\n").unwrap();
         let log = fs::File::create(directory.join("log")).unwrap();
-        let child = place
-            .command(tools::plakbox())
-            .arg("serve")
-            .arg(directory.join("service.toml"))
-            .stderr(Stdio::from(log))
-            .spawn()
-            .unwrap();
-        let service = Self { child, directory };
-        let ready = within(PATIENCE, || service.log().contains("the service is ready"));
-        assert!(ready, "{}", service.log());
+        let child = command.stderr(Stdio::from(log)).spawn().unwrap();
+        let mut service = Self { child, directory };
+        let ready = within(PATIENCE, || {
+            let gone = service.child.try_wait().unwrap().is_some();
+            gone || service.log().contains("the service is ready")
+        });
+        assert!(ready && service.child.try_wait().unwrap().is_none(), "{}", service.log());
         service
     }
 
@@ -63,6 +79,15 @@ impl Service {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Lets it read its files again, and waits until it has said this.
+    #[track_caller]
+    pub fn read_again(&self, said: &str) {
+        let before = self.log().len();
+        processes::hang_up(self.pid());
+        let told = within(PATIENCE, || self.log()[before..].contains(said));
+        assert!(told, "it didn't say `{said}`:\n{}", self.log());
     }
 
     /// Waits until it has ended.
@@ -83,11 +108,73 @@ impl Service {
     }
 }
 
+/// How a service shows itself over TCP, and whom it believes.
+pub struct Tls<'a> {
+    pub authority: &'a Authority,
+    pub valid: Valid,
+}
+
+/// The lines that name files of TLS.
+fn tls_of(section: &str, name: &str) -> String {
+    format!(
+        "[{section}]\ncertificate = \"{name}.pem\"\nkey = \"{name}.key\"\nauthority = \"authority.pem\"\n"
+    )
+}
+
+/// Writes the file that names the service at this address, for a client with the
+/// certificate `client.pem` in this directory that believes `authority.pem` beside it.
+pub fn remote_client(directory: &Path, address: &str) -> PathBuf {
+    let file = directory.join("connect.toml");
+    let text = format!("address = \"{address}\"\nname = \"{HOST}\"\n{}", tls_of("tls", "client"));
+    fs::write(&file, text).unwrap();
+    file
+}
+
+/// Where nobody listens at present.
+pub fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
 /// The directory of a place's service.
-fn directory(place: &Place) -> PathBuf {
+pub fn directory(place: &Place) -> PathBuf {
     let directory = place.path("service");
     fs::create_dir_all(&directory).unwrap();
     directory
+}
+
+/// Writes the files of a service; `listen` is its section of this name.
+pub fn write(place: &Place, listen: &str, settings: &str, tenants: &str) {
+    let directory = directory(place);
+    let text = format!(
+        "version = 1\nstate = \"state\"\ntenants = \"tenants.toml\"\n[operations]\nsocket = \"operations\"\n[listen]\n{listen}{settings}"
+    );
+    fs::write(directory.join("service.toml"), text).unwrap();
+    fs::write(directory.join("tenants.toml"), tenants).unwrap();
+    fs::write(directory.join("connect.toml"), SOCKET).unwrap();
+}
+
+/// Writes the files of one that listens to TCP as well; gives its address.
+pub fn write_with_tls(place: &Place, tls: &Tls<'_>, settings: &str, tenants: &str) -> String {
+    let address = free_address();
+    let directory = directory(place);
+    tls.authority.write(&directory.join("authority.pem"));
+    tls.authority.sign(&directory, "service", HOST, tls.valid);
+    let listen = format!("{SOCKET}address = \"{address}\"\n{}", tls_of("listen.tls", "service"));
+    write(place, &listen, settings, tenants);
+    address
+}
+
+/// `plakbox serve` for what was written.
+pub fn command(place: &Place) -> Command {
+    let mut command = place.command(tools::plakbox());
+    command.arg("serve").arg(directory(place).join("service.toml"));
+    command
+}
+
+/// The tenant `ours`, that whoever runs the tests comes as.
+pub fn ours(more: &str) -> String {
+    let uid = rustix::process::getuid().as_raw();
+    format!("[[tenant]]\nname = \"ours\"\npolicy = \"ours.toml\"\nusers = [{uid}]\n{more}")
 }
 
 /// Writes the policy of a tenant: what may be read and written are local directories below

@@ -3,19 +3,12 @@
 
 use plakbox_tests::place::{run, within};
 use plakbox_tests::plugin::Importer;
-use plakbox_tests::processes::{self, kill};
-use plakbox_tests::service::{Service, policy};
+use plakbox_tests::processes::{self, kill, terminate};
+use plakbox_tests::service::{Service, ours, policy};
 use plakbox_tests::{Place, tools, tree};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::process::Command;
 use std::time::Duration;
-
-/// The tenant that whoever runs the tests comes as.
-fn ours(more: &str) -> String {
-    let uid = rustix::process::getuid().as_raw();
-    format!("[[tenant]]\nname = \"ours\"\npolicy = \"ours.toml\"\nusers = [{uid}]\n{more}")
-}
 
 /// A place with a remote `granted`, which the policy of the tenant allows.
 fn place() -> Place {
@@ -158,19 +151,12 @@ async fn a_service_that_is_killed_ends_its_clients_and_leaves_no_process() {
 async fn a_reload_is_all_or_nothing_and_told() {
     let place = place();
     let service = Service::start(&place, "", &ours(""));
-    let hang_up = || {
-        let pid = service.pid().to_string();
-        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
-    };
     fs::write(service.path("tenants.toml"), "[[tenant]]\nname = \"ours\"\n").unwrap();
-    hang_up();
-    let told = |text: &str| within(Duration::from_secs(10), || service.log().contains(text));
-    assert!(told("nothing has changed, as it can't be read"), "{}", service.log());
+    service.read_again("nothing has changed, as it can't be read");
     backup(&place, &service, "@granted").good();
     let other = ours("").replace("\"ours\"", "\"others\"");
     fs::write(service.path("tenants.toml"), other).unwrap();
-    hang_up();
-    assert!(told("the tenant `others` is new"), "{}", service.log());
+    service.read_again("the tenant `others` is new");
     backup(&place, &service, "@granted").good();
     assert!(service.path("state/tenants/others").is_dir());
 }
@@ -180,8 +166,7 @@ async fn a_service_that_is_told_to_stop_lets_its_sessions_end() {
     let place = place();
     let mut service = Service::start(&place, "", &ours(""));
     let mut importer = session(&place, &service).await;
-    let pid = service.pid().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    terminate(service.pid());
     let draining = || service.log().contains("no more sessions are taken");
     assert!(within(Duration::from_secs(10), draining));
     backup(&place, &service, "@granted").soon().bad("takes no more sessions");
