@@ -11,6 +11,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::greeting::{self, Answer, Hello, VERSION};
+use super::mistrust;
 use super::settings::{self, Tls, wrong};
 use super::tls;
 use crate::contract::{Failure, Reason};
@@ -79,32 +80,51 @@ impl Target {
             (None, Some(address), Some(tls)) => Box::new(self.shake_hands(address, tls).await?),
             _ => return Err(wrong("no service is named".to_owned())),
         };
-        let place = self.place();
-        let refused = |error: io::Error| {
-            let why = "it ended the connection without a word, as it does with certificates that it doesn't believe, or it isn't plakbox";
-            Failure::new(Reason::Denied, format!("the service at `{place}`: {why} ({error})"))
+        let asked = async {
+            greeting::say(&mut connection, &Hello { version: VERSION, role }).await?;
+            greeting::hear::<Answer>(&mut connection).await
         };
-        greeting::say(&mut connection, &Hello { version: VERSION, role }).await.map_err(refused)?;
-        let answer: Answer = greeting::hear(&mut connection).await.map_err(refused)?;
-        answer.into_result()?;
+        asked.await.map_err(|error| self.not_answered(&error))?.into_result()?;
         Ok(connection)
     }
 
     async fn shake_hands(&self, address: &str, files: &Tls) -> Result<impl Connection, Failure> {
-        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-        let name = self.name.as_deref().unwrap_or(host.trim_matches(['[', ']']));
-        let name = ServerName::try_from(name.to_owned())
+        let name = self.name();
+        let server = ServerName::try_from(name.to_owned())
             .map_err(|_| wrong(format!("`{name}` is no name of a host: correct `name`")))?;
         let connector = TlsConnector::from(tls::client(files)?);
         let shaken = async {
             let socket = TcpStream::connect(address).await?;
             socket.set_nodelay(true)?;
-            connector.connect(name, socket).await
+            connector.connect(server, socket).await
         };
         let shaken = tokio::time::timeout(greeting::PATIENCE, shaken).await;
         shaken
             .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
-            .map_err(|error| unreachable(address, &error))
+            .map_err(|error| self.mistrust(&error).unwrap_or_else(|| unreachable(address, &error)))
+    }
+
+    /// Why a service that was reached doesn't answer. It looks at our certificate only when
+    /// we take the hands for shaken (RFC 8446, section 4.4.2.4).
+    fn not_answered(&self, error: &io::Error) -> Failure {
+        self.mistrust(error).unwrap_or_else(|| {
+            let place = self.place();
+            let message = format!(
+                "the service at `{place}` ended the connection without a word ({error}): see its log, or it isn't plakbox"
+            );
+            Failure::new(Reason::Denied, message)
+        })
+    }
+
+    fn mistrust(&self, error: &io::Error) -> Option<Failure> {
+        mistrust::of(error, self.tls.as_ref()?, self.name(), &self.place())
+    }
+
+    /// The name that the service's certificate has to have.
+    fn name(&self) -> &str {
+        let address = self.address.as_deref().unwrap_or_default();
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        self.name.as_deref().unwrap_or(host.trim_matches(['[', ']']))
     }
 
     fn place(&self) -> String {

@@ -6,7 +6,7 @@
 //! - [`lodging`], [`worker`]: what each tenant has here
 //! - [`sessions`]: what is running
 //! - [`operations`], [`metrics`]: what operators see and do
-//! - [`connect`]: the client, in Plakar's package
+//! - [`connect`], [`mistrust`]: the client, in Plakar's package
 //! - [`console`]: `plakbox sessions`
 
 pub mod connect;
@@ -16,6 +16,7 @@ mod greeting;
 mod listen;
 mod lodging;
 mod metrics;
+mod mistrust;
 mod operations;
 mod sessions;
 mod settings;
