@@ -45,17 +45,14 @@ pub struct Owner {
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
-    let reason = match error.kind() {
-        io::ErrorKind::StorageFull => Reason::Unavailable,
-        _ => Reason::Internal,
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let (reason, remedy) = match full {
+        true => (Reason::Unavailable, "make room there".to_owned()),
+        false => (Reason::Internal, format!("make it writable, or set {VARIABLE} to another one")),
     };
-    Failure::new(
-        reason,
-        format!(
-            "the private directory `{}` can't be used: {error}: make it writable, or set {VARIABLE} to another one",
-            path.display()
-        ),
-    )
+    let message =
+        format!("the private directory `{}` can't be used: {error}: {remedy}", path.display());
+    Failure::new(reason, message)
 }
 
 /// Turns an input/output error at a path into a failure.
@@ -308,13 +305,21 @@ pub(super) fn give(path: &Path, owner: Option<Owner>) -> io::Result<()> {
 pub(super) fn write_private(path: &Path, bytes: &[u8], owner: Option<Owner>) -> io::Result<()> {
     let new = path.with_extension(format!("new{}", std::process::id()));
     let _ = fs::remove_file(&new);
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
+    let written = write_new(&new, bytes, owner).and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // A full disk takes no half of a file, either.
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+fn write_new(path: &Path, bytes: &[u8], owner: Option<Owner>) -> io::Result<()> {
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
     if let Some(Owner { uid, gid }) = owner {
         std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
     }
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)
+    file.sync_all()
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
