@@ -6,9 +6,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::time::Duration;
 
-use super::settings::{Settings, Users, wrong};
+use super::settings::{self, Settings, Users, wrong};
 use super::tenants::{Tenants, Written};
 use super::worker::Worker;
 use crate::account::Account;
@@ -16,7 +16,7 @@ use crate::contract::{Failure, Reason};
 use crate::policy::{Audit, Destination, Policies};
 use crate::rclone::state::{Owner, State};
 use crate::sandbox::{self, Connectors};
-use crate::tenant::{Places, Share, Tenant};
+use crate::tenant::{Permits, Places, Share, Tenant};
 
 /// How much memory a component has at most, whatever policies say: the pool is made of
 /// places of this size.
@@ -27,7 +27,7 @@ pub struct Lodger {
     pub tenant: Arc<Tenant>,
     pub worker: Arc<Worker>,
     /// Connections that it may have, whether a session has begun on them or not.
-    pub connections: Arc<Semaphore>,
+    pub connections: Arc<Permits>,
     written: Written,
 }
 
@@ -37,7 +37,8 @@ pub struct House {
     users: Option<Users>,
     audit: BTreeSet<Destination>,
     connectors: Arc<Connectors>,
-    patience: std::time::Duration,
+    /// The most sessions that there is a component for.
+    most_sessions: u32,
     pub places: Arc<Places>,
     pub share: Arc<Share>,
     pub account: Arc<Account>,
@@ -47,15 +48,18 @@ impl House {
     pub fn new(settings: &Settings) -> Result<Self, Failure> {
         let limits = &settings.limits;
         let directory = settings.connectors.clone().map_or_else(sandbox::beside, Ok)?;
-        let bandwidth = limits.bandwidth.map(|size| size.as_u64());
         let house = Self {
             state: settings.state.clone(),
             users: settings.users,
             audit: settings.audit.as_ref().and_then(Audit::destination).into_iter().collect(),
             connectors: Arc::new(Connectors::new(directory, limits.sessions, MEMORY)?),
-            patience: limits.wait,
+            most_sessions: limits.sessions,
             places: Arc::new(Places::new(limits.sessions, limits.queue)),
-            share: Arc::new(Share::new("all tenants".to_owned(), limits.processes, bandwidth)),
+            share: Arc::new(Share::new(
+                "all tenants".to_owned(),
+                limits.processes,
+                limits.bandwidth(),
+            )),
             account: Arc::default(),
         };
         if house.users.is_some() && !rustix::process::geteuid().is_root() {
@@ -87,27 +91,31 @@ impl House {
         self.state.join("tenants")
     }
 
-    /// Gives every tenant what it has. Those that are here already keep their thread, their
-    /// directory, their sessions and what was counted.
+    /// Gives every tenant what it has, under these limits of all. Those that are here already
+    /// keep their thread, their directory, their sessions and what was counted.
     pub fn lodge(
         &self,
         tenants: &Tenants,
+        limits: &settings::Limits,
         here: &BTreeMap<String, Arc<Lodger>>,
     ) -> Result<BTreeMap<String, Arc<Lodger>>, Failure> {
+        if limits.sessions > self.most_sessions {
+            return Err(wrong(format!(
+                "`sessions` in [limits] can't be above the {} that the service was started with: start it again, or set fewer",
+                self.most_sessions
+            )));
+        }
         let mut lodgers = BTreeMap::new();
         for (written, policies) in tenants.all() {
             let name = written.name.clone();
-            let lodger =
-                self.lodger(written.clone(), policies.clone(), here.get(&name).map(Arc::as_ref))?;
+            let here = here.get(&name).map(Arc::as_ref);
+            let lodger = self.lodger(written.clone(), policies.clone(), limits.wait, here)?;
             lodgers.insert(name, Arc::new(lodger));
         }
-        // Nothing can go wrong any more.
-        for (name, lodger) in &lodgers {
-            let limits = &lodger.written.limits;
-            if here.contains_key(name) {
-                lodger.tenant.places.resize(limits.sessions, limits.queue);
-            }
-        }
+        // Nothing can go wrong any more: what is shared changes for those who share it.
+        self.places.resize(limits.sessions, limits.queue);
+        self.share.resize(limits.processes, limits.bandwidth());
+        lodgers.values().for_each(|lodger| lodger.resize());
         Ok(lodgers)
     }
 
@@ -115,6 +123,7 @@ impl House {
         &self,
         written: Written,
         policies: Arc<Policies>,
+        patience: Duration,
         here: Option<&Lodger>,
     ) -> Result<Lodger, Failure> {
         let limits = &written.limits;
@@ -134,12 +143,16 @@ impl House {
             Some(here) => here.tenant.places.clone(),
             None => Arc::new(Places::new(limits.sessions, limits.queue)),
         };
-        let share = match here.filter(|here| here.written.limits == *limits) {
+        let share = match here {
             Some(here) => here.tenant.shares[0].clone(),
             None => {
-                let bandwidth = limits.bandwidth.map(|size| size.as_u64());
-                Arc::new(Share::new(format!("the tenant `{name}`"), limits.processes, bandwidth))
+                let whose = format!("the tenant `{name}`");
+                Arc::new(Share::new(whose, limits.processes, limits.bandwidth()))
             }
+        };
+        let connections = match here {
+            Some(here) => here.connections.clone(),
+            None => Arc::new(Permits::new(limits.connections())),
         };
         let account = match here {
             Some(here) => here.tenant.account.clone(),
@@ -152,13 +165,11 @@ impl House {
             state,
             connectors: self.connectors.clone(),
             places,
-            patience: self.patience,
+            patience,
             all: self.places.clone(),
             shares: [share, self.share.clone()],
             account,
         };
-        let connections =
-            Arc::new(Semaphore::new(limits.sessions as usize + limits.queue as usize));
         Ok(Lodger { tenant: Arc::new(tenant), worker, connections, written })
     }
 
@@ -184,6 +195,14 @@ impl House {
 }
 
 impl Lodger {
+    /// Holds what it shares with sessions that run already to its limits.
+    fn resize(&self) {
+        let limits = &self.written.limits;
+        self.tenant.places.resize(limits.sessions, limits.queue);
+        self.tenant.shares[0].resize(limits.processes, limits.bandwidth());
+        self.connections.resize(limits.connections());
+    }
+
     pub fn limits(&self) -> &super::tenants::Limits {
         &self.written.limits
     }

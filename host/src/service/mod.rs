@@ -53,7 +53,6 @@ const LAST: Duration = Duration::from_secs(10);
 /// A service at work.
 pub struct Service {
     file: PathBuf,
-    drain: Duration,
     house: House,
     known: RwLock<Known>,
     pub(self) sessions: Sessions,
@@ -67,6 +66,7 @@ struct Known {
     tenants: Tenants,
     lodgers: BTreeMap<String, Arc<Lodger>>,
     tls: Option<TlsAcceptor>,
+    drain: Duration,
 }
 
 /// Runs the service that a file describes until it is told to stop.
@@ -82,7 +82,6 @@ pub async fn serve(file: &Path) -> anyhow::Result<()> {
     let listeners = Listeners::open(&settings.listen).map_err(said)?;
     let service = Arc::new(Service {
         file: file.to_owned(),
-        drain: settings.limits.drain,
         house,
         known: RwLock::new(known),
         sessions: Sessions::default(),
@@ -115,8 +114,8 @@ fn known(
 ) -> Result<Known, Failure> {
     let tenants = Tenants::read(&settings.tenants)?;
     let tls = settings.listen.tls.as_ref().map(tls::server).transpose()?.map(TlsAcceptor::from);
-    let lodgers = house.lodge(&tenants, here)?;
-    Ok(Known { tenants, lodgers, tls })
+    let lodgers = house.lodge(&tenants, &settings.limits, here)?;
+    Ok(Known { tenants, lodgers, tls, drain: settings.limits.drain })
 }
 
 /// As many as we may: each session has a few.
@@ -198,8 +197,11 @@ impl Service {
         }
     }
 
-    /// Reads tenants, policies and certificates again: all of them, or nothing.
+    /// Reads limits, tenants, policies and certificates again: all of them, or nothing.
     fn read_again(&self) {
+        // As Type=notify-reload wants it (systemd.service(5)).
+        let _ = NotifyState::monotonic_usec_now()
+            .and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now]));
         let read = Settings::read(&self.file).and_then(|settings| {
             let here = self.known().lodgers.clone();
             known(&self.house, &settings, &here)
@@ -210,13 +212,30 @@ impl Service {
             }
             Ok(new) => {
                 let changes = new.tenants.changes(&self.known().tenants);
-                *self.known.write().unwrap_or_else(PoisonError::into_inner) = new;
+                let old = std::mem::replace(
+                    &mut *self.known.write().unwrap_or_else(PoisonError::into_inner),
+                    new,
+                );
                 changes.iter().for_each(|change| info!("{change}"));
                 info!(
                     changes = changes.len(),
-                    "tenants, policies and certificates were read again"
+                    "limits, tenants, policies and certificates were read again"
                 );
+                self.show_out(old.lodgers.keys());
             }
+        }
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+    }
+
+    /// Ends the sessions of those who are tenants no more.
+    fn show_out<'a>(&self, before: impl Iterator<Item = &'a String>) {
+        let gone: Vec<_> = {
+            let known = self.known();
+            before.filter(|name| !known.lodgers.contains_key(*name)).collect()
+        };
+        for name in gone {
+            let why = format!("`{name}` is no tenant of this service any more: ask its operator");
+            self.sessions.cancel_all(Some(name), &Failure::new(Reason::Denied, why));
         }
     }
 
@@ -229,7 +248,7 @@ impl Service {
     ) -> anyhow::Result<()> {
         self.draining.store(true, Ordering::Relaxed);
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
-        let left = self.sessions.count();
+        let (left, patience) = (self.sessions.count(), self.known().drain);
         info!(sessions = left, "no more sessions are taken; those that run may end");
         let ended = async {
             while self.sessions.count() > 0 {
@@ -244,7 +263,7 @@ impl Service {
         tokio::select! {
             () = ended => info!("all sessions have ended"),
             () = refusing => (),
-            () = tokio::time::sleep(self.drain) => warn!("time is up for those that run"),
+            () = tokio::time::sleep(patience) => warn!("time is up for those that run"),
             _ = insists.recv() => warn!("told twice to stop"),
         }
         Ok(())

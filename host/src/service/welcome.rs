@@ -128,7 +128,7 @@ impl Service {
             return Err("the service is being stopped and takes no more sessions: try again later"
                 .to_owned());
         }
-        let permit = lodger.connections.clone().try_acquire_owned().map_err(|_| {
+        let permit = lodger.connections.try_take().ok_or_else(|| {
             format!(
                 "the service is busy: the tenant `{}` has as many sessions and waits for as many as it may: try again later",
                 lodger.tenant.name
@@ -167,18 +167,17 @@ impl Service {
         let span = info_span!("session", tenant = tenant.name, session = &*session);
         let (stop, cut) = (registered.stop.clone(), registered.cut.clone());
         let client = Client { tenant, subject, account, stop, cut, span };
-        lodger.worker.spawn(run(line, role, client, registered, permit));
+        let worker = lodger.worker.clone();
+        worker.spawn(run(line, role, client, (registered, permit, lodger)));
     }
 }
 
+/// What a session has as long as it runs, its tenant among it: that may be gone from the
+/// service before it has ended.
+type Held = (Registered, OwnedSemaphorePermit, Arc<Lodger>);
+
 /// One session, from Plakar's first byte to its last.
-async fn run(
-    line: Line,
-    role: Role,
-    client: Client,
-    registered: Registered,
-    permit: OwnedSemaphorePermit,
-) {
+async fn run(line: Line, role: Role, client: Client, held: Held) {
     let span = client.span.clone();
     span.in_scope(|| info!("it begins, as {}", role.name()));
     let setting = Setting { component: None, policy: None, client: Some(client) };
@@ -191,5 +190,5 @@ async fn run(
         Err(error) => span.in_scope(|| warn!("it can't begin: {error}")),
     }
     span.in_scope(|| info!("it ends"));
-    drop((registered, permit));
+    drop(held);
 }

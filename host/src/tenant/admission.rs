@@ -1,18 +1,17 @@
 //! Who may begin a session: a place among its tenant's sessions and one among all, or a
 //! short wait for both, or the word that everything is busy.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::permits::Permits;
 use crate::contract::{Failure, Reason};
 
 /// Places for sessions, and for those who wait for one.
 #[derive(Debug)]
 pub struct Places {
-    most: AtomicUsize,
-    places: Arc<Semaphore>,
+    places: Permits,
     longest_queue: AtomicUsize,
     waiting: AtomicUsize,
 }
@@ -20,33 +19,14 @@ pub struct Places {
 impl Places {
     /// So many sessions at the same time, and so many that wait.
     pub fn new(most: u32, longest_queue: u32) -> Self {
-        let [most, longest_queue] = [most, longest_queue].map(|number| number as usize);
-        let places = Arc::new(Semaphore::new(most));
-        let [most, longest_queue, waiting] = [most, longest_queue, 0].map(AtomicUsize::new);
-        Self { most, places, longest_queue, waiting }
+        let [longest_queue, waiting] = [longest_queue as usize, 0].map(AtomicUsize::new);
+        Self { places: Permits::new(most as usize), longest_queue, waiting }
     }
 
     /// From now on so many; sessions that are above that stay until they end.
     pub fn resize(&self, most: u32, longest_queue: u32) {
-        let [most, longest_queue] = [most, longest_queue].map(|number| number as usize);
-        let before = self.most.swap(most, Ordering::Relaxed);
-        self.longest_queue.store(longest_queue, Ordering::Relaxed);
-        if most >= before {
-            self.places.add_permits(most - before);
-            return;
-        }
-        let fewer = before - most;
-        let left = fewer - self.places.forget_permits(fewer);
-        let places = self.places.clone();
-        if let Ok(left) = u32::try_from(left)
-            && left > 0
-        {
-            tokio::spawn(async move {
-                if let Ok(permits) = places.acquire_many_owned(left).await {
-                    permits.forget();
-                }
-            });
-        }
+        self.longest_queue.store(longest_queue as usize, Ordering::Relaxed);
+        self.places.resize(most as usize);
     }
 
     pub fn waiting(&self) -> usize {
@@ -55,22 +35,21 @@ impl Places {
 
     /// Sessions that have a place.
     pub fn taken(&self) -> usize {
-        self.most.load(Ordering::Relaxed).saturating_sub(self.places.available_permits())
+        self.places.taken()
     }
 
     async fn place(&self, whose: &str) -> Result<OwnedSemaphorePermit, Failure> {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
+        if let Some(place) = self.places.try_take() {
             return Ok(place);
         }
         let _waiting = Waiting::join(self).ok_or_else(|| {
             busy(format!(
                 "{} sessions of {whose} are running, and {} more wait already",
-                self.most.load(Ordering::Relaxed),
+                self.places.most(),
                 self.longest_queue.load(Ordering::Relaxed)
             ))
         })?;
-        let closed = |_| Failure::cancelled();
-        self.places.clone().acquire_owned().await.map_err(closed)
+        self.places.take().await.ok_or_else(Failure::cancelled)
     }
 }
 
@@ -125,6 +104,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -149,21 +129,5 @@ mod tests {
         assert!(late.message.contains("no session ended within 5 seconds"), "{}", late.message);
         drop(second);
         assert_eq!((tenant.taken(), tenant.waiting(), all.taken()), (0, 0, 0));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn fewer_places_are_there_as_sessions_end_and_more_at_once() {
-        let (tenant, all) = (Places::new(2, 0), Places::new(9, 0));
-        let wait = || Place::wait("a", &tenant, &all, PATIENCE);
-        let (first, second) = (wait().await.unwrap(), wait().await.unwrap());
-        tenant.resize(1, 0);
-        tokio::task::yield_now().await;
-        drop(first);
-        assert!(wait().await.is_err(), "one is running, and one is all there is");
-        drop(second);
-        let third = wait().await.unwrap();
-        assert!(wait().await.is_err());
-        tenant.resize(3, 0);
-        drop((wait().await.unwrap(), wait().await.unwrap(), third));
     }
 }

@@ -2,12 +2,15 @@
 //! of a service, who has a policy, a private directory and limits of its own.
 //!
 //! - [`admission`]: who may begin a session
+//! - [`permits`]: so many at the same time
 //! - [`share`]: what sessions share while they run
 
 mod admission;
+mod permits;
 mod share;
 
 pub use admission::{Place, Places};
+pub use permits::Permits;
 pub use share::Share;
 
 use std::collections::BTreeSet;

@@ -2,10 +2,11 @@
 
 use leaky_bucket::RateLimiter;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::permits::Permits;
 use crate::contract::{Failure, Reason};
 
 /// How often bytes are allowed anew.
@@ -16,36 +17,61 @@ const BEAT: Duration = Duration::from_millis(50);
 pub struct Share {
     /// Whose it is, for messages: ``the tenant `a` ``.
     whose: String,
-    most: usize,
-    processes: Arc<Semaphore>,
+    processes: Permits,
     /// Those that are running.
     pids: Mutex<BTreeSet<i32>>,
-    bandwidth: Option<RateLimiter>,
+    bandwidth: RwLock<Bandwidth>,
+}
+
+/// How many bytes may pass a second, and what lets them.
+#[derive(Debug, Default)]
+struct Bandwidth {
+    bytes: Option<u64>,
+    limiter: Option<Arc<RateLimiter>>,
+}
+
+impl Bandwidth {
+    fn new(bytes: Option<u64>) -> Self {
+        let limiter = bytes.map(|bytes| {
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            let beats = usize::try_from(1000 / BEAT.as_millis()).unwrap_or(1);
+            let each = (bytes / beats).max(1);
+            let mut limiter = RateLimiter::builder();
+            Arc::new(limiter.interval(BEAT).refill(each).max(each).initial(0).build())
+        });
+        Self { bytes, limiter }
+    }
 }
 
 impl Share {
     /// A share of so many rclone processes at the same time and bytes a second.
     pub fn new(whose: String, processes: u32, bandwidth: Option<u64>) -> Self {
-        let bandwidth = bandwidth.map(|bytes| {
-            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-            let beats = usize::try_from(1000 / BEAT.as_millis()).unwrap_or(1);
-            let each = (bytes / beats).max(1);
-            RateLimiter::builder().interval(BEAT).refill(each).max(each).initial(0).build()
-        });
-        let processes = processes as usize;
-        let places = Arc::new(Semaphore::new(processes));
-        Self { whose, most: processes, processes: places, pids: Mutex::default(), bandwidth }
+        Self {
+            whose,
+            processes: Permits::new(processes as usize),
+            pids: Mutex::default(),
+            bandwidth: RwLock::new(Bandwidth::new(bandwidth)),
+        }
+    }
+
+    /// From now on so many and so much, whoever shares it already.
+    pub fn resize(&self, processes: u32, bandwidth: Option<u64>) {
+        self.processes.resize(processes as usize);
+        let mut now = self.bandwidth.write().unwrap_or_else(PoisonError::into_inner);
+        if now.bytes != bandwidth {
+            *now = Bandwidth::new(bandwidth);
+        }
     }
 
     /// A place for one more process, once there is one.
     pub async fn process(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Failure> {
-        let place = tokio::time::timeout(patience, self.processes.clone().acquire_owned()).await;
-        place.ok().and_then(Result::ok).ok_or_else(|| {
+        let place = tokio::time::timeout(patience, self.processes.take()).await;
+        place.ok().flatten().ok_or_else(|| {
             Failure::new(
                 Reason::RateLimited,
                 format!(
                     "all of the {} rclone processes of {} were busy for {} seconds: try again later",
-                    self.most,
+                    self.processes.most(),
                     self.whose,
                     patience.as_secs()
                 ),
@@ -55,7 +81,7 @@ impl Share {
 
     /// How many processes are running.
     pub fn running(&self) -> usize {
-        self.most - self.processes.available_permits()
+        self.processes.taken()
     }
 
     fn pids(&self) -> MutexGuard<'_, BTreeSet<i32>> {
@@ -87,8 +113,12 @@ impl Share {
 
     /// Waits until so many bytes may pass.
     pub async fn pace(&self, bytes: usize) {
-        if let Some(bandwidth) = &self.bandwidth {
-            bandwidth.acquire(bytes).await;
+        let limiter = {
+            let now = self.bandwidth.read().unwrap_or_else(PoisonError::into_inner);
+            now.limiter.clone()
+        };
+        if let Some(limiter) = limiter {
+            limiter.acquire(bytes).await;
         }
     }
 }
@@ -106,6 +136,21 @@ mod tests {
         }
         let seconds = start.elapsed().as_secs_f64();
         assert!((4.5..5.6).contains(&seconds), "5 MiB took {seconds} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_shares_already_is_held_to_what_changes() {
+        let share = Share::new("all".into(), 2, None);
+        let patience = Duration::from_secs(1);
+        let first = share.process(patience).await.unwrap();
+        share.resize(1, Some(1 << 20));
+        tokio::task::yield_now().await;
+        assert!(share.process(patience).await.is_err(), "one runs, and one is all there is");
+        drop(first);
+        assert!(share.process(patience).await.is_ok());
+        let start = tokio::time::Instant::now();
+        share.pace(1 << 20).await;
+        assert!(start.elapsed() > Duration::from_millis(900), "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
