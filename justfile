@@ -52,7 +52,7 @@ demo: package rclone
     tests/demo.sh "$PWD"/bin/*.ptar
 
 # Everything that CI runs
-test: lint deny unit wasmtime-run end-to-end (fuzz "30")
+test: lint deny check-deploy unit wasmtime-run end-to-end (fuzz "30")
     @echo "everything passed"
 
 # Formatting, clippy and documentation, without a warning
@@ -68,6 +68,10 @@ deny: cargo-deny
     cargo deny --log-level error fetch db > /dev/null 2>&1 \
         && cargo deny --log-level error check advisories \
         || echo "advisories were not checked: their database can't be fetched from here"
+
+# What deploy/ has for systemd and Kubernetes, by their own rules
+check-deploy: kubernetes-validate
+    tests/deploy.sh "{{ tools }}/kubernetes/bin/kubernetes-validate"
 
 # The tests beside the code
 unit:
@@ -107,6 +111,14 @@ profile: package rclone
 # What Google Photos costs in calls, downloads and seconds, on the emulator
 bench-photos *library: package rclone
     cargo run --quiet --release --package plakbox-tests --bin bench_photos -- {{ library }}
+
+# What the service for many tenants bears and costs, each figure beside its goal; fails if one is missed
+load case="": package rclone
+    cargo run --quiet --release --package plakbox-tests --bin load -- {{ case }}
+
+# Random sessions, cancellations and faults for so many minutes, after which the service is as it was
+soak minutes="60": package rclone
+    PLAKBOX_SOAK={{ minutes }} cargo test --quiet --release --package plakbox-tests --test service_soak -- --nocapture
 
 # The most memory of a backup of so many times 500 files and one of 2 GiB
 memory directories="400": package rclone
@@ -152,3 +164,10 @@ wac:
 # wasmtime, if a recent one isn't in PATH
 wasmtime:
     @tests/tools/wasmtime.sh "{{ tools }}/bin"
+
+# kubernetes-validate, which has the schemas of Kubernetes in it
+kubernetes-validate:
+    @test -x "{{ tools }}/kubernetes/bin/kubernetes-validate" || { \
+        python3 -m venv "{{ tools }}/kubernetes" \
+        && "{{ tools }}/kubernetes/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate==1.37.0; \
+    }
