@@ -1,0 +1,243 @@
+//! A service that runs random sessions, cancellations and faults for a while is afterwards
+//! what it was before: no memory, descriptor, thread, process or file is left of them.
+
+use plakbox_tests::place::within;
+use plakbox_tests::plugin::{Importer, piece};
+use plakbox_tests::service::{Service, ours, policy};
+use plakbox_tests::tree::{Bytes, time};
+use plakbox_tests::{Place, processes, tools, tree};
+use std::cell::Cell;
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+use tonic::Status;
+
+/// How long it takes if `PLAKBOX_SOAK` says nothing else, in minutes.
+const MINUTES: f64 = 2.0;
+
+/// How many do something at the same time.
+const WORKERS: u64 = 8;
+
+/// How long they do before the service is looked at.
+const EPOCH: Duration = Duration::from_secs(8);
+
+/// Part of the time after which the service has all that it keeps.
+const WARM: f64 = 0.3;
+
+const FILES: u64 = 30;
+
+/// How much memory it may have more in the end: what an allocator keeps goes up and down.
+const MORE: u64 = 6 << 20;
+
+/// How long one who was refused waits before the next try.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// What it has when nothing runs.
+#[derive(Debug, Clone, Copy)]
+struct Has {
+    memory: u64,
+    open_files: usize,
+    threads: usize,
+}
+
+/// What happened, so that it is known that something did.
+#[derive(Debug, Default)]
+struct Counts {
+    good: Cell<u64>,
+    failed: Cell<u64>,
+}
+
+fn count(what: &Cell<u64>) {
+    what.set(what.get() + 1);
+}
+
+struct Soak {
+    place: Place,
+    service: Service,
+    counts: Counts,
+}
+
+fn content(number: u64) -> Vec<u8> {
+    Bytes(number).take(1000 + usize::try_from(number * 7919).unwrap())
+}
+
+impl Soak {
+    fn new() -> Self {
+        let place = Place::bare();
+        let granted = place.directory_remote("granted");
+        for number in 0..FILES {
+            tree::file(&granted.join(format!("file{number}")), &content(number), time(number));
+        }
+        policy(&place, "ours.toml", &granted, &tools::rclone());
+        let limits = "[tenant.limits]\nsessions = 6\nqueue = 1\nprocesses = 12\n";
+        let service = Service::start(&place, "[limits]\nwait = \"3s\"\n", &ours(limits));
+        Self { place, service, counts: Counts::default() }
+    }
+
+    async fn session(&self, directory: &str) -> Result<Importer, Status> {
+        let remote = self.place.path(directory).display().to_string();
+        let config =
+            [("location", "rclone://"), ("rclone_type", "alias"), ("rclone_remote", &*remote)];
+        Importer::start_at(&self.service.path("socket"), &config).await
+    }
+
+    /// Lists everything and reads some files; what is read is what is there.
+    async fn whole(&self, dice: &mut Bytes) -> Result<(), Status> {
+        let mut importer = self.session("granted").await?;
+        let mut scan = importer.scan().await?;
+        while scan.next().await?.is_some() {}
+        for _ in 0..dice.number() % 10 {
+            let number = dice.number() % FILES;
+            let mut file = importer.open(&format!("/file{number}")).await?;
+            let mut bytes = Vec::new();
+            while let Some(more) = piece(&mut file).await? {
+                bytes.extend_from_slice(&more);
+            }
+            assert!(bytes == content(number), "file{number} has {} other bytes", bytes.len());
+        }
+        Ok(())
+    }
+
+    /// Goes away in the middle.
+    async fn broken_off(&self, dice: &mut Bytes) -> Result<(), Status> {
+        let mut importer = self.session("granted").await?;
+        let mut scan = importer.scan().await?;
+        for _ in 0..dice.number() % FILES {
+            scan.next().await?;
+        }
+        let file = importer.open("/file29").await?;
+        tokio::time::sleep(Duration::from_millis(dice.number() % 200)).await;
+        drop((file, scan, importer));
+        Ok(())
+    }
+
+    /// Begins, and does nothing.
+    async fn idle(&self, dice: &mut Bytes) -> Result<(), Status> {
+        let importer = self.session("granted").await?;
+        tokio::time::sleep(Duration::from_millis(dice.number() % 500)).await;
+        drop(importer);
+        Ok(())
+    }
+
+    /// Asks for what the policy denies.
+    async fn denied(&self) -> Result<(), Status> {
+        let denied = self.session("home").await;
+        assert!(denied.is_err(), "what the policy denies is there");
+        denied.map(drop)
+    }
+
+    /// Comes to the socket and speaks nonsense.
+    fn nonsense(&self, dice: &mut Bytes) {
+        if let Ok(mut stream) = UnixStream::connect(self.service.path("socket")) {
+            let length = usize::try_from(dice.number() % 2000).unwrap();
+            // It may have had enough before.
+            let _ = stream.write_all(&dice.take(length));
+        }
+    }
+
+    /// Kills an rclone.
+    fn killed(&self, dice: &mut Bytes) {
+        let all = processes::rclones(&self.service.path("state"));
+        if let Some(id) = all.get(usize::try_from(dice.number() % 12).unwrap()) {
+            processes::kill(*id);
+        }
+    }
+
+    /// Cancels a session as an operator.
+    fn cancelled(&self) {
+        let listed = self.service.sessions(&self.place, ["list"]).text;
+        let session = listed.lines().nth(1).and_then(|line| line.split_whitespace().next());
+        if let Some(session) = session {
+            self.service.sessions(&self.place, ["cancel", session]);
+        }
+    }
+
+    /// Lets the service read its files again: good ones, or one that makes no sense.
+    fn reloaded(&self, dice: &mut Bytes) {
+        let file = self.service.path("tenants.toml");
+        let good = fs::read_to_string(&file).unwrap();
+        if dice.number().is_multiple_of(2) {
+            fs::write(&file, "nonsense").unwrap();
+            self.service.read_again("nothing has changed");
+        } else {
+            self.service.read_again("were read again");
+        }
+        fs::write(&file, good).unwrap();
+    }
+
+    async fn something(&self, dice: &mut Bytes) {
+        let done = match dice.number() % 20 {
+            0..8 => self.whole(dice).await,
+            8..12 => self.broken_off(dice).await,
+            12..15 => self.idle(dice).await,
+            15 => self.denied().await,
+            16 => return self.nonsense(dice),
+            17 => return self.killed(dice),
+            18 => return self.cancelled(),
+            _ => return self.reloaded(dice),
+        };
+        match done {
+            Ok(()) => count(&self.counts.good),
+            Err(_) => {
+                count(&self.counts.failed);
+                // Who hears that all are busy comes again a little later.
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+
+    /// Lets all do random things for a while, and waits until nothing of it is left.
+    async fn epoch(&self, number: u64) -> Has {
+        let end = Instant::now() + EPOCH;
+        let worker = async |worker: u64| {
+            let mut dice = Bytes(number * WORKERS + worker);
+            while Instant::now() < end {
+                self.something(&mut dice).await;
+                tokio::task::yield_now().await;
+            }
+        };
+        futures::future::join_all((0..WORKERS).map(worker)).await;
+        let over = within(Duration::from_secs(20), || {
+            let listed = self.service.sessions(&self.place, ["list"]).text.lines().count();
+            listed == 1 && processes::rclones(&self.service.path("state")).is_empty()
+        });
+        assert!(over, "something goes on for ever:\n{}", self.service.log());
+        let left = fs::read_dir(self.service.path("state/tenants/ours/sessions")).unwrap();
+        assert_eq!(left.count(), 0, "files of sessions are left");
+        let id = self.service.pid();
+        Has {
+            memory: processes::memory(id),
+            open_files: processes::open_files(id),
+            threads: processes::threads(id),
+        }
+    }
+}
+
+// What is dropped goes away on another thread, while this one waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_the_same_after_many_random_sessions() {
+    let minutes = env::var("PLAKBOX_SOAK").ok().and_then(|text| text.parse().ok());
+    let whole = Duration::from_secs_f64(minutes.unwrap_or(MINUTES) * 60.0);
+    let soak = Soak::new();
+    let start = Instant::now();
+    let mut warm = None;
+    let mut last = soak.epoch(0).await;
+    for number in 1.. {
+        if start.elapsed() > whole {
+            break;
+        }
+        last = soak.epoch(number).await;
+        if start.elapsed() > whole.mul_f64(WARM) {
+            warm.get_or_insert(last);
+        }
+        println!("{:.0?}: {last:?}, {:?}", start.elapsed(), soak.counts);
+    }
+    let warm = warm.expect("it takes longer than an epoch");
+    let (good, failed) = (soak.counts.good.get(), soak.counts.failed.get());
+    assert!(good > 50 && failed > 5, "too little happened: {:?}", soak.counts);
+    assert!(last.memory < warm.memory + MORE, "its memory grows: {warm:?}, {last:?}");
+    assert!(last.open_files <= warm.open_files + 2, "it keeps files open: {warm:?}, {last:?}");
+    assert!(last.threads <= warm.threads + 1, "it keeps threads: {warm:?}, {last:?}");
+}
