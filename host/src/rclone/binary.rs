@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use super::confinement::{Confinement, Granted};
+use super::confinement::{Confinement, Granted, Standing};
 use super::state::{Owner, State};
 use super::{photos, spawner};
 use crate::contract::{Failure, Reason};
@@ -127,7 +127,7 @@ async fn ask(path: &Path, owner: Option<Owner>) -> Result<Version, Failure> {
     let mut command = Command::new(path);
     command.arg("version").env_clear().env("HOME", "/").current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let child = spawner::spawn(command, &confinement, 0).await;
+    let child = spawner::spawn(command, &confinement, Standing::default()).await;
     let mut child = child.map_err(|error| unusable(error.to_string()))?;
     let mut text = Vec::new();
     if let Some(stdout) = &mut child.stdout {

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use super::confinement::Standing;
 use super::log::{Log, Sink};
 use super::token::Turn;
 use super::usage::Taken;
@@ -110,8 +111,10 @@ impl<'a> Verb<'a> {
             .stdout(Stdio::piped())
             .stderr(Stdio::from(log));
         let rclone = self.rclone;
-        let mut child =
-            spawner::spawn(self.command, &rclone.inner.confinement, nice).await.map_err(failed)?;
+        let standing = Standing { niceness: nice, group: rclone.inner.usage.group.as_ref() };
+        let mut child = spawner::spawn(self.command, &rclone.inner.confinement, standing)
+            .await
+            .map_err(failed)?;
         // The command was moved, and with it our copy of the write end.
         let (group, inner) = (group(&child), rclone.inner.clone());
         place.by(group.map(Pid::as_raw_nonzero).map(i32::from));

@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::confinement::Confinement;
+use super::confinement::{Confinement, Standing};
 
 struct Order {
     command: Command,
@@ -18,12 +18,12 @@ struct Order {
     started: oneshot::Sender<io::Result<Child>>,
 }
 
-/// Starts `command`, confined, in a process group of its own, behind others by so much. It
-/// is killed when this program ends, however it ends.
+/// Starts `command`, confined, in a process group of its own, as others let it stand. It is
+/// killed when this program ends, however it ends.
 pub async fn spawn(
     mut command: Command,
     confinement: &Confinement,
-    niceness: i32,
+    standing: Standing<'_>,
 ) -> io::Result<Child> {
     static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
     let orders = SPAWNER.get_or_init(|| {
@@ -40,7 +40,7 @@ pub async fn spawn(
     command.process_group(0).kill_on_drop(true);
     die_with_us(&mut command);
     // After that: who is confined can't change it any more.
-    confinement.confine(command.as_std_mut(), niceness)?;
+    confinement.confine(command.as_std_mut(), standing)?;
     let (started, child) = oneshot::channel();
     let order = Order { command, runtime: Handle::current(), started };
     orders.send(order).map_err(io::Error::other)?;

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::account::{Account, Count};
 use crate::contract::{Failure, Reason};
 use crate::policy::Limits;
-use crate::tenant::{Hosted, Place, Share};
+use crate::tenant::{Hosted, OfSession, Place, Share};
 
 /// How long a process may wait for others to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,6 +23,8 @@ pub struct Usage {
     /// What it shares with other sessions of its tenant, and with all of a service.
     shares: Vec<Arc<Share>>,
     pub account: Arc<Account>,
+    /// The control group of its processes, if they have one.
+    pub group: Option<OfSession>,
     /// Its place among the sessions of a service.
     _place: Option<Place>,
 }
@@ -62,6 +64,7 @@ impl Usage {
             most_disk: limits.temporary_disk.map_or(u64::MAX, |size| size.as_u64()),
             shares: hosted.shares,
             account: hosted.account,
+            group: hosted.group,
             _place: hosted.place,
         }
     }

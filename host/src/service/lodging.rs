@@ -16,11 +16,14 @@ use crate::contract::{Failure, Reason};
 use crate::policy::{Audit, Destination, Policies};
 use crate::rclone::state::{Owner, State};
 use crate::sandbox::{self, Connectors};
-use crate::tenant::{Permits, Places, Share, Tenant};
+use crate::tenant::{Groups, OfTenant, Permits, Places, Share, Tenant};
 
 /// How much memory a component has at most, whatever policies say: the pool is made of
 /// places of this size.
 const MEMORY: usize = 256 << 20;
+
+/// How many threads an rclone process may have on the average: more is none that we know.
+const THREADS: u64 = 256;
 
 /// A tenant and what it has.
 pub struct Lodger {
@@ -35,6 +38,7 @@ pub struct Lodger {
 pub struct House {
     state: PathBuf,
     users: Option<Users>,
+    groups: Option<Groups>,
     audit: BTreeSet<Destination>,
     connectors: Arc<Connectors>,
     /// The most sessions that there is a component for.
@@ -48,9 +52,15 @@ impl House {
     pub fn new(settings: &Settings) -> Result<Self, Failure> {
         let limits = &settings.limits;
         let directory = settings.connectors.clone().map_or_else(sandbox::beside, Ok)?;
+        let groups = settings.cgroups.then(Groups::take_over).transpose().map_err(|error| {
+            wrong(format!(
+                "the service's control group can't be divided: {error}: let systemd delegate it (`Delegate=yes`), or remove `cgroups`"
+            ))
+        })?;
         let house = Self {
             state: settings.state.clone(),
             users: settings.users,
+            groups,
             audit: settings.audit.as_ref().and_then(Audit::destination).into_iter().collect(),
             connectors: Arc::new(Connectors::new(directory, limits.sessions, MEMORY)?),
             most_sessions: limits.sessions,
@@ -143,6 +153,10 @@ impl House {
             Some(here) => here.tenant.places.clone(),
             None => Arc::new(Places::new(limits.sessions, limits.queue)),
         };
+        let group = match here {
+            Some(here) => here.tenant.group.clone(),
+            None => self.group(name).map_err(failed)?,
+        };
         let share = match here {
             Some(here) => here.tenant.shares[0].clone(),
             None => {
@@ -168,9 +182,14 @@ impl House {
             patience,
             all: self.places.clone(),
             shares: [share, self.share.clone()],
+            group,
             account,
         };
         Ok(Lodger { tenant: Arc::new(tenant), worker, connections, written })
+    }
+
+    fn group(&self, name: &str) -> io::Result<Option<Arc<OfTenant>>> {
+        self.groups.as_ref().map(|groups| groups.tenant(name).map(Arc::new)).transpose()
     }
 
     /// As whom a tenant's processes run: whoever owns its directory, or the first user of
@@ -201,6 +220,12 @@ impl Lodger {
         self.tenant.places.resize(limits.sessions, limits.queue);
         self.tenant.shares[0].resize(limits.processes, limits.bandwidth());
         self.connections.resize(limits.connections());
+        let memory = limits.memory.map(|size| size.as_u64());
+        let threads = u64::from(limits.processes) * THREADS;
+        let limited = self.tenant.group.iter().map(|group| group.limit(memory, threads));
+        limited.filter_map(Result::err).for_each(|error| {
+            tracing::warn!("the control group of `{}` isn't limited: {error}", self.tenant.name);
+        });
     }
 
     pub fn limits(&self) -> &super::tenants::Limits {

@@ -27,6 +27,10 @@ pub struct Settings {
     pub operations: Operations,
     #[serde(default)]
     pub limits: Limits,
+    /// Whether the control group that the service is started in is its own, to be divided
+    /// among tenants and sessions.
+    #[serde(default)]
+    pub cgroups: bool,
     /// The users that tenants' processes run as, one each; needs a service of root's.
     pub users: Option<Users>,
     pub audit: Option<Audit>,

@@ -2,14 +2,17 @@
 //! of a service, who has a policy, a private directory and limits of its own.
 //!
 //! - [`admission`]: who may begin a session
+//! - [`groups`]: control groups
 //! - [`permits`]: so many at the same time
 //! - [`share`]: what sessions share while they run
 
 mod admission;
+mod groups;
 mod permits;
 mod share;
 
 pub use admission::{Place, Places};
+pub use groups::{Groups, OfSession, OfTenant};
 pub use permits::Permits;
 pub use share::Share;
 
@@ -42,6 +45,8 @@ pub struct Tenant {
     pub all: Arc<Places>,
     /// What its sessions share among themselves, and with all others.
     pub shares: [Arc<Share>; 2],
+    /// The control group of its processes, where the service has one.
+    pub group: Option<Arc<OfTenant>>,
     pub account: Arc<Account>,
 }
 
@@ -62,9 +67,18 @@ pub struct Client {
 impl Client {
     /// Waits until the session may begin.
     pub async fn admit(&self) -> Result<Hosted, Failure> {
-        let Tenant { name, places, all, patience, shares, .. } = &*self.tenant;
+        let Tenant { name, places, all, patience, shares, group, .. } = &*self.tenant;
         let place = Place::wait(name, places, all, *patience).await?;
-        Ok(Hosted { account: self.account.clone(), shares: shares.to_vec(), place: Some(place) })
+        let group = group.as_ref().map(|group| group.session(&self.subject.session)).transpose();
+        let group = group.map_err(|error| {
+            Failure::internal(format!("the session can't have a control group: {error}"))
+        })?;
+        Ok(Hosted {
+            account: self.account.clone(),
+            shares: shares.to_vec(),
+            place: Some(place),
+            group,
+        })
     }
 }
 
@@ -75,4 +89,6 @@ pub struct Hosted {
     /// The tenant's first.
     pub shares: Vec<Arc<Share>>,
     pub place: Option<Place>,
+    /// The control group of its processes.
+    pub group: Option<OfSession>,
 }

@@ -29,6 +29,7 @@ use std::process::Command;
 use super::state::Owner;
 use crate::contract::{Failure, Reason};
 use crate::policy::{self, Level, Ports};
+use crate::tenant::OfSession;
 
 /// What one process may have of this machine beside what every rclone needs.
 #[derive(Debug, Default)]
@@ -47,6 +48,32 @@ pub struct Granted {
     pub level: Level,
     /// As whom it runs, if not as us.
     pub owner: Option<Owner>,
+}
+
+/// How a process stands among the others of a service.
+#[derive(Clone, Copy, Default)]
+pub struct Standing<'a> {
+    /// How far it stands back behind others.
+    pub niceness: i32,
+    /// The control group that it is a member of, if any.
+    pub group: Option<&'a OfSession>,
+}
+
+impl Standing<'_> {
+    /// What lets the calling process stand so, by system calls alone.
+    fn take(self) -> std::io::Result<impl Fn() -> std::io::Result<()> + Send + Sync + use<>> {
+        let niceness = self.niceness;
+        let members = self.group.map(|it| it.members().try_clone_to_owned()).transpose()?;
+        Ok(move || {
+            if let Some(members) = &members {
+                rustix::io::write(members, b"0")?;
+            }
+            match niceness {
+                0 => Ok(()),
+                _ => Ok(rustix::process::setpriority_process(None, niceness)?),
+            }
+        })
+    }
 }
 
 /// A confinement that processes of one program can be put into.
@@ -108,14 +135,15 @@ impl Confinement {
         Ok(Self { ruleset, filters, limits, owner })
     }
 
-    /// Puts what the command starts into it; it stands back behind others by so much.
-    pub fn confine(&self, command: &mut Command, niceness: i32) -> std::io::Result<()> {
+    /// Puts what the command starts into it, and lets it stand so among others.
+    pub fn confine(&self, command: &mut Command, standing: Standing<'_>) -> std::io::Result<()> {
         use std::os::unix::process::CommandExt;
         run_as(self.owner, command);
         let ruleset = self.ruleset.as_ref().map(|ruleset| ruleset.try_clone()).transpose()?;
         let (filters, limits) = (self.filters.clone(), self.limits.clone());
+        let stand = standing.take()?;
         let confine = move || {
-            stand_back(niceness)?;
+            stand()?;
             limits.apply()?;
             rustix::thread::set_no_new_privs(true)?;
             if let Some(ruleset) = &ruleset {
@@ -141,14 +169,14 @@ impl Confinement {
         Ok(Self { limits: limits::Limits::of(granted), owner: granted.owner })
     }
 
-    /// Puts what the command starts into it; it stands back behind others by so much.
-    pub fn confine(&self, command: &mut Command, niceness: i32) -> std::io::Result<()> {
+    /// Puts what the command starts into it, and lets it stand so among others.
+    pub fn confine(&self, command: &mut Command, standing: Standing<'_>) -> std::io::Result<()> {
         use std::os::unix::process::CommandExt;
         run_as(self.owner, command);
-        let limits = self.limits.clone();
+        let (limits, stand) = (self.limits.clone(), standing.take()?);
         // SAFETY: the closure makes system calls only, which are safe between fork and
         // exec, and allocates nothing.
-        unsafe { command.pre_exec(move || stand_back(niceness).and_then(|()| limits.apply())) };
+        unsafe { command.pre_exec(move || stand().and_then(|()| limits.apply())) };
         Ok(())
     }
 }
@@ -158,14 +186,6 @@ fn run_as(owner: Option<Owner>, command: &mut Command) {
     use std::os::unix::process::CommandExt;
     if let Some(Owner { uid, gid }) = owner {
         command.uid(uid).gid(gid);
-    }
-}
-
-/// Lets the calling process stand back behind others. Allocates nothing.
-fn stand_back(niceness: i32) -> std::io::Result<()> {
-    match niceness {
-        0 => Ok(()),
-        _ => Ok(rustix::process::setpriority_process(None, niceness)?),
     }
 }
 
