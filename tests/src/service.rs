@@ -1,8 +1,9 @@
 //! A service of plakbox for tests: its files, its process, and clients that come to it.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -100,12 +101,28 @@ impl Service {
         command.env("PLAKBOX_CONNECT", self.path("connect.toml"))
     }
 
+    /// The value of a metric, with its labels, as an operator's socket shows it.
+    pub fn metric(&self, name: &str) -> f64 {
+        let socket = UnixStream::connect(self.path("operations")).unwrap();
+        let text = ask(socket, "GET /metrics");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("there is no `{name}`:\n{text}")).parse().unwrap()
+    }
+
     /// `plakbox sessions` for this service.
     pub fn sessions<const N: usize>(&self, place: &Place, args: [&str; N]) -> Run {
         let mut command = place.command(tools::plakbox());
         command.arg("sessions").arg("--socket").arg(self.path("operations"));
         run(command.args(args))
     }
+}
+
+/// What is answered to a request by whoever is at the other end.
+pub fn ask(mut connection: impl Read + Write, request: &str) -> String {
+    write!(connection, "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// How a service shows itself over TCP, and whom it believes.

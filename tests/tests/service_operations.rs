@@ -3,14 +3,13 @@
 
 use plakbox_tests::place::within;
 use plakbox_tests::plugin::{Importer, piece};
-use plakbox_tests::service::{self, Service, ours, policy};
+use plakbox_tests::service::{self, Service, ask, ours, policy};
 use plakbox_tests::tree::{Bytes, time};
 use plakbox_tests::{Place, processes, tools, tree};
 use std::fs;
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
-use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,22 +25,6 @@ fn place() -> Place {
     place.import("granted");
     policy(&place, "ours.toml", &granted, &tools::rclone());
     place
-}
-
-/// What is answered to a request by whoever is at the other end.
-fn ask(mut connection: impl Read + Write, request: &str) -> String {
-    write!(connection, "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-/// The value of a metric, with its labels, as an operator's socket shows it.
-fn metric(service: &Service, name: &str) -> f64 {
-    let socket = UnixStream::connect(service.path("operations")).unwrap();
-    let text = ask(socket, "GET /metrics");
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("there is no `{name}`:\n{text}")).parse().unwrap()
 }
 
 async fn session(place: &Place, service: &Service) -> Result<Importer, Status> {
@@ -67,7 +50,7 @@ async fn read(importer: &mut Importer) -> Result<usize, Status> {
 async fn metrics_tell_what_each_tenant_does_and_did() {
     let place = place();
     let service = Service::start(&place, "", &ours(""));
-    let value = |name: &str| metric(&service, &format!("plakbox_{name}{{tenant=\"ours\"}}"));
+    let value = |name: &str| service.metric(&format!("plakbox_{name}{{tenant=\"ours\"}}"));
     let mut importer = session(&place, &service).await.unwrap();
     assert_eq!(value("sessions"), 1.0);
     assert!(value("component_memory_bytes") > 65_536.0);
@@ -82,12 +65,12 @@ async fn metrics_tell_what_each_tenant_does_and_did() {
     assert!(value("rclone_starts_total") >= 2.0 && value("component_seconds_total") > 0.0);
 
     let reason = "plakbox_failures_total{tenant=\"ours\",reason=\"denied\"}";
-    assert_eq!(metric(&service, reason), 0.0);
+    assert_eq!(service.metric(reason), 0.0);
     let config = [("location", "rclone://"), ("rclone_type", "memory")];
     let denied = Importer::start_at(&service.path("socket"), &config).await;
     assert!(denied.is_err());
-    assert_eq!(metric(&service, reason), 1.0);
-    assert_eq!(metric(&service, "plakbox_refusals_total"), 0.0);
+    assert_eq!(service.metric(reason), 1.0);
+    assert_eq!(service.metric("plakbox_refusals_total"), 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

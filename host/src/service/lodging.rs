@@ -22,7 +22,7 @@ use crate::tenant::{Groups, OfTenant, Permits, Places, Share, Tenant};
 /// places of this size.
 const MEMORY: usize = 256 << 20;
 
-/// How many threads an rclone process may have on the average: more is none that we know.
+/// How many threads an rclone process may have, on average: far more than Go starts.
 const THREADS: u64 = 256;
 
 /// A tenant and what it has.

@@ -202,7 +202,7 @@ fn fairness() -> bool {
     }
     policy(&place, "greedy.toml", &greedy, &tools::rclone());
     let tenants = format!(
-        "{}[[tenant]]\nname = \"greedy\"\npolicy = \"greedy.toml\"\ncertificates = [\"greedy\"]\n[tenant.limits]\nsessions = 50\n",
+        "{}[[tenant]]\nname = \"greedy\"\npolicy = \"greedy.toml\"\ncertificates = [\"greedy\"]\n[tenant.limits]\nsessions = 50\nprocesses = 110\n",
         ours("")
     );
     let authority = Authority::new();
@@ -224,12 +224,15 @@ fn fairness() -> bool {
     command.args(["--idle", "0"]).arg(std::env::current_exe().unwrap()).arg("readers");
     let _readers = Readers(command.args([&connect, &greedy]).spawn().unwrap());
     thread::sleep(Duration::from_secs(10));
-    let before = service.sessions(&place, ["list"]).good().text;
+    let read = || service.metric("plakbox_bytes_from_rclone_total{tenant=\"greedy\"}");
+    let (before, start) = (read(), Instant::now());
     let beside = median((0..ROUNDS).map(|_| once()).collect());
-    let sessions = before.lines().skip(1).count();
-    assert!(sessions == 50, "there were {sessions} sessions beside it:\n{before}");
+    let rate = (read() - before) / start.elapsed().as_secs_f64() / MIB as f64;
+    let sessions = service.metric("plakbox_sessions{tenant=\"greedy\"}");
+    assert!(sessions == 50.0 && rate > 1.0, "{sessions} sessions read {rate} MiB a second");
     let ratio = beside / alone;
-    let figure = format!("{ratio:.2} x ({alone:.1} s alone, {beside:.1} s)");
+    let figure =
+        format!("{ratio:.2} x ({alone:.1} s alone, {beside:.1} s beside {rate:.0} MiB a second)");
     row("a backup beside 50 sessions of another tenant", "<= 2 x", &figure, ratio <= 2.0)
 }
 

@@ -1,0 +1,83 @@
+//! A tenant whose rclone was taken over reaches nothing of another tenant, even where both
+//! run as the same user.
+
+use plakbox_tests::certificates::{Authority, Valid};
+use plakbox_tests::place::files_below;
+use plakbox_tests::plugin::Importer;
+use plakbox_tests::service::{self, Service, Tls, ours, policy, remote_client};
+use plakbox_tests::{Place, processes, tools, tree};
+use std::fs;
+
+/// What is in the way: EACCES.
+const REFUSED: &str = "refused 13";
+
+/// What came of an attempt of the tenant `ours`, in whose rclone's place the probe is.
+async fn attempt(service: &Service, what: &str, value: &str) -> String {
+    let option = format!("rclone_try_{what}");
+    let config = [("location", "rclone://"), ("rclone_type", "memory"), (&*option, value)];
+    let mut importer = Importer::start_at(&service.path("socket"), &config).await.unwrap();
+    let mut scan = importer.scan().await.unwrap();
+    let mut said = String::new();
+    while let Some(record) = scan.next().await.unwrap() {
+        said += &record.pathname;
+    }
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_rclone_that_was_taken_over_reaches_nothing_of_another_tenant() {
+    let (place, authority) = (Place::bare(), Authority::new());
+    let granted = place.directory_remote("granted");
+    tree::file(&granted.join("file"), b"of the other", tree::time(0));
+    policy(&place, "other.toml", &granted, &tools::rclone());
+    let hostile = format!(
+        "version = 1\n[rclone]\npath = {:?}\n[[allow]]\nbackends = [\"memory\"]\nuse = [\"importer\"]\n",
+        tools::probe()
+    );
+    fs::write(service::directory(&place).join("ours.toml"), hostile).unwrap();
+    let tenants = format!(
+        "{}[[tenant]]\nname = \"other\"\npolicy = \"other.toml\"\ncertificates = [\"other\"]\n",
+        ours("")
+    );
+    let tls = Tls { authority: &authority, valid: Valid::Now };
+    let (service, address) = Service::start_with_tls(&place, &tls, "", &tenants);
+
+    // The other tenant is at work.
+    let directory = place.path("client");
+    fs::create_dir(&directory).unwrap();
+    authority.sign(&directory, "client", "other", Valid::Now);
+    authority.write(&directory.join("authority.pem"));
+    let client = remote_client(&directory, &address).display().to_string();
+    let remote = granted.display().to_string();
+    let config = [("location", "rclone://"), ("rclone_type", "alias"), ("rclone_remote", &*remote)];
+    let variables = [("PLAKBOX_CONNECT".to_owned(), client)];
+    let mut other = Importer::start_in(&place, &config, variables).await.unwrap();
+    let mut scan = other.scan().await.unwrap();
+    while scan.next().await.unwrap().is_some() {}
+    other.open("/file").await.unwrap();
+
+    let state = service.path("state/tenants/other");
+    let rclone = processes::rclones(&state)[0];
+    let kept = files_below(&state);
+    let configuration = kept.iter().find(|file| file.ends_with("rclone.conf")).unwrap();
+    let path = |path: &std::path::Path| path.display().to_string();
+    for (what, value) in [
+        ("list", path(&state)),
+        ("list", path(&service.path("state"))),
+        ("read", path(configuration)),
+        ("read", path(&service.path("service.toml"))),
+        ("read", path(&granted.join("file"))),
+        ("write", path(&state.join("sessions/mine"))),
+        ("read", format!("/proc/{rclone}/environ")),
+        ("read", format!("/proc/{rclone}/mem")),
+        ("read", format!("/proc/{rclone}/cmdline")),
+        ("read", format!("/proc/{}/mem", service.pid())),
+    ] {
+        let said = attempt(&service, what, &value).await;
+        assert!(said.contains(&format!("{what} {REFUSED}")), "{what} {value}: {said}");
+    }
+    // It would say otherwise where it may.
+    let said = attempt(&service, "read", "/etc/hosts").await;
+    assert!(said.contains("read done"), "{said}");
+    assert!(other.open("/file").await.is_ok(), "the other tenant goes on");
+}
