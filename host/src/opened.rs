@@ -115,9 +115,9 @@ pub fn allow(said: Said, setting: &Setting, r#use: Use) -> Result<Allowed, Failu
         trail.note(decision(None, r#use, Err(failure)));
     })?;
     let decided = policies.decide(&remote.request(r#use));
+    let decided = decided.and_then(|grant| remote.pin(&grant.pinned).map(|()| grant));
     trail.note(decision(Some(&remote), r#use, decided.as_ref()));
     let grant = decided?;
-    remote.pin(&grant.pinned);
     Ok(Allowed { remote, options, grant, protocol, trail })
 }
 

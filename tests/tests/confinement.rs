@@ -206,6 +206,28 @@ fn a_key_that_the_configuration_names_is_read_and_its_neighbour_is_not() {
     attempt("neighbour", &path("other")).says(&format!("/read {EACCES}"));
 }
 
+#[test]
+fn a_key_that_is_a_directory_opens_nothing() {
+    let place = Place::bare();
+    let keys = place.path("keys");
+    fs::create_dir(&keys).unwrap();
+    fs::write(keys.join("id"), "key").unwrap();
+    let (file, keys) = (keys.join("id").display().to_string(), keys.display().to_string());
+    for (name, key, read) in [
+        ("root", "/..", "/etc/passwd"),
+        ("above", &*format!("{keys}/../keys"), &*file),
+        ("whole", &*keys, &*file),
+    ] {
+        let options = [("type", "sftp"), ("host", "h"), ("key_file", key), ("try_read", read)];
+        place.remote(name, &options);
+        let mut command = place.command(tools::plakbox());
+        let remote = format!("{name}:");
+        run(command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", &remote]))
+            .good()
+            .says(&format!("/read {EACCES}"));
+    }
+}
+
 /// The processes that run the probe for this place.
 fn probes(place: &Place) -> Vec<u32> {
     let probe = tools::probe().display().to_string();

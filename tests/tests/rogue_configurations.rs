@@ -170,6 +170,15 @@ const ATTACKS: &[Attack] = &[
         "",
         true,
     ),
+    attack(
+        &[
+            ("evil", &[("type", "alias"), ("remote", "deep.er:x")]),
+            ("deep", &[SFTP, HOST, ("ssh", "TOUCH")]),
+            ("deep.er", &[SFTP, HOST]),
+        ],
+        "the name of the remote `deep.er` has a dot",
+        true,
+    ),
     Attack {
         remotes: &[("evil", &[SFTP, HOST, ("user", "u"), ("pass", "HUlKwuWmK3pHsGmsPwtdn_tm")])],
         variables: &[("RCLONE_SFTP_SSH", "TOUCH")],

@@ -4,10 +4,11 @@
 use schemars::JsonSchema;
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::limits::Limits;
+use super::pins::Pins;
 use super::written::Digest;
 use crate::contract::{Failure, Reason};
 
@@ -107,24 +108,25 @@ pub struct Grant {
     pub level: Level,
     pub limits: Limits,
     pub program: Program,
-    /// Options that are set, by the name of the remote.
-    pub pinned: BTreeMap<String, BTreeMap<String, String>>,
+    /// Options that are set.
+    pub pinned: Pins,
     /// What allowed it: `FILE:LINE` of each rule.
     pub rules: BTreeSet<String>,
 }
 
 impl Grant {
-    /// What a session has of one policy when it reaches what both were given for.
-    pub fn join(self, other: Self) -> Self {
-        Self {
+    /// What a session has of one policy when it reaches what both were given for. Fails
+    /// where both pin an option to different things.
+    pub fn join(self, other: Self) -> Result<Self, Failure> {
+        Ok(Self {
             write: self.write && other.write,
             directories: &self.directories | &other.directories,
             ports: self.ports.join(other.ports),
             limits: self.limits.narrow(other.limits),
-            pinned: self.pinned.into_iter().chain(other.pinned).collect(),
+            pinned: self.pinned.and(other.pinned)?,
             rules: &self.rules | &other.rules,
             ..other
-        }
+        })
     }
 
     /// What is left of it under another policy. Fails where both want different things.
@@ -137,7 +139,7 @@ impl Grant {
             level: self.level.max(other.level),
             limits: self.limits.narrow(other.limits),
             program: self.program.narrow(other.program)?,
-            pinned: both_pinned(self.pinned, other.pinned)?,
+            pinned: self.pinned.and(other.pinned)?,
             rules: &self.rules | &other.rules,
         })
     }
@@ -169,27 +171,12 @@ fn same<T: PartialEq>(what: &str, one: Option<T>, other: Option<T>) -> Result<Op
     }
 }
 
-fn both_pinned(
-    mut some: BTreeMap<String, BTreeMap<String, String>>,
-    others: BTreeMap<String, BTreeMap<String, String>>,
-) -> Result<BTreeMap<String, BTreeMap<String, String>>, Failure> {
-    for (name, options) in others {
-        let section = some.entry(name).or_default();
-        for (option, value) in options {
-            if section.get(&option).is_some_and(|pinned| *pinned != value) {
-                return Err(disagree(&format!("value of the option `{option}`")));
-            }
-            section.insert(option, value);
-        }
-    }
-    Ok(some)
-}
-
-fn disagree(what: &str) -> Failure {
+/// That nothing is left of what several want.
+pub(super) fn disagree(what: &str) -> Failure {
     Failure::new(
         Reason::Denied,
         format!(
-            "the policies in force want another {what} each, so that nothing is left: see `plakbox policy explain`"
+            "what the policies in force say is another {what} each, so that nothing is left: see `plakbox policy explain`"
         ),
     )
 }

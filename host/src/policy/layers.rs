@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 
+use super::configuration;
 use super::grant::{Destination, Environment, Grant, Level, Ports, Program};
 use super::limits::Limits;
+use super::pins::Pins;
 use super::request::{Request, Use, backend};
 use super::rule;
 use super::written::{Audit, Written};
@@ -61,14 +63,30 @@ impl Policies {
             && self.written.iter().zip(&others.written).all(|(one, other)| one.is_same(other))
     }
 
-    /// What a session may have under all of them.
+    /// What a session may have under all of them. Options that one of them sets are then
+    /// subject to all of them, as if the remote's configuration had them.
     pub fn decide(&self, request: &Request<'_>) -> Result<Grant, Failure> {
-        let mut grant = single_user(request)?;
-        for written in &self.written {
-            grant = grant.narrow(rule::decide(written, request)?)?;
+        let pinned = self.allowed(request)?.pinned;
+        let mut sections = request.sections.clone();
+        pinned.apply(&mut sections);
+        sections.iter().try_for_each(|(name, section)| configuration::check(name, section))?;
+        let mut grant = self.allowed(&Request { sections: &sections, ..*request })?;
+        if !grant.pinned.are_among(&pinned) {
+            return Err(Failure::new(
+                Reason::Denied,
+                "options that the policies in force pin lead to rules that pin others: pin all of them in each of these rules",
+            ));
         }
+        grant.pinned = pinned;
         grant.limits = grant.limits.or(Limits::usual());
         Ok(grant)
+    }
+
+    /// What each of them allows.
+    fn allowed(&self, request: &Request<'_>) -> Result<Grant, Failure> {
+        self.written.iter().try_fold(single_user(request)?, |grant, written| {
+            grant.narrow(rule::decide(written, request)?)
+        })
     }
 }
 
@@ -106,7 +124,7 @@ fn single_user(request: &Request<'_>) -> Result<Grant, Failure> {
         level: Level::Preferred,
         limits: Limits::default(),
         program: Program::default(),
-        pinned: Default::default(),
+        pinned: Pins::default(),
         rules: BTreeSet::new(),
     })
 }
@@ -119,6 +137,9 @@ mod tests {
     use proptest::sample::{select, subsequence};
     use std::collections::BTreeMap;
 
+    const DIGEST: &str =
+        "sha256 = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"";
+
     /// A policy of a few words, each of which matters to some request below.
     fn policy() -> impl Strategy<Value = String> {
         let rule = (
@@ -129,13 +150,30 @@ mod tests {
             prop::option::of(subsequence(vec!["a.example", "*.b.example"], 0..=2)),
             select(vec!["\"any\"", "[443]", "[443, 22]", "[]"]),
             subsequence(vec!["/tmp", "/usr/lib", "/"], 0..=2),
-            prop::option::of(select(vec![("region", "eu"), ("region", "us"), ("acl", "private")])),
+            prop::option::of(select(vec![
+                ("region", "eu"),
+                ("region", "us"),
+                ("acl", "private"),
+                ("env_auth", "true"),
+                ("endpoint", "a.example"),
+                ("endpoint", "evil.example"),
+                ("remote", "/usr/lib/x"),
+            ])),
             any::<bool>(),
         );
         let limits = prop::option::of((8_u32..20, 1_u32..5));
         let environment = subsequence(vec!["HTTPS_PROXY", "TZ", "HOME"], 0..=3);
-        (prop::collection::vec(rule, 0..4), limits, environment).prop_map(|(rules, limits, names)| {
-            let mut text = format!("version = 1\nenvironment = {names:?}\n");
+        let program = select(vec![
+            "path = \"/usr/bin/rclone\"",
+            "path = \"/opt/rclone\"",
+            "minimum-version = \"1.70.0\"",
+            "minimum-version = \"1.75.0\"",
+            DIGEST,
+            "",
+        ]);
+        let whole = (limits, environment, program);
+        (prop::collection::vec(rule, 0..4), whole).prop_map(|(rules, (limits, names, program))| {
+            let mut text = format!("version = 1\nenvironment = {names:?}\n[rclone]\n{program}\n");
             if let Some((processes, sessions)) = limits {
                 text += &format!("[limits]\nprocesses = {processes}\nsessions = {sessions}\n");
             }
@@ -203,8 +241,14 @@ mod tests {
             (Environment::Only(inner), Environment::Only(outer)) => inner.is_subset(outer),
         };
         let lies = |path: &PathBuf| outer.directories.iter().any(|it| path.starts_with(it));
+        let (ours, theirs) = (&inner.program, &outer.program);
+        let program = (theirs.path.is_none() || ours.path == theirs.path)
+            && (theirs.sha256.is_none() || ours.sha256 == theirs.sha256)
+            && ours.minimum_version >= theirs.minimum_version;
         ports
             && environment
+            && program
+            && outer.pinned.are_among(&inner.pinned)
             && inner.directories.iter().all(lies)
             && (outer.write || !inner.write)
             && inner.level >= outer.level
@@ -222,11 +266,16 @@ mod tests {
             let alone = [under(&[&one], &request), under(&[&other], &request)];
             let both = under(&[&one, &other], &request);
             if let Ok(both) = &both {
-                for alone in &alone {
-                    prop_assert!(within(both, alone.as_ref().unwrap()));
+                let mut pinned = sections.clone();
+                both.pinned.apply(&mut pinned);
+                let as_pinned = Request { sections: &pinned, ..request };
+                for (policy, alone) in [&one, &other].into_iter().zip(&alone) {
+                    // Whoever pins allows no more than for a remote that has it already.
+                    prop_assert!(within(both, &under(&[policy], &as_pinned).unwrap()));
+                    prop_assert!(alone.as_ref().unwrap().pinned.are_among(&both.pinned));
                 }
             } else if let [Ok(one), Ok(other)] = &alone {
-                prop_assert!(one.pinned != other.pinned, "{both:?}");
+                prop_assert!(one.pinned != other.pinned || one.program != other.program, "{both:?}");
             }
             let swapped = under(&[&other, &one], &request);
             prop_assert_eq!(both.clone().ok(), swapped.ok());
@@ -239,10 +288,44 @@ mod tests {
         ) {
             let request = Request { name: "remote", sections: &sections, path: &path, r#use: uses };
             if let Ok(grant) = under(&[&one], &request) {
-                prop_assert!(within(&grant, &under(&[], &request).unwrap()));
+                let mut pinned = sections.clone();
+                grant.pinned.apply(&mut pinned);
+                let as_pinned = Request { sections: &pinned, ..request };
+                prop_assert!(within(&grant, &under(&[], &as_pinned).unwrap()));
                 prop_assert!(grant.write == (uses == Use::Exporter));
             }
         }
+    }
+
+    #[test]
+    fn a_user_s_pin_is_subject_to_the_operator_s_rules() {
+        let rule = |more: &str| {
+            format!("version = 1\n[[allow]]\nbackends = [\"*\"]\nuse = [\"importer\"]\n{more}\n")
+        };
+        let decide = |backend: &str, operator: &str, user: &str| {
+            let section = Section::from([("type".to_owned(), backend.to_owned())]);
+            let sections = BTreeMap::from([("remote".to_owned(), section)]);
+            let request =
+                Request { name: "remote", sections: &sections, path: "", r#use: Use::Importer };
+            let (operator, user) = (rule(operator), rule(user));
+            under(&[&operator, &user], &request).map_err(|failure| failure.message)
+        };
+        for (backend, operator, user, said) in [
+            ("s3", "", "pin = { env_auth = \"true\" }\noptions = [\"env_auth\"]", "`env_auth`"),
+            ("sftp", "", "pin = { key_file = \"~/.ssh/id\" }", "`key_file`"),
+            ("s3", "options = [\"region\"]", "pin = { endpoint = \"x\" }", "see line 5"),
+            ("s3", "hosts = [\"a\"]", "pin = { endpoint = \"b\" }", "the host `b`"),
+            ("s3", "pin = { endpoint = \"a\" }", "pin = { endpoint = \"b\" }", "`endpoint`"),
+            ("alias", "", "pin = { remote = \"/etc\" }", "the local path `/etc`"),
+            ("sftp", "", "pin = { ssh = \"touch x\" }", "would run a command"),
+            ("sftp", "pin = { ssh = \"touch x\" }", "", "would run a command"),
+        ] {
+            let why = decide(backend, operator, user).unwrap_err();
+            assert!(why.contains(said), "{backend} {operator} {user}: {why}");
+        }
+        // What whoever pins an option doesn't list is theirs all the same.
+        let own = "pin = { endpoint = \"a\", env_auth = \"true\" }\noptions = [\"region\"]";
+        assert!(decide("s3", own, "options = [\"endpoint\", \"env_auth\"]").is_ok());
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! - [`request`]: what a session asks for
 //! - [`rule`]: whether a rule of a file allows it
 //! - [`grant`], [`limits`]: what it may have then, joined and narrowed
+//! - [`pins`]: options that it gets
 //! - [`mod@explain`]: the same in words
 
 mod configuration;
@@ -19,6 +20,7 @@ mod layers;
 mod limits;
 mod names;
 mod options;
+mod pins;
 mod request;
 mod rule;
 mod wraps;
@@ -30,5 +32,7 @@ pub use grant::{Destination, Environment, Grant, Level, Ports, Program};
 pub use layers::Policies;
 pub use limits::Limits;
 pub use names::is_name;
+pub use options::Read;
+pub use pins::Pins;
 pub use request::{Request, Section, Target, Use, files, wrapped};
 pub use written::{Audit, Digest, Written, schema};

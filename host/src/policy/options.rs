@@ -24,6 +24,15 @@ pub struct Table {
     known: BTreeSet<String>,
 }
 
+/// What an option makes rclone read on this machine, as it names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Read {
+    /// A file that the option's value names.
+    Named(String),
+    /// A file or directory at its usual place.
+    Usual(String),
+}
+
 #[derive(Deserialize)]
 struct File {
     elsewhere: Vec<String>,
@@ -69,8 +78,8 @@ impl Table {
         has(&self.private, backend, option)
     }
 
-    /// The files and directories that an option makes rclone read, as it names them.
-    pub fn files(&self, backend: &str, option: &str, value: &str) -> Vec<String> {
+    /// What an option makes rclone read.
+    pub fn files(&self, backend: &str, option: &str, value: &str) -> Vec<Read> {
         if is_off(value) {
             return Vec::new();
         }
@@ -78,10 +87,10 @@ impl Table {
             // A Kerberos cache has its kind before it; a key may have its public half beside it.
             let path = ["FILE:", "DIR:"].iter().find_map(|kind| value.strip_prefix(kind));
             let path = path.unwrap_or(value);
-            return vec![path.to_owned(), format!("{path}.pub")];
+            return vec![Read::Named(path.to_owned()), Read::Named(format!("{path}.pub"))];
         }
         let usual = self.usual.get(&(backend.to_owned(), option.to_owned()));
-        usual.cloned().unwrap_or_default()
+        usual.into_iter().flatten().cloned().map(Read::Usual).collect()
     }
 
     /// Whether it names a host to connect to.

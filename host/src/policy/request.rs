@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{options, wraps};
+use super::options::{self, Read};
+use super::wraps;
 use crate::contract::{Failure, Reason};
 
 /// The options of one remote, as in a section of rclone.conf.
@@ -92,9 +93,9 @@ pub fn backend(section: &Section) -> &str {
     }
 }
 
-/// The files and directories of this machine that the options of remotes make rclone read,
-/// as they name them: other than the directories of local remotes.
-pub fn files<'a>(sections: impl Iterator<Item = &'a Section>) -> Result<Vec<String>, Failure> {
+/// What the options of remotes make rclone read on this machine, other than the directories
+/// of local remotes.
+pub fn files<'a>(sections: impl Iterator<Item = &'a Section>) -> Result<Vec<Read>, Failure> {
     let table = options::table()?;
     let files = |section: &'a Section| {
         section.iter().flat_map(|(option, value)| table.files(backend(section), option, value))

@@ -1,13 +1,14 @@
 //! Whether a rule allows a session to reach one remote, and what it grants for that.
 
 use hyper::http::uri::Authority;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use toml::Spanned;
 
 use super::grant::{Environment, Grant, Program};
 use super::names::is_name;
 use super::options;
+use super::pins::Pins;
 use super::request::{Request, Section, Target, Use, backend};
 use super::written::{Rule, Written};
 use crate::contract::{Failure, Reason};
@@ -22,7 +23,7 @@ pub fn decide(written: &Written, request: &Request<'_>) -> Result<Grant, Failure
         let grant = allowing(written, request, &target)?;
         granted = Some(match granted {
             None => grant,
-            Some(earlier) => earlier.join(grant),
+            Some(earlier) => earlier.join(grant)?,
         });
     }
     granted.ok_or_else(|| Failure::internal("a session that reaches nothing was decided on"))
@@ -85,7 +86,7 @@ fn grant(
     let (policy, place) = (&written.policy, place(written, rule));
     let rule = rule.get_ref();
     let limits = [&policy.limits, &rule.limits].into_iter().flatten();
-    let pinned = target.name.iter().map(|name| (name.clone(), rule.pin.clone()));
+    let pinned = target.name.as_ref().map(|name| Pins::of(name, &rule.pin));
     Grant {
         write: r#use == Use::Exporter && !rule.read_only,
         directories: directory.into_iter().collect(),
@@ -98,7 +99,7 @@ fn grant(
             minimum_version: policy.rclone.minimum_version.clone(),
             sha256: policy.rclone.sha256.clone(),
         },
-        pinned: pinned.filter(|(_, pin)| !pin.is_empty()).collect::<BTreeMap<_, _>>(),
+        pinned: pinned.unwrap_or_default(),
         rules: [place].into(),
     }
 }
@@ -365,7 +366,37 @@ mod tests {
         let pin = "pin = { endpoint = \"s3.example.org\" }";
         assert!(with(pin, "evil.com").unwrap_err().contains("`endpoint` must be `s3.example.org`"));
         let grant = verdict(pin, &[S3], "").unwrap();
-        assert_eq!(grant.pinned["remote"]["endpoint"], "s3.example.org");
+        let pinned = Pins::of("remote", &[("endpoint".into(), "s3.example.org".into())].into());
+        assert_eq!(grant.pinned, pinned);
+    }
+
+    #[test]
+    fn a_remote_that_is_reached_under_two_rules_has_the_pins_of_both() {
+        let text = "version = 1\n[[allow]]\nbackends = [\"union\"]\nuse = [\"importer\"]\n";
+        let rule = |path, option| {
+            format!(
+                "[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\npaths = [\"{path}\"]\npin = {{ {option} }}\n"
+            )
+        };
+        let decide = |one, other| {
+            let text = format!("{text}{}{}", rule("a", one), rule("b", other));
+            let written = Written::parse(Path::new("p.toml"), text).unwrap();
+            let section = |pairs: [(&str, &str); 2]| -> Section {
+                pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+            };
+            let sections = BTreeMap::from([
+                ("all".into(), section([("type", "union"), ("upstreams", "base:a base:b")])),
+                ("base".into(), section([("type", "s3"), ("provider", "Minio")])),
+            ]);
+            let request =
+                Request { name: "all", sections: &sections, path: "", r#use: Use::Importer };
+            super::decide(&written, &request)
+        };
+        let pinned = decide("region = \"eu\"", "acl = \"private\"").unwrap().pinned;
+        let both = [("region".into(), "eu".into()), ("acl".into(), "private".into())].into();
+        assert_eq!(pinned, Pins::of("base", &both));
+        let refusal = decide("region = \"eu\"", "region = \"us\"").unwrap_err();
+        assert!(refusal.message.contains("value of the option `region`"), "{}", refusal.message);
     }
 
     #[test]

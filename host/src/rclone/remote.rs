@@ -7,7 +7,7 @@ use super::conf::{self, Section, Sections};
 use super::fingerprint::Fingerprint;
 use super::{photos, users};
 use crate::contract::{Failure, Reason};
-use crate::policy::{self, Request, Use};
+use crate::policy::{self, Pins, Read, Request, Use};
 
 /// What Plakar puts before each key of an imported rclone configuration.
 const PREFIX: &str = "rclone_";
@@ -29,7 +29,7 @@ pub struct Remote {
     file: Option<PathBuf>,
     hostname: String,
     /// Options that a policy has set.
-    pinned: BTreeMap<String, Section>,
+    pinned: Pins,
 }
 
 /// What Plakar says of a remote.
@@ -101,7 +101,7 @@ impl Remote {
             path: path.to_owned(),
             file: None,
             hostname: hostname.to_owned(),
-            pinned: BTreeMap::new(),
+            pinned: Pins::default(),
         })
     }
 
@@ -128,7 +128,7 @@ impl Remote {
             path: path.to_owned(),
             file: Some(file),
             hostname: hostname.to_owned(),
-            pinned: BTreeMap::new(),
+            pinned: Pins::default(),
         })
     }
 
@@ -194,7 +194,7 @@ impl Remote {
         let sections = users::sections(&users::read(&file)?, &self.name)?;
         check(&sections)?;
         let before = std::mem::replace(&mut self.sections, sections);
-        self.apply_pins();
+        self.pinned.apply(&mut self.sections);
         if lasting(&before) != lasting(&self.sections) {
             return Err(invalid(format!(
                 "the remote changed in `{}` while it was asked whether it is allowed: run it again",
@@ -202,14 +202,6 @@ impl Remote {
             )));
         }
         Ok(())
-    }
-
-    fn apply_pins(&mut self) {
-        for (name, options) in &self.pinned {
-            if let Some(section) = self.sections.get_mut(name) {
-                section.extend(options.clone());
-            }
-        }
     }
 
     pub fn sections(&self) -> &Sections {
@@ -226,15 +218,16 @@ impl Remote {
         Request { name: &self.name, sections: &self.sections, path: &self.path, r#use }
     }
 
-    /// The files of this machine that its options name.
-    pub fn files(&self) -> Result<Vec<String>, Failure> {
+    /// What its options make rclone read on this machine.
+    pub fn files(&self) -> Result<Vec<Read>, Failure> {
         policy::files(self.sections.values())
     }
 
-    /// Sets the options that a policy wants.
-    pub fn pin(&mut self, pinned: &BTreeMap<String, Section>) {
+    /// Sets the options that a policy wants, if they may be.
+    pub fn pin(&mut self, pinned: &Pins) -> Result<(), Failure> {
         self.pinned = pinned.clone();
-        self.apply_pins();
+        self.pinned.apply(&mut self.sections);
+        check(&self.sections)
     }
 
     /// What tells this remote or account from any other.
@@ -276,6 +269,14 @@ fn lasting(sections: &Sections) -> BTreeMap<(&str, &str), &str> {
 /// Refuses sections that may not be, or that rclone would read otherwise than we do.
 pub fn check(sections: &Sections) -> Result<(), Failure> {
     for (name, section) in sections {
+        if let Some((parent, _)) = name.rsplit_once('.') {
+            return Err(Failure::new(
+                Reason::Denied,
+                format!(
+                    "the name of the remote `{name}` has a dot, for which rclone gives it the options of a remote `{parent}` as well: call it otherwise in rclone.conf"
+                ),
+            ));
+        }
         policy::check(name, section)?;
         if let Some((key, _)) = section.iter().find(|(_, value)| conf::has_variables(value)) {
             return Err(Failure::new(
@@ -378,6 +379,16 @@ mod tests {
         assert!(variable.message.contains("`remote` of the remote has `%(...)s`"));
         let quoted = alias(&[("rclone_remote", "`:sftp,ssh=y:`")]).unwrap();
         assert_eq!(quoted.to_ini(), b"[remote]\nremote = ``:sftp,ssh=y:``\ntype = alias\n");
+    }
+
+    #[test]
+    fn a_remote_that_rclone_gives_another_one_s_options_is_refused() {
+        let section = |backend: &str| Section::from([("type".to_owned(), backend.to_owned())]);
+        let sections =
+            Sections::from([("a".to_owned(), section("sftp")), ("a.b".to_owned(), section("s3"))]);
+        let refusal = check(&sections).unwrap_err();
+        assert_eq!(refusal.reason, Reason::Denied);
+        assert!(refusal.message.contains("the options of a remote `a`"), "{}", refusal.message);
     }
 
     #[test]
