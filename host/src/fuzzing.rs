@@ -21,7 +21,8 @@ pub fn for_a_while<S: Strategy>(inputs: S, property: impl Fn(S::Value)) {
         }
         tried += u64::from(config.cases);
     }
-    if seconds.is_some() {
-        println!("{tried} inputs");
+    if let Some(seconds) = seconds {
+        let target = std::thread::current().name().unwrap_or_default().to_owned();
+        println!("{target}: {tried} inputs in {seconds} s");
     }
 }

@@ -12,6 +12,7 @@
 //! - [`photos`]: Google Photos, strict, counting, and going wrong where it is told to
 //! - [`web`]: a plain web server that counts, and breaks where it is told to
 //! - [`plugin`]: the importer, driven without Plakar
+//! - [`raw`]: the same by a client that means no good
 //! - [`searched`]: what programs left in memory and in files
 //! - [`service`]: the multi-tenant service, and clients of it
 //! - [`rounds`]: tests that are made from a number
@@ -25,6 +26,7 @@ pub mod photos;
 pub mod place;
 pub mod plugin;
 pub mod processes;
+pub mod raw;
 pub mod relay;
 pub mod rounds;
 pub mod searched;

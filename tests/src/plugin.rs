@@ -185,8 +185,42 @@ impl Results {
     }
 }
 
+/// Methods of a plugin, `importer` or `exporter`, each with a message as Plakar sends it.
+pub fn methods(role: &str, config: &[(&str, &str)]) -> Vec<(&'static str, Vec<u8>)> {
+    use prost::Message;
+    let info = FileInfo { name: "a".into(), size: 5, mode: 0o644, ..FileInfo::default() };
+    let record = Record {
+        has_reader: true,
+        pathname: "/a".into(),
+        file_info: Some(info),
+        ..Record::default()
+    };
+    let header = Some(record.clone());
+    let config = options(config);
+    if role == "importer" {
+        let init = InitRequest { config, proto: "rclone".into(), ..InitRequest::default() };
+        let result = Some(Acknowledgement { header, error: String::new() });
+        return vec![
+            ("/importer.Importer/Init", init.encode_to_vec()),
+            ("/importer.Importer/Ping", Vec::new()),
+            ("/importer.Importer/Import", ImportRequest { result }.encode_to_vec()),
+            ("/importer.Importer/Open", OpenRequest { record: Some(record) }.encode_to_vec()),
+            ("/importer.Importer/Close", Vec::new()),
+        ];
+    }
+    let init = ExporterInit { config, proto: "rclone".into(), ..ExporterInit::default() };
+    let packet = |packet| ExportRequest { packet: Some(packet) }.encode_to_vec();
+    vec![
+        ("/plakar.exporter.Exporter/Init", init.encode_to_vec()),
+        ("/plakar.exporter.Exporter/Ping", Vec::new()),
+        ("/plakar.exporter.Exporter/Export", packet(Packet::Record(record))),
+        ("/plakar.exporter.Exporter/Export", packet(Packet::Chunk(Bytes::from_static(b"hello")))),
+        ("/plakar.exporter.Exporter/Close", Vec::new()),
+    ]
+}
+
 /// Starts the plugin, and connects to it by its pipes.
-async fn plugin(command: Command) -> (Channel, Child) {
+pub async fn plugin(command: Command) -> (Channel, Child) {
     let mut command = tokio::process::Command::from(command);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();

@@ -2,6 +2,7 @@
 //! no wrong bytes. For as many seconds as `PLAKBOX_FUZZ` says: see `just fuzz`.
 
 use plakbox_tests::plugin::Importer;
+use plakbox_tests::raw::Raw;
 use plakbox_tests::tree::Bytes;
 use plakbox_tests::{Place, plugin, processes, tools};
 use std::io::{Read, Write};
@@ -18,7 +19,8 @@ fn for_a_while(mut attempt: impl FnMut(u64)) {
         attempt(begin + tried);
         tried += 1;
     }
-    println!("{tried} inputs");
+    let target = std::thread::current().name().unwrap_or_default().to_owned();
+    println!("{target}: {tried} inputs in {} s", start.elapsed().as_secs());
 }
 
 /// How long anything may take to fail.
@@ -61,6 +63,62 @@ fn nonsense_in_place_of_plakar_s_requests_ends_the_plugin_without_a_panic() {
         reading.join().unwrap();
         let mut said = String::new();
         child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(!said.contains("panicked"), "{seed}: {said}");
+    });
+}
+
+/// How long an answer to a stream of messages is waited for: it may want more of them.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The bytes with a few of them changed, removed, doubled or made up.
+fn changed(bytes: &[u8], dice: &mut Bytes) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..dice.number() % 4 {
+        let mut place = || usize::try_from(dice.number()).unwrap() % (bytes.len() + 1);
+        let (one, other) = (place(), place());
+        let (from, to) = (one.min(other), one.max(other));
+        match dice.number() % 5 {
+            0 => bytes.truncate(to),
+            1 => drop(bytes.drain(from..to)),
+            2 => bytes.extend_from_within(from..to),
+            3 => drop(bytes.splice(from..from, dice.take(to - from))),
+            _ => bytes.iter_mut().skip(from).take(1).for_each(|byte| *byte ^= dice.take(1)[0]),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn nonsense_in_sound_frames_of_grpc_is_answered_without_a_panic() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = [("location", "rclone://"), ("rclone_type", "memory"), ("rclone_try_udp", "1")];
+    for_a_while(|seed| {
+        let place = Place::bare();
+        let mut dice = Bytes(seed);
+        let role = if dice.number().is_multiple_of(2) { "importer" } else { "exporter" };
+        let methods = plugin::methods(role, &config);
+        let said = place.path("stderr");
+        let mut command = place.command(tools::plakbox());
+        command.arg(role).env("PLAKBOX_RCLONE", tools::probe());
+        command.stderr(std::fs::File::create(&said).unwrap());
+        let work = async {
+            let plugin = Raw::start(command).await;
+            // Half of them are told of a remote as they should be.
+            let (init, message) = methods[0].clone();
+            if dice.number().is_multiple_of(2) {
+                plugin.call(init, vec![message.into()]).await.unwrap();
+            }
+            for _ in 0..30 {
+                let pick = usize::try_from(dice.number()).unwrap() % methods.len();
+                let (method, message) = (methods[pick].0, &methods[pick].1);
+                let count = 1 + dice.number() % 4;
+                let messages = (0..count).map(|_| changed(message, &mut dice).into()).collect();
+                let _ = tokio::time::timeout(PATIENCE, plugin.call(method, messages)).await;
+            }
+        };
+        let work = async { tokio::time::timeout(SOON, work).await };
+        assert!(runtime.block_on(work).is_ok(), "it hangs: {seed}");
+        let said = std::fs::read_to_string(said).unwrap();
         assert!(!said.contains("panicked"), "{seed}: {said}");
     });
 }

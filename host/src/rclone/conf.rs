@@ -145,6 +145,34 @@ mod tests {
     }
 
     #[test]
+    fn whatever_a_file_says_is_read_as_it_would_be_written() {
+        use proptest::prelude::*;
+        let words = [
+            "[a]", "[a b]", "[", "]", "[]", "\n", "\r\n", " ", "\t", "key", "type", "=", ":", "`",
+            "\"\"\"", "\"", "#", ";", "\\", "\u{feff}", "\0", "x", "%(x)s", "\u{85}", "\u{a0}",
+        ];
+        let word = prop_oneof![
+            8 => prop::sample::select(words.to_vec()).prop_map(str::to_owned),
+            1 => ".{0,6}",
+        ];
+        crate::fuzzing::for_a_while(prop::collection::vec(word, 0..24), |words| {
+            let text = words.concat();
+            let _ = with(&text, "a", "key", "value");
+            let mut sections = match parse(&text) {
+                Ok(sections) => sections,
+                Err(line) => return assert!(line <= text.lines().count() + 1, "{text:?}: {line}"),
+            };
+            // What is refused is never written.
+            sections.retain(|name, section| {
+                crate::rclone::users::check_name(name).is_ok()
+                    && crate::policy::check(name, section).is_ok()
+            });
+            let written = written(&sections);
+            assert_eq!(parse(&written).as_ref(), Ok(&sections), "{text:?}: {written:?}");
+        });
+    }
+
+    #[test]
     fn one_value_is_changed_and_no_other_byte() {
         let text = "# mine\r\n[x]\nkey = 0\n\n [ a ] \n; token = no\n\ttoken=  {\"a\":1} \r\nlast : x\n\n\n# of b\n[b]\ntoken = {\"a\":1}";
         let changed = with(text, "a", "token", "new").unwrap();
