@@ -7,6 +7,7 @@ version := "v0.1.0"
 tools := env("PLAKBOX_TOOLS", env("HOME") / ".cache/plakbox/tools")
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 wasm := "wasm32-wasip2"
+apple := "aarch64-apple-darwin"
 example := "examples/documents/bin"
 
 export PATH := tools / "bin" + ":" + env("PATH")
@@ -52,7 +53,7 @@ demo: package rclone
     tests/demo.sh "$PWD"/bin/*.ptar
 
 # Everything that CI runs
-test: lint deny check-deploy unit wasmtime-run end-to-end (fuzz "30")
+test: lint deny check-deploy unit wasmtime-run end-to-end (fuzz "60")
     @echo "everything passed"
 
 # Formatting, clippy and documentation, without a warning
@@ -61,6 +62,13 @@ lint: wasm-target
     cargo clippy --quiet --release --package plakbox --package plakbox-tests --package scenarios --all-targets -- -D warnings
     cargo clippy --quiet --release --package rclone-connector --package rogue --package documents --package driver --package fake-rclone --target {{ wasm }} -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps --document-private-items --package plakbox --package plakbox-tests
+
+# The host's Rust for macOS, where its standard library can be had. No C is compiled and nothing is linked
+check-macos:
+    @rustup target list --installed | grep -qx {{ apple }} || rustup target add {{ apple }} > /dev/null 2>&1 \
+        || { echo "macOS was not checked: its standard library can't be fetched from here"; exit 0; }; \
+    CC_aarch64_apple_darwin=true AR_aarch64_apple_darwin=true SDKROOT=/ \
+        cargo check --quiet --package plakbox --target {{ apple }}
 
 # Licences, sources and bans; advisories where their database can be had
 deny: cargo-deny
@@ -107,6 +115,10 @@ bench rounds="3" case="": package rclone probe
 # Where the processors' time goes in the two local cases
 profile: package rclone
     tests/profile.sh
+
+# What confining rclone costs: how much later it starts, how fast it reads
+bench-confinement rounds="5": rclone
+    PLAKBOX_ROUNDS={{ rounds }} cargo test --quiet --release --package plakbox without_confinement -- --ignored --nocapture
 
 # What Google Photos costs in calls, downloads and seconds, on the emulator
 bench-photos *library: package rclone

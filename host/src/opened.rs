@@ -85,7 +85,8 @@ pub async fn open(said: Said, setting: &Setting, aim: Aim) -> Result<Opened, Fai
     let allowed = allow(said, setting, r#use)?;
     let hosted = setting.admitted().await?;
     let state = setting.state()?;
-    let binary = Binary::find(&state, allowed.remote.backend(), &allowed.grant.program).await?;
+    let Grant { program, level, .. } = &allowed.grant;
+    let binary = Binary::find(&state, allowed.remote.backend(), program, *level).await?;
     tracing::info!("rclone {} at `{}`", binary.version, binary.path().display());
     photos::heed(&allowed.remote, &state, aim)?;
     start(allowed, &state, binary, setting, hosted)
@@ -109,16 +110,27 @@ pub fn allow(said: Said, setting: &Setting, r#use: Use) -> Result<Allowed, Failu
             Reason::Unsupported,
             "a service reads nobody's rclone.conf: import the remote with `rclone config show NAME | plakar source import -rclone`, or from the file itself with `-config`",
         )),
-        _ => remote::Remote::from_plakar(said),
+        _ => remote::Remote::unchecked(said),
     };
-    let (mut remote, options) = parsed.inspect_err(|failure| {
-        trail.note(decision(None, r#use, Err(failure)));
-    })?;
-    let decided = policies.decide(&remote.request(r#use));
-    let decided = decided.and_then(|grant| remote.pin(&grant.pinned).map(|()| grant));
-    trail.note(decision(Some(&remote), r#use, decided.as_ref()));
+    let (mut remote, options) = match parsed {
+        Ok(parsed) => parsed,
+        Err(failure) => {
+            trail.note(decision(None, r#use, Err(&failure)))?;
+            return Err(failure);
+        }
+    };
+    let decided = decide(policies, &mut remote, r#use);
+    trail.note(decision(Some(&remote), r#use, decided.as_ref()))?;
     let grant = decided?;
     Ok(Allowed { remote, options, grant, protocol, trail })
+}
+
+/// What the policies let a session have of a remote, which gets the options that they pin.
+fn decide(policies: &Policies, remote: &mut remote::Remote, r#use: Use) -> Result<Grant, Failure> {
+    remote.check()?;
+    let grant = policies.decide(&remote.request(r#use))?;
+    remote.pin(&grant.pinned)?;
+    Ok(grant)
 }
 
 /// What the audit log is told of a decision.

@@ -4,6 +4,7 @@ use plakbox_tests::place::{run, within};
 use plakbox_tests::{Place, Run, processes, tools};
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -133,6 +134,108 @@ fn it_can_t_reach_an_abstract_socket_of_somebody_else() {
     let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
     let _listener = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
     probe(&place(&[("abstract", &name)])).says(&format!("/abstract {EPERM}"));
+}
+
+#[test]
+fn it_can_t_reach_a_socket_that_is_a_file_unless_the_remote_is_one() {
+    let outside = tempfile::tempdir().unwrap();
+    let path = outside.path().join("docker.sock").display().to_string();
+    let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    probe(&place(&[("unix", &path), ("unix_pair", "")]))
+        .says(&format!("/unix {EPERM}"))
+        .says(&format!("/unix_pair {EPERM}"));
+    let place = Place::bare();
+    let options = [("url", "http://h"), ("unix_socket", &*path), ("try_unix", &*path)];
+    place.remote("probe", &[&[("type", "webdav")][..], &options].concat());
+    probe(&place).says("/unix done");
+}
+
+#[test]
+fn it_has_no_sockets_but_tcp_udp_and_the_list_of_addresses() {
+    use libc::{AF_INET, AF_INET6, AF_NETLINK, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM};
+    let attempt = |family: i32, kind: i32, protocol: i32| {
+        let value = format!("{family},{kind},{protocol}");
+        (probe(&place(&[("socket", &value)])), value)
+    };
+    for (family, kind, protocol) in [
+        (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+        (AF_INET6, SOCK_STREAM, libc::IPPROTO_TCP),
+        (AF_INET, SOCK_DGRAM, libc::IPPROTO_UDP),
+        (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, libc::NETLINK_ROUTE),
+    ] {
+        let (said, what) = attempt(family, kind, protocol);
+        assert!(said.text.contains("/socket done"), "{what}: {}", said.text);
+    }
+    for (family, kind, protocol) in [
+        (AF_INET, SOCK_RAW, libc::IPPROTO_ICMP),
+        (AF_INET6, SOCK_RAW | SOCK_CLOEXEC, libc::IPPROTO_RAW),
+        (AF_INET, SOCK_DGRAM, libc::IPPROTO_ICMP),
+        (AF_INET, SOCK_DGRAM, libc::IPPROTO_UDPLITE),
+        (AF_INET, SOCK_STREAM, libc::IPPROTO_SCTP),
+        (AF_INET, libc::SOCK_SEQPACKET, libc::IPPROTO_SCTP),
+        (AF_INET, SOCK_STREAM, libc::IPPROTO_MPTCP),
+        (AF_INET, libc::SOCK_DCCP, libc::IPPROTO_DCCP),
+        (AF_NETLINK, SOCK_RAW, libc::NETLINK_AUDIT),
+        (libc::AF_PACKET, SOCK_DGRAM, 0),
+        // The old name of a socket for packets.
+        (AF_INET, 10, 0),
+        (libc::AF_VSOCK, SOCK_STREAM, 0),
+        (libc::AF_ALG, libc::SOCK_SEQPACKET, 0),
+        (libc::AF_UNIX, SOCK_STREAM, 0),
+    ] {
+        let (said, what) = attempt(family, kind, protocol);
+        assert!(said.text.contains(&format!("/socket {EPERM}")), "{what}: {}", said.text);
+    }
+}
+
+#[test]
+fn it_shares_no_memory_and_no_queues_with_others() {
+    for what in ["shared_memory", "semaphore", "queue", "named_queue"] {
+        probe(&place(&[(what, "")])).says(&format!("/{what} {EPERM}"));
+    }
+}
+
+#[test]
+fn it_can_t_change_modes_owners_times_or_attributes_of_its_user_s_files() {
+    let outside = tempfile::tempdir().unwrap();
+    let file = outside.path().join("mine");
+    fs::write(&file, "mine").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let before = fs::metadata(&file).unwrap();
+    let path = file.display().to_string();
+    for what in ["owner", "link_owner", "times", "attribute"] {
+        probe(&place(&[(what, &path)])).says(&format!("/{what} {EPERM}"));
+    }
+    // It is told that this was done.
+    probe(&place(&[("mode", &path)])).says("/mode done");
+    let after = fs::metadata(&file).unwrap();
+    assert_eq!(
+        (after.mode(), after.uid(), after.gid()),
+        (before.mode(), before.uid(), before.gid())
+    );
+    let changed = |meta: &fs::Metadata| (meta.ctime(), meta.ctime_nsec(), meta.mtime_nsec());
+    assert_eq!(changed(&after), changed(&before));
+}
+
+#[test]
+fn it_inherits_nothing_that_was_open_before() {
+    let place = place(&[("descriptor", "7")]);
+    let secret = place.path("secret");
+    fs::write(&secret, "secret").unwrap();
+    let mut command = place.command("/bin/sh");
+    command
+        .env("PLAKBOX_RCLONE", tools::probe())
+        .args(["-c", "exec 7< \"$1\"; exec \"$0\" ls probe:"]);
+    run(command.arg(tools::plakbox()).arg(&secret)).good().says("/descriptor refused 9");
+}
+
+#[test]
+fn it_is_ended_when_it_has_used_up_its_processor_time() {
+    let place = place(&[("spin", "")]);
+    strict(&place, "limits = { rclone-cpu = \"1s\" }");
+    let mut command = place.command(tools::plakbox());
+    command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", "probe:"]);
+    run(&mut command).soon().bad("it used up the processor time that the policy allows");
 }
 
 #[test]

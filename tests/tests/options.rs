@@ -7,24 +7,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// What in an option's name makes it worth a look.
-const PARTS: [&str; 17] = [
+const PARTS: [&str; 27] = [
+    "address",
     "cache",
     "cert",
     "command",
     "credential",
     "dir",
+    "domain",
+    "endpoint",
     "env_auth",
     "exec",
     "file",
     "folder",
     "hook",
+    "host",
     "path",
+    "prefix",
+    "proxy",
+    "region",
     "remote",
     "script",
+    "server",
     "shell",
+    "site",
     "socket",
     "ssh",
     "upstream",
+    "url",
 ];
 
 /// The same, of whole words.

@@ -89,7 +89,7 @@ fn a_policy_is_checked_and_explained_with_the_lines_that_say_so() {
         .says("policy.toml:2")
         .says("allows alias, local for importer")
         .says("(line 5)")
-        .says("sessions 2")
+        .says("sessions 2 (line 6)")
         .says("guest-memory 256.0 MiB (as usual)");
     plakbox(&place, ["policy", "explain", file, "granted:"])
         .good()
@@ -144,6 +144,11 @@ fn a_policy_pins_options_and_names_those_that_reach_this_machine() {
     plakbox(&place, ["ls", "web:"]).good().says("/file");
     plakbox(&place, ["ls", "bare:"]).good().says("/file");
     plakbox(&place, ["ls", "other:"]).soon().bad("the option `url` must be `http://127.0.0.1:");
+    let operator = place.path("operator.toml");
+    fs::write(&operator, format!("version = 1\n{}", rule("hosts = [\"*.example.org\"]"))).unwrap();
+    plakbox(&place, ["ls", "--policy", operator.to_str().unwrap(), "bare:"])
+        .soon()
+        .bad("operator.toml` doesn't allow a remote of type `http` here: the host `127.0.0.1`");
     place.policy(&rule("hosts = [\"127.0.0.1\"]"));
     plakbox(&place, ["ls", "web:"]).good().says("/file");
     place.policy(&rule("hosts = [\"*.example.org\"]"));
@@ -228,6 +233,31 @@ fn the_audit_log_tells_what_was_decided_and_done_and_no_secret() {
 }
 
 #[test]
+fn what_can_t_be_noted_is_not_done() {
+    let (place, web) = (Place::bare(), Web::new());
+    web.put("file", Page::new("content"));
+    place.remote("web", &[("type", "http"), ("url", &web.url)]);
+    let rule = "[[allow]]\nbackends = [\"http\"]\nuse = [\"importer\"]\nports = \"any\"\n";
+    place.policy(&format!("[audit]\nfile = \"/dev/full\"\n{rule}"));
+    plakbox(&place, ["cat", "web:file"]).soon().bad("the audit log that the policy wants can't be");
+    assert!(web.reads().is_empty());
+}
+
+#[test]
+fn the_audit_log_tells_whose_configuration_was_refused() {
+    let place = Place::bare();
+    place.remote("evil", &[("type", "sftp"), ("host", "h"), ("ssh", "touch x")]);
+    let log = place.path("audit.jsonl");
+    place.policy(&format!("[audit]\nfile = {log:?}\n"));
+    plakbox(&place, ["ls", "evil:some/path"]).soon().bad("would run a command");
+    let line: serde_json::Value =
+        serde_json::from_str(fs::read_to_string(&log).unwrap().trim()).unwrap();
+    assert_eq!((&line["backend"], &line["path"]), (&"sftp".into(), &"some/path".into()), "{line}");
+    assert_eq!(line["allowed"], false);
+    assert!(line["why"].as_str().unwrap().contains("the option `ssh`"), "{line}");
+}
+
+#[test]
 fn the_examples_in_the_documentation_are_sound() {
     let place = Place::bare();
     let examples = tools::repository().join("docs/policies");
@@ -246,8 +276,23 @@ fn the_examples_in_the_documentation_are_sound() {
     plakbox(&place, ["policy", "explain", tenant, "bucket:tenant-a/photos"])
         .good()
         .says("as importer: allowed")
-        .says("TCP ports 443")
+        .says("TCP ports 443 (line 31)")
+        .says("option endpoint is https://s3.example.org (line 29)")
+        .says("  endpoint of `bucket` is https://s3.example.org")
         .says("as exporter: refused");
+    let secret = place.path("secret.toml");
+    let rule = "[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n";
+    let text = format!("version = 1\n{rule}pin = {{ secret_access_key = \"MARKER\" }}\n");
+    fs::write(&secret, text).unwrap();
+    for remote in [None, Some("bucket:x")] {
+        let mut command = place.command(tools::plakbox());
+        let said = run(command.args(["policy", "explain"]).arg(&secret).args(remote)).good();
+        assert!(!said.text.contains("MARKER"), "{}", said.text);
+    }
+    plakbox(&place, ["policy", "explain", tenant])
+        .good()
+        .says("option provider is Minio (line 29)")
+        .says("wall-time 6h (line 13)");
     plakbox(&place, ["policy", "explain", tenant, "bucket:tenant-b"]).bad("doesn't allow");
     plakbox(&place, ["policy", "explain", tenant, "role:tenant-a"]).bad("doesn't allow");
 }

@@ -144,10 +144,11 @@ impl Trail {
         self.inner.started.elapsed()
     }
 
-    /// Writes a line to each destination, in one piece.
-    pub fn note(&self, event: Event) {
+    /// Writes a line to each destination, in one piece. Whoever couldn't goes no further:
+    /// what can't be noted must not happen.
+    pub fn note(&self, event: Event) -> Result<(), Failure> {
         if self.inner.files.is_empty() && !self.inner.stderr {
-            return;
+            return Ok(());
         }
         let entry = Entry {
             time: jiff::Timestamp::now(),
@@ -156,16 +157,29 @@ impl Trail {
             tenant: self.inner.subject.tenant.clone(),
             event,
         };
-        let Ok(mut line) = serde_json::to_string(&entry) else { return };
-        line.push('\n');
-        for mut file in &self.inner.files {
-            if let Err(error) = file.write_all(line.as_bytes()) {
-                tracing::error!("the audit log can't be written: {error}");
-            }
-        }
+        let mut line = serde_json::to_vec(&entry).map_err(|error| unwritable(&error.into()))?;
+        line.push(b'\n');
+        let files = self.inner.files.iter().try_for_each(|mut file| file.write_all(&line));
+        files.map_err(|error| unwritable(&error))?;
         if self.inner.stderr {
-            // Whoever closed it doesn't want to know.
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            std::io::stderr().write_all(&line).map_err(|error| unwritable(&error))?;
+        }
+        Ok(())
+    }
+
+    /// The same of what has happened already.
+    pub fn note_afterwards(&self, event: Event) {
+        if let Err(failure) = self.note(event) {
+            tracing::error!("{}", failure.message);
         }
     }
+}
+
+fn unwritable(error: &std::io::Error) -> Failure {
+    Failure::new(
+        Reason::Denied,
+        format!(
+            "the audit log that the policy wants can't be written: {error}: nothing is done without it"
+        ),
+    )
 }

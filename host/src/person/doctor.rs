@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::contract::Failure;
 use crate::opened::{self, Opened, Setting};
-use crate::policy::{self, Policies, Use};
+use crate::policy::{self, Level, Policies, Use};
 use crate::rclone::Secrets;
 use crate::rclone::binary::Binary;
 use crate::rclone::conf::Section;
@@ -145,7 +145,8 @@ pub async fn examine(argument: Option<String>, setting: &Setting) -> anyhow::Res
     let backend = parsed.as_ref().map_or("", |(_, remote)| remote.backend());
     let policies = Policies::in_force(setting.policy.as_deref());
     let program = program(parsed.as_ref().ok(), policies.as_ref().ok());
-    let tools = tools(&mut report, backend, &program).await?;
+    let level = policies.as_ref().map_or(Level::Required, Policies::level);
+    let tools = tools(&mut report, backend, &program, level).await?;
     let (patient, remote) = match parsed {
         Ok(parsed) => parsed,
         Err(failure) => {
@@ -217,10 +218,11 @@ async fn tools(
     report: &mut Report,
     backend: &str,
     program: &policy::Program,
+    level: Level,
 ) -> std::io::Result<Option<(State, Binary)>> {
     let tools = async {
         let state = State::open()?;
-        let binary = Binary::find(&state, backend, program).await?;
+        let binary = Binary::find(&state, backend, program, level).await?;
         Ok::<_, Failure>((state, binary))
     };
     match tools.await {

@@ -1,11 +1,14 @@
 //! What a policy allows, in words, with the lines that say so.
 
+use toml::Spanned;
+
+use super::configuration::is_secret;
 use super::grant::{Grant, Ports};
 use super::layers::Policies;
 use super::limits::Limits;
 use super::request::{Request, Use};
 use super::rule;
-use super::written::{Rule, Written};
+use super::written::{Pattern, Rule, Written};
 use crate::contract::Failure;
 
 /// What a policy allows whom.
@@ -26,40 +29,61 @@ pub fn explain(written: &Written) -> Vec<String> {
     let limits = policy.limits.as_ref().map(|limits| limits.get_ref().clone()).unwrap_or_default();
     lines.push("  limits of every session".to_owned());
     for (name, value) in limits.clone().or(Limits::usual()).lines() {
-        let usual = if limits.lines().contains(&(name.clone(), value.clone())) {
-            ""
-        } else {
-            " (as usual)"
-        };
-        lines.push(format!("    {name} {value}{usual}"));
+        let said = policy.limits.as_ref().filter(|_| limits.lines().iter().any(|it| it.0 == name));
+        let by = said.map_or("as usual".to_owned(), |part| at(written, part));
+        lines.push(format!("    {name} {value} ({by})"));
     }
     lines
 }
 
+/// The line on which a part of a policy stands.
+fn at<T>(written: &Written, part: &Spanned<T>) -> String {
+    format!("line {}", written.line(part))
+}
+
+/// What a rule says, a line for each.
 fn conditions(written: &Written, rule: &Rule) -> Vec<String> {
-    let texts = |part: &Option<toml::Spanned<Vec<super::written::Pattern>>>, what: &str| {
+    let patterns = |part: &Option<Spanned<Vec<Pattern>>>, what: &str| {
         part.as_ref().map(|part| {
-            let patterns: Vec<_> = part.get_ref().iter().map(|it| it.text()).collect();
-            format!("{what} {} (line {})", patterns.join(", "), written.line(part))
+            let patterns: Vec<_> = part.get_ref().iter().map(Pattern::text).collect();
+            format!("{what} {} ({})", patterns.join(", "), at(written, part))
         })
     };
-    let directories = rule.directories.as_ref().map(|directories| {
-        let shown: Vec<_> =
-            directories.get_ref().iter().map(|path| path.display().to_string()).collect();
-        format!("local directories {} (line {})", shown.join(", "), written.line(directories))
+    let directories = rule.directories.as_ref().map(|part| {
+        let shown: Vec<_> = part.get_ref().iter().map(|path| path.display().to_string()).collect();
+        format!("local directories {} ({})", shown.join(", "), at(written, part))
     });
-    let pins = rule.pin.iter().map(|(option, value)| format!("option {option} is {value}"));
-    let limits = rule.limits.as_ref().map(|limits| limits.get_ref().lines()).unwrap_or_default();
-    texts(&rule.paths, "paths")
+    let ports = match &rule.ports {
+        Some(part) => format!("{} ({})", ports(part.get_ref()), at(written, part)),
+        None => ports(&Ports::default()),
+    };
+    let pins = rule.pin.iter().flat_map(|part| {
+        let line = move |(option, value): (&String, &String)| {
+            format!("option {option} is {} ({})", plain(option, value), at(written, part))
+        };
+        part.get_ref().iter().map(line)
+    });
+    let limits = rule.limits.iter().flat_map(|part| {
+        let line = move |(name, value): (String, String)| {
+            format!("{name} {value} ({})", at(written, part))
+        };
+        part.get_ref().lines().into_iter().map(line)
+    });
+    patterns(&rule.paths, "paths")
         .into_iter()
-        .chain(texts(&rule.options, "options"))
-        .chain(texts(&rule.hosts, "hosts"))
+        .chain(patterns(&rule.options, "options"))
+        .chain(patterns(&rule.hosts, "hosts"))
         .chain(directories)
         .chain(rule.read_only.then(|| "read only".to_owned()))
-        .chain([ports(&rule.ports)])
+        .chain([ports])
         .chain(pins)
-        .chain(limits.into_iter().map(|(name, value)| format!("{name} {value}")))
+        .chain(limits)
         .collect()
+}
+
+/// The value of an option as anybody may see it.
+fn plain<'a>(option: &str, value: &'a str) -> &'a str {
+    if is_secret(option) { "a secret" } else { value }
 }
 
 fn ports(ports: &Ports) -> String {
@@ -82,7 +106,7 @@ pub fn explain_request(policies: &Policies, request: Request<'_>) -> (Vec<String
             Ok(grant) => {
                 allowed = true;
                 lines.push(format!("as {}: allowed", r#use.name()));
-                lines.extend(shown(&grant).into_iter().map(|line| format!("  {line}")));
+                lines.extend(shown(policies, &grant).into_iter().map(|line| format!("  {line}")));
             }
             Err(Failure { message, .. }) => {
                 lines.push(format!("as {}: refused", r#use.name()));
@@ -93,15 +117,31 @@ pub fn explain_request(policies: &Policies, request: Request<'_>) -> (Vec<String
     (lines, allowed)
 }
 
-fn shown(grant: &Grant) -> Vec<String> {
-    let by = Vec::from_iter(grant.rules.iter().map(String::as_str)).join(", ");
-    let mut lines = vec![match by.is_empty() {
-        true => "by the built-in policy: there is no policy file".to_owned(),
-        false => format!("by {by}"),
-    }];
-    lines
-        .extend(grant.directories.iter().map(|path| format!("local directory {}", path.display())));
-    lines.push(ports(&grant.ports));
-    lines.extend(grant.limits.lines().into_iter().map(|(name, value)| format!("{name} {value}")));
+/// What was granted: by which rules, what each of these says, and what that comes to.
+fn shown(policies: &Policies, grant: &Grant) -> Vec<String> {
+    let mut lines = Vec::new();
+    if grant.rules.is_empty() {
+        lines.push("by the built-in policy: there is no policy file".to_owned());
+    }
+    for written in &policies.written {
+        for rule in &written.policy.allow {
+            let place = rule::place(written, rule);
+            if grant.rules.contains(&place) {
+                lines.push(format!("by {place}"));
+                let said = conditions(written, rule.get_ref());
+                lines.extend(said.into_iter().map(|line| format!("  {line}")));
+            }
+        }
+    }
+    lines.push("so it may have".to_owned());
+    let directories =
+        grant.directories.iter().map(|path| format!("local directory {}", path.display()));
+    let pins = grant
+        .pinned
+        .iter()
+        .map(|(name, option, value)| format!("{option} of `{name}` is {}", plain(option, value)));
+    let limits = grant.limits.lines().into_iter().map(|(name, value)| format!("{name} {value}"));
+    let all = directories.chain([ports(&grant.ports)]).chain(pins).chain(limits);
+    lines.extend(all.map(|line| format!("  {line}")));
     lines
 }

@@ -1,26 +1,18 @@
-//! The policies in force: the built-in one, and each file narrows what is left.
+//! What a session may have: the built-in policy allows it, and each file in force narrows
+//! what is left.
 
 use std::collections::BTreeSet;
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::configuration;
 use super::grant::{Destination, Environment, Grant, Level, Ports, Program};
 use super::limits::Limits;
+use super::paths;
 use super::pins::Pins;
 use super::request::{Request, Use, backend};
 use super::rule;
 use super::written::{Audit, Written};
 use crate::contract::{Failure, Reason};
-
-/// The policy of whoever runs this machine. Another place is chosen when plakbox is built.
-const SYSTEM: &str = match option_env!("PLAKBOX_SYSTEM_POLICY") {
-    Some(path) => path,
-    None => "/etc/plakbox/policy.toml",
-};
-
-/// Where a user's own policy is, if not below the directory of configurations.
-const VARIABLE: &str = "PLAKBOX_POLICY";
 
 /// The policies in force, the system's first.
 #[derive(Debug, Default)]
@@ -29,32 +21,16 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// The system's policy, one that this program was started with, and the user's own.
-    pub fn in_force(argument: Option<&Path>) -> Result<Self, Failure> {
-        let configs = env::var_os("XDG_CONFIG_HOME")
-            .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".config").into()));
-        let usual = configs.map(|configs| Path::new(&configs).join("plakbox/policy.toml"));
-        let (named, usual) = match env::var_os(VARIABLE) {
-            Some(path) => (Some(PathBuf::from(path)), None),
-            None => (None, usual),
-        };
-        let certain = argument.map(Path::to_owned).into_iter().chain(named);
-        let certain = certain.map(|path| Written::read(&path)).collect::<Result<Vec<_>, _>>()?;
-        let system = if_there(Path::new(SYSTEM))?;
-        let own = usual.map(|path| if_there(&path)).transpose()?.flatten();
-        Ok(Self { written: system.into_iter().chain(certain).chain(own).collect() })
-    }
-
-    /// The system's policy and this one, of a tenant.
-    pub fn of_tenant(policy: &Path) -> Result<Self, Failure> {
-        let system = if_there(Path::new(SYSTEM))?;
-        Ok(Self { written: system.into_iter().chain([Written::read(policy)?]).collect() })
-    }
-
     /// Where the audit log goes: wherever one of them wants it.
     pub fn audit(&self) -> BTreeSet<Destination> {
         let wanted = self.written.iter().filter_map(|written| written.policy.audit.as_ref());
         wanted.filter_map(Audit::destination).collect()
+    }
+
+    /// Whether rclone is run at all where it can't be confined, whatever it is wanted for.
+    pub fn level(&self) -> Level {
+        let levels = self.written.iter().map(|written| written.policy.confinement);
+        levels.max().unwrap_or(Level::Preferred)
     }
 
     /// Whether these are the same files with the same text.
@@ -71,7 +47,9 @@ impl Policies {
         pinned.apply(&mut sections);
         sections.iter().try_for_each(|(name, section)| configuration::check(name, section))?;
         let mut grant = self.allowed(&Request { sections: &sections, ..*request })?;
-        if !grant.pinned.are_among(&pinned) {
+        let mut again = sections.clone();
+        grant.pinned.apply(&mut again);
+        if again != sections {
             return Err(Failure::new(
                 Reason::Denied,
                 "options that the policies in force pin lead to rules that pin others: pin all of them in each of these rules",
@@ -90,14 +68,6 @@ impl Policies {
     }
 }
 
-/// A policy that needn't be there.
-fn if_there(path: &Path) -> Result<Option<Written>, Failure> {
-    // Whatever is there but can't be looked at counts as being there.
-    let missing =
-        path.symlink_metadata().is_err_and(|it| it.kind() == std::io::ErrorKind::NotFound);
-    if missing { Ok(None) } else { Written::read(path).map(Some) }
-}
-
 /// The built-in policy, for a single user: every backend, and local ones in the directory
 /// that they name.
 fn single_user(request: &Request<'_>) -> Result<Grant, Failure> {
@@ -108,7 +78,7 @@ fn single_user(request: &Request<'_>) -> Result<Grant, Failure> {
             None => true,
         };
         if local {
-            let directory = rule::real(Path::new(&target.path)).map_err(|what| {
+            let directory = paths::real(Path::new(&target.path)).map_err(|what| {
                 let message =
                     format!("{what}: name a directory by its whole path, without links to nowhere");
                 Failure::new(Reason::InvalidConfiguration, message)
@@ -136,6 +106,7 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::{select, subsequence};
     use std::collections::BTreeMap;
+    use std::path::PathBuf;
 
     const DIGEST: &str =
         "sha256 = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"";
@@ -255,46 +226,51 @@ mod tests {
             && inner.limits.clone().narrow(outer.limits.clone()) == inner.limits
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    /// The request for the same remote with what was pinned.
+    fn pinned(sections: &BTreeMap<String, Section>, grant: &Grant) -> BTreeMap<String, Section> {
+        let mut sections = sections.clone();
+        grant.pinned.apply(&mut sections);
+        sections
+    }
 
-        #[test]
-        fn a_second_policy_can_only_narrow_the_first(
-            one in policy(), other in policy(), (sections, path, uses) in asked()
-        ) {
-            let request = Request { name: "remote", sections: &sections, path: &path, r#use: uses };
-            let alone = [under(&[&one], &request), under(&[&other], &request)];
-            let both = under(&[&one, &other], &request);
-            if let Ok(both) = &both {
-                let mut pinned = sections.clone();
-                both.pinned.apply(&mut pinned);
-                let as_pinned = Request { sections: &pinned, ..request };
-                for (policy, alone) in [&one, &other].into_iter().zip(&alone) {
-                    // Whoever pins allows no more than for a remote that has it already.
-                    prop_assert!(within(both, &under(&[policy], &as_pinned).unwrap()));
-                    prop_assert!(alone.as_ref().unwrap().pinned.are_among(&both.pinned));
-                }
-            } else if let [Ok(one), Ok(other)] = &alone {
-                prop_assert!(one.pinned != other.pinned || one.program != other.program, "{both:?}");
+    /// Two policies allow no more than each of them, in whatever order, and as often as one
+    /// likes.
+    fn only_narrow(one: &str, other: &str, request: &Request<'_>) {
+        let alone = [under(&[one], request), under(&[other], request)];
+        let both = under(&[one, other], request);
+        if let Ok(both) = &both {
+            let sections = pinned(request.sections, both);
+            let as_pinned = Request { sections: &sections, ..*request };
+            for (policy, alone) in [one, other].into_iter().zip(&alone) {
+                // Whoever pins allows no more than for a remote that has it already.
+                assert!(within(both, &under(&[policy], &as_pinned).unwrap()));
+                assert!(alone.iter().all(|alone| alone.pinned.are_among(&both.pinned)));
             }
-            let swapped = under(&[&other, &one], &request);
-            prop_assert_eq!(both.clone().ok(), swapped.ok());
-            prop_assert_eq!(under(&[&one, &other, &one], &request).ok(), both.ok());
+        } else if let [Ok(one), Ok(other)] = &alone {
+            assert!(one.pinned != other.pinned || one.program != other.program, "{both:?}");
         }
+        assert_eq!(both.clone().ok(), under(&[other, one], request).ok());
+        assert_eq!(both.ok(), under(&[one, other, one], request).ok());
+    }
 
-        #[test]
-        fn a_policy_never_gives_more_than_the_built_in_one(
-            one in policy(), (sections, path, uses) in asked()
-        ) {
-            let request = Request { name: "remote", sections: &sections, path: &path, r#use: uses };
-            if let Ok(grant) = under(&[&one], &request) {
-                let mut pinned = sections.clone();
-                grant.pinned.apply(&mut pinned);
-                let as_pinned = Request { sections: &pinned, ..request };
-                prop_assert!(within(&grant, &under(&[], &as_pinned).unwrap()));
-                prop_assert!(grant.write == (uses == Use::Exporter));
-            }
+    /// A policy gives no more than the built-in one.
+    fn is_within_the_usual(policy: &str, request: &Request<'_>) {
+        if let Ok(grant) = under(&[policy], request) {
+            let sections = pinned(request.sections, &grant);
+            let as_pinned = Request { sections: &sections, ..*request };
+            assert!(within(&grant, &under(&[], &as_pinned).unwrap()));
+            assert_eq!(grant.write, request.r#use == Use::Exporter);
         }
+    }
+
+    #[test]
+    fn whatever_policies_say_each_can_only_narrow_the_others() {
+        let input = (policy(), policy(), asked());
+        crate::fuzzing::for_a_while(input, |(one, other, (sections, path, uses))| {
+            let request = Request { name: "remote", sections: &sections, path: &path, r#use: uses };
+            only_narrow(&one, &other, &request);
+            is_within_the_usual(&one, &request);
+        });
     }
 
     #[test]

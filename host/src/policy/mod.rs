@@ -4,9 +4,10 @@
 //!
 //! - [`configuration`]: what no remote's configuration may say, whoever asks
 //! - [`options`], [`wraps`]: what rclone's options do here, and the remotes they name
-//! - [`names`]: what is a name in a directory
-//! - [`written`]: a policy file, parsed
-//! - [`layers`]: which files are in force
+//! - [`names`], [`paths`]: what is a name in a directory, and a path
+//! - [`written`], [`mistakes`]: a policy file, parsed, and what makes no sense in it
+//! - [`places`]: which files are in force
+//! - [`layers`]: what all of them allow
 //! - [`request`]: what a session asks for
 //! - [`rule`]: whether a rule of a file allows it
 //! - [`grant`], [`limits`]: what it may have then, joined and narrowed
@@ -18,9 +19,12 @@ mod explain;
 mod grant;
 mod layers;
 mod limits;
+mod mistakes;
 mod names;
 mod options;
+mod paths;
 mod pins;
+mod places;
 mod request;
 mod rule;
 mod wraps;

@@ -18,8 +18,12 @@ pub struct Table {
     /// Of these, those whose value is a file; and the files of the others.
     named: BTreeSet<(String, String)>,
     usual: BTreeMap<(String, String), Vec<String>>,
+    /// Those that connect to a socket that is a file.
+    sockets: BTreeSet<(String, String)>,
     /// Backends and options that name a host.
     addresses: BTreeSet<(String, String)>,
+    /// Those that name a part of one.
+    host_parts: BTreeSet<(String, String)>,
     /// All that someone has looked at.
     known: BTreeSet<String>,
 }
@@ -31,6 +35,8 @@ pub enum Read {
     Named(String),
     /// A file or directory at its usual place.
     Usual(String),
+    /// What answers on a socket that is a file.
+    Socket,
 }
 
 #[derive(Deserialize)]
@@ -55,8 +61,10 @@ enum Does {
     RunsCommand,
     Wraps,
     LocalFile,
+    LocalSocket,
     Ambient,
     Address,
+    HostPart,
     Harmless,
 }
 
@@ -83,6 +91,9 @@ impl Table {
         if is_off(value) {
             return Vec::new();
         }
+        if has(&self.sockets, backend, option) {
+            return vec![Read::Socket];
+        }
         if has(&self.named, backend, option) {
             // A Kerberos cache has its kind before it; a key may have its public half beside it.
             let path = ["FILE:", "DIR:"].iter().find_map(|kind| value.strip_prefix(kind));
@@ -96,6 +107,11 @@ impl Table {
     /// Whether it names a host to connect to.
     pub fn is_address(&self, backend: &str, option: &str) -> bool {
         has(&self.addresses, backend, option)
+    }
+
+    /// Whether it names a part of a host to connect to.
+    pub fn is_host_part(&self, backend: &str, option: &str) -> bool {
+        has(&self.host_parts, backend, option)
     }
 }
 
@@ -148,10 +164,12 @@ fn parse(text: &str) -> Result<Table, toml::de::Error> {
         group.backends.iter().flat_map(pairs).collect::<Vec<_>>()
     });
     Ok(Table {
-        private: pairs(&[Does::LocalFile, Does::Ambient]),
+        private: pairs(&[Does::LocalFile, Does::LocalSocket, Does::Ambient]),
+        sockets: pairs(&[Does::LocalSocket]),
         named: pairs(&[Does::LocalFile]),
         usual: usual.collect(),
         addresses: pairs(&[Does::Address]),
+        host_parts: pairs(&[Does::HostPart]),
         commands: named(Does::RunsCommand).chain(file.elsewhere.iter().cloned()).collect(),
         wraps: named(Does::Wraps).collect(),
         known: file.group.iter().flat_map(|group| group.options.iter().cloned()).collect(),

@@ -19,6 +19,13 @@ impl Pins {
         }
     }
 
+    /// Remotes, options and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.0.iter().flat_map(|(name, options)| {
+            options.iter().map(move |(option, value)| (&**name, &**option, &**value))
+        })
+    }
+
     /// These and the others. Fails where one option would have two values.
     pub fn and(mut self, others: Self) -> Result<Self, Failure> {
         for (name, options) in others.0 {
@@ -43,6 +50,7 @@ impl Pins {
     }
 
     /// Whether all of these are among the others.
+    #[cfg(test)]
     pub fn are_among(&self, others: &Self) -> bool {
         self.0.iter().all(|(name, options)| {
             let others = others.0.get(name);

@@ -2,12 +2,14 @@
 
 use hyper::http::uri::Authority;
 use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use toml::Spanned;
 
+use super::configuration::is_secret;
 use super::grant::{Environment, Grant, Program};
 use super::names::is_name;
 use super::options;
+use super::paths::{self, ancestors, real};
 use super::pins::Pins;
 use super::request::{Request, Section, Target, Use, backend};
 use super::written::{Rule, Written};
@@ -85,17 +87,19 @@ fn grant(
 ) -> Grant {
     let (policy, place) = (&written.policy, place(written, rule));
     let rule = rule.get_ref();
+    let environment = policy.environment.as_ref().map(|names| names.get_ref().clone());
     let limits = [&policy.limits, &rule.limits].into_iter().flatten();
-    let pinned = target.name.as_ref().map(|name| Pins::of(name, &rule.pin));
+    let pins = rule.pin.as_ref().map(Spanned::get_ref);
+    let pinned = target.name.as_ref().zip(pins).map(|(name, pins)| Pins::of(name, pins));
     Grant {
         write: r#use == Use::Exporter && !rule.read_only,
         directories: directory.into_iter().collect(),
-        ports: rule.ports.clone(),
-        environment: Environment::Only(policy.environment.clone()),
+        ports: rule.ports.as_ref().map(|ports| ports.get_ref().clone()).unwrap_or_default(),
+        environment: Environment::Only(environment.unwrap_or_default()),
         level: policy.confinement,
         limits: limits.fold(Default::default(), |all, limits| all.narrow(limits.get_ref().clone())),
         program: Program {
-            path: policy.rclone.path.clone(),
+            path: policy.rclone.path.as_ref().map(|path| path.get_ref().clone()),
             minimum_version: policy.rclone.minimum_version.clone(),
             sha256: policy.rclone.sha256.clone(),
         },
@@ -164,7 +168,7 @@ impl Asked<'_> {
     fn options<'a>(&'a self, rule: &Rule) -> Result<(), &'a str> {
         let Ok(table) = options::table() else { return Err("type") };
         for (option, value) in self.section {
-            if option == "type" || table.wraps(option) || rule.pin.contains_key(option) {
+            if option == "type" || table.wraps(option) || rule.has_pinned(option) {
                 continue;
             }
             let private = table.is_private(self.backend, option) && !options::is_off(value);
@@ -186,8 +190,12 @@ impl Asked<'_> {
         let other = |(option, value): &(&String, &String)| {
             self.section.get(*option).is_some_and(|have| have != *value)
         };
-        match rule.pin.iter().find(other) {
+        match rule.pins().find(other) {
             None => Ok(()),
+            // Whoever reads this needn't know it.
+            Some((option, _)) if is_secret(option) => {
+                Err(format!("the option `{option}` must be the policy's own: leave it out"))
+            }
             Some((option, value)) => {
                 Err(format!("the option `{option}` must be `{}`", value.escape_debug()))
             }
@@ -196,7 +204,15 @@ impl Asked<'_> {
 
     /// The hosts that the configuration names.
     fn hosts(&self) -> Result<Vec<String>, String> {
-        let Ok(table) = options::table() else { return Ok(Vec::new()) };
+        let table = options::table().map_err(|failure| failure.message)?;
+        let plain =
+            |value: &str| value.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_".contains(&it));
+        let part = |(option, value): &(&String, &String)| {
+            table.is_host_part(self.backend, option) && !plain(value)
+        };
+        if let Some((option, _)) = self.section.iter().find(part) {
+            return Err(format!("the option `{option}` makes another host of the remote's"));
+        }
         let addresses = self
             .section
             .iter()
@@ -217,7 +233,9 @@ impl Asked<'_> {
     fn directory(&self, rule: &Rule) -> Result<PathBuf, String> {
         let real = real(Path::new(self.path))?;
         let granted = rule.directories.iter().flat_map(|directories| directories.get_ref());
-        if granted.filter_map(|path| self::real(path).ok()).any(|granted| real.starts_with(granted))
+        if granted
+            .filter_map(|path| paths::real(path).ok())
+            .any(|granted| real.starts_with(granted))
         {
             return Ok(real);
         }
@@ -231,39 +249,6 @@ fn host(text: &str) -> Option<String> {
     let authority: Authority = rest.split(['/', '?', '#']).next()?.parse().ok()?;
     let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
     (!host.is_empty()).then_some(host)
-}
-
-/// A path and all that it lies in, the root included; a leading slash stays.
-fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    let path = path.trim_end_matches('/');
-    let ends = path.char_indices().filter(|(_, char)| *char == '/').map(|(at, _)| at);
-    ends.chain([path.len()]).map(|end| &path[..end]).collect::<Vec<_>>().into_iter().rev()
-}
-
-/// An absolute path without links, as far as it exists.
-pub fn real(path: &Path) -> Result<PathBuf, String> {
-    let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
-    if !path.is_absolute() || !path.components().all(plain) {
-        return Err(format!("`{}` is no absolute path", path.display()));
-    }
-    let mut missing = Vec::new();
-    let mut existing = path;
-    loop {
-        match existing.canonicalize() {
-            Ok(found) => return Ok(missing.iter().rev().fold(found, |path, name| path.join(name))),
-            Err(error) => {
-                // A link to nowhere isn't something that can be made.
-                let nothing = existing.symlink_metadata().is_err();
-                let (Some(parent), Some(name), true) =
-                    (existing.parent(), existing.file_name(), nothing)
-                else {
-                    return Err(format!("`{}` can't be followed: {error}", path.display()));
-                };
-                missing.push(name);
-                existing = parent;
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -363,8 +348,18 @@ mod tests {
         {
             assert!(with(rule, host).is_err(), "{host}");
         }
+        let region = |value| verdict(rule, &[("remote", &[("type", "s3"), ("region", value)])], "");
+        assert!(region("eu-central-1").is_ok());
+        assert!(region("evil.com#").unwrap_err().contains("`region` makes another host"));
         let pin = "pin = { endpoint = \"s3.example.org\" }";
         assert!(with(pin, "evil.com").unwrap_err().contains("`endpoint` must be `s3.example.org`"));
+        let secret = "pin = { secret_access_key = \"the policy's\" }";
+        let other = [("type", "s3"), ("secret_access_key", "x")];
+        let why = verdict(secret, &[("remote", &other)], "").unwrap_err();
+        assert!(
+            why.contains("`secret_access_key` must be") && !why.contains("the policy's\""),
+            "{why}"
+        );
         let grant = verdict(pin, &[S3], "").unwrap();
         let pinned = Pins::of("remote", &[("endpoint".into(), "s3.example.org".into())].into());
         assert_eq!(grant.pinned, pinned);

@@ -5,12 +5,12 @@ use schemars::JsonSchema;
 use semver::Version;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::grant::{Destination, Level, Ports};
 use super::limits::Limits;
+use super::mistakes;
 use super::request::Use;
 use crate::contract::{Failure, Reason};
 
@@ -26,7 +26,8 @@ pub struct Policy {
     pub rclone: Program,
     /// Variables of the environment that rclone gets; of the others it sees none.
     #[serde(default)]
-    pub environment: BTreeSet<String>,
+    #[schemars(with = "BTreeSet<String>")]
+    pub environment: Option<Spanned<BTreeSet<String>>>,
     /// Whether a session goes on where the kernel can't confine rclone.
     #[serde(default)]
     pub confinement: Level,
@@ -48,7 +49,8 @@ pub struct Policy {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Program {
     /// Its absolute path; the one in PATH, if this isn't said.
-    pub path: Option<PathBuf>,
+    #[schemars(with = "Option<PathBuf>")]
+    pub path: Option<Spanned<PathBuf>>,
     /// The oldest that is run: `"1.75.0"`.
     #[schemars(with = "Option<String>")]
     pub minimum_version: Option<Version>,
@@ -81,7 +83,7 @@ impl TryFrom<String> for Digest {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum Audit {
     /// To this file, by its absolute path, at its end.
-    File(PathBuf),
+    File(#[schemars(with = "PathBuf")] Spanned<PathBuf>),
     /// To the standard error, which journald takes from a service.
     Stderr(bool),
 }
@@ -90,7 +92,7 @@ impl Audit {
     /// Where it goes, if anywhere.
     pub fn destination(&self) -> Option<Destination> {
         match self {
-            Self::File(path) => Some(Destination::File(path.clone())),
+            Self::File(path) => Some(Destination::File(path.get_ref().clone())),
             Self::Stderr(wanted) => wanted.then_some(Destination::Stderr),
         }
     }
@@ -123,7 +125,8 @@ pub struct Rule {
     /// Options that have this value: set where the configuration has none, refused where
     /// it has another.
     #[serde(default)]
-    pub pin: BTreeMap<String, String>,
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub pin: Option<Spanned<BTreeMap<String, String>>>,
     /// Patterns of hosts that the remote's configuration may name. rclone may reach
     /// others by itself, as for tokens or after a redirection: this is a check of the
     /// configuration.
@@ -131,7 +134,8 @@ pub struct Rule {
     pub hosts: Option<Spanned<Vec<Pattern>>>,
     /// TCP ports that rclone may connect to, or `"any"`; none, if this isn't said.
     #[serde(default)]
-    pub ports: Ports,
+    #[schemars(with = "Ports")]
+    pub ports: Option<Spanned<Ports>>,
     /// Directories on this machine, by absolute paths, that a local remote may lie in.
     #[serde(default)]
     #[schemars(with = "Vec<PathBuf>")]
@@ -197,39 +201,13 @@ impl Written {
             ))
         })?;
         let written = Self { file: file.to_owned(), policy, text };
-        match written.mistake() {
+        match mistakes::find(&written.policy) {
             None => Ok(written),
             Some((span, what)) => {
                 let at = place(&written.text, span.start);
                 Err(wrong(format!("`{}`:{at}: {what}", file.display())))
             }
         }
-    }
-
-    /// What makes no sense though it is well-formed, and where.
-    fn mistake(&self) -> Option<(Range<usize>, String)> {
-        let Policy { version, rclone, environment, audit, limits, allow, .. } = &self.policy;
-        if *version.get_ref() != 1 {
-            let what = "this version of the format isn't known: write `version = 1`, or install a newer plakbox";
-            return Some((version.span(), what.to_owned()));
-        }
-        let file = audit.as_ref().and_then(|audit| match audit {
-            Audit::File(file) => Some(file),
-            Audit::Stderr(_) => None,
-        });
-        if let Some(path) = rclone.path.iter().chain(file).find(|path| !path.is_absolute()) {
-            return Some((0..0, format!("`{}` must be an absolute path", path.display())));
-        }
-        if let Some(name) = environment.iter().find(|name| steers(name)) {
-            return Some((
-                0..0,
-                format!(
-                    "the variable `{name}` would steer rclone past this policy: remove it from `environment`"
-                ),
-            ));
-        }
-        small(limits.as_ref())
-            .or_else(|| allow.iter().find_map(|rule| rule.get_ref().mistake(rule)))
     }
 
     /// Whether this is the same file with the same text.
@@ -244,37 +222,15 @@ impl Written {
 }
 
 impl Rule {
-    fn mistake(&self, whole: &Spanned<Self>) -> Option<(Range<usize>, String)> {
-        if self.backends.is_empty() || self.uses.get_ref().is_empty() {
-            let what = "the rule allows nothing: name its `backends` and its `use`";
-            return Some((whole.span(), what.to_owned()));
-        }
-        if self.read_only && !self.uses.get_ref().contains(&Use::Importer) {
-            let what = "a rule that is `read-only` allows no exporter: remove one of both";
-            return Some((self.uses.span(), what.to_owned()));
-        }
-        if let Some(directories) = &self.directories
-            && let Some(path) = directories.get_ref().iter().find(|path| !path.is_absolute())
-        {
-            let what = format!("`{}` must be an absolute path", path.display());
-            return Some((directories.span(), what));
-        }
-        small(self.limits.as_ref())
+    /// Options that it pins.
+    pub fn pins(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.pin.iter().flat_map(|pin| pin.get_ref())
     }
-}
 
-/// Whether a variable sets rclone's options, or chooses code that it runs.
-fn steers(name: &str) -> bool {
-    let starts = ["RCLONE_", "LD_", "DYLD_"].iter().any(|start| name.starts_with(start));
-    starts || matches!(name, "PATH" | "TMPDIR" | "GODEBUG") || name.is_empty() || name.contains('=')
-}
-
-fn small(limits: Option<&Spanned<Limits>>) -> Option<(Range<usize>, String)> {
-    let (name, least) = limits?.get_ref().too_small()?;
-    Some((
-        limits?.span(),
-        format!("nothing works with so little: `{name}` must be at least {least}"),
-    ))
+    /// Whether it pins this option.
+    pub fn has_pinned(&self, option: &str) -> bool {
+        self.pin.as_ref().is_some_and(|pin| pin.get_ref().contains_key(option))
+    }
 }
 
 fn line(text: &str, offset: usize) -> usize {
@@ -316,8 +272,15 @@ mod tests {
             ("version = 1\n[limits]\nprocesses = 1\n", "`processes` must be at least 8"),
             ("version = 1\n[[allow]]\nbackends = []\nuse = []", "the rule allows nothing"),
             ("version = 1\n[rclone]\nsha256 = \"ab\"", "`p.toml`:3:10: a SHA-256 has 64"),
-            ("version = 1\n[rclone]\npath = \"rclone\"", "`rclone` must be an absolute path"),
-            ("version = 1\nenvironment = [\"RCLONE_SFTP_SSH\"]", "`RCLONE_SFTP_SSH` would steer"),
+            (
+                "version = 1\n[rclone]\npath = \"rclone\"",
+                "`p.toml`:3:8: `rclone` must be an absolute",
+            ),
+            ("version = 1\n[audit]\nfile = \"log\"", "`p.toml`:3:8: `log` must be an absolute"),
+            (
+                "version = 1\nenvironment = [\"RCLONE_SFTP_SSH\"]",
+                "`p.toml`:2:15: the variable `RCLONE_SFTP_SSH` would steer",
+            ),
             (&format!("{rule}use-it = 1\n"), "`p.toml`:5:1: unknown field `use-it`"),
             (&format!("{rule}paths = [\"a[\"]\n"), "`p.toml`:5:9: unclosed character class"),
             (&format!("{rule}ports = \"all\"\n"), "`p.toml`:5:9:"),

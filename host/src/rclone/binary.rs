@@ -36,8 +36,14 @@ pub struct Binary {
 
 impl Binary {
     /// Finds rclone and asks its version, unless this very file was asked before.
-    /// `backend` is what it is wanted for; the policy may have a say in which it is.
-    pub async fn find(state: &State, backend: &str, policy: &Program) -> Result<Self, Failure> {
+    /// `backend` is what it is wanted for; the policy may have a say in which it is, and
+    /// whether it is asked where it can't be confined.
+    pub async fn find(
+        state: &State,
+        backend: &str,
+        policy: &Program,
+        level: Level,
+    ) -> Result<Self, Failure> {
         let named = policy.path.clone().or_else(|| env::var_os(VARIABLE).map(PathBuf::from));
         let path = match named {
             Some(path) => Some(path).filter(|path| path.is_file()),
@@ -55,7 +61,7 @@ impl Binary {
         if let Some(wanted) = &policy.sha256 {
             is_the_one(&path, wanted)?;
         }
-        let version = state.known_version(&path, ask(&path, state.owner())).await?;
+        let version = state.known_version(&path, ask(&path, level, state.owner())).await?;
         if version < OLDEST {
             return Err(too_old(&version, &path, backend));
         }
@@ -115,14 +121,13 @@ fn is_executable(path: &Path) -> bool {
 }
 
 /// Runs `rclone version`, which may do nothing else.
-async fn ask(path: &Path, owner: Option<Owner>) -> Result<Version, Failure> {
+async fn ask(path: &Path, level: Level, owner: Option<Owner>) -> Result<Version, Failure> {
     let unusable = |why: String| {
         let message =
             format!("`{} version` doesn't work ({why}): install rclone anew", path.display());
         Failure::new(Reason::InvalidConfiguration, message)
     };
-    let granted =
-        Granted { limits: Limits::usual(), level: Level::Preferred, owner, ..Granted::default() };
+    let granted = Granted { limits: Limits::usual(), level, owner, ..Granted::default() };
     let confinement = Confinement::prepare(path, &granted)?;
     let mut command = Command::new(path);
     command.arg("version").env_clear().env("HOME", "/").current_dir("/");

@@ -21,8 +21,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::conf::{self, Sections};
 use super::fingerprint::Fingerprint;
-use super::remote::{self, Remote};
+use super::remote::Remote;
 use super::renewed;
+use super::sections;
 use super::started::{STARTED, Started};
 use super::state::{At, LOCK, State, give, hex, private_directory, try_lock, write_private};
 use super::token::Turns;
@@ -165,14 +166,12 @@ impl State {
 /// allowed `passed`, and of that rclone only renews a part.
 fn allowed(kept: &str, passed: &Sections, directory: &Path) -> Result<(), Failure> {
     let checked = match conf::parse(kept) {
-        Ok(sections) => {
-            remote::check(&sections).map_err(|failure| failure.message).and_then(|()| {
-                match renewed::otherwise(passed, &sections) {
-                    None => Ok(()),
-                    Some(key) => Err(format!("the option `{key}` isn't what it was")),
-                }
-            })
-        }
+        Ok(kept) => sections::check(&kept).map_err(|failure| failure.message).and_then(|()| {
+            match renewed::otherwise(passed, &kept) {
+                None => Ok(()),
+                Some(key) => Err(format!("the option `{key}` isn't what it was")),
+            }
+        }),
         Err(line) => Err(format!("line {line} makes no sense")),
     };
     checked.map_err(|why| {

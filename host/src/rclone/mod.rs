@@ -3,7 +3,7 @@
 //!
 //! - [`binary`]: which rclone, and whether it is recent enough
 //! - [`remote`], [`users`]: what a user says of a remote, imported or in the own rclone.conf
-//! - [`conf`]: the form of that file
+//! - [`conf`], [`sections`]: the form of that file, and what may be in it
 //! - [`configuration`]: its private configuration
 //! - [`started`], [`renewed`]: what rclone renews of a user's own remote, and its way back
 //! - [`token`]: whose turn it is to refresh one
@@ -33,6 +33,7 @@ mod reason;
 mod receive;
 pub mod remote;
 mod renewed;
+mod sections;
 mod spawner;
 mod started;
 pub mod state;
@@ -251,7 +252,7 @@ fn make_directories(grant: &Grant) -> Result<(), Failure> {
 impl Drop for Inner {
     fn drop(&mut self) {
         let account = &self.usage.account;
-        self.trail.note(Event::Session {
+        self.trail.note_afterwards(Event::Session {
             remote: self.config.fingerprint().short(),
             processes: account.get(Count::Started),
             bytes_in: account.get(Count::BytesIn),

@@ -104,8 +104,7 @@ impl<'a> Verb<'a> {
         let mut place = self.rclone.inner.usage.place().await?;
         let (argv, nice) = (self.argv(), self.rclone.inner.usage.niceness());
         let turn = self.rclone.inner.config.turns().next().await;
-        let (errors, log) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-            .map_err(|errno| failed(errno.into()))?;
+        let (errors, log) = std::io::pipe().map_err(failed)?;
         self.command
             .stdin(if stdin { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
@@ -123,8 +122,8 @@ impl<'a> Verb<'a> {
             let _ = in_vain.set(reason::understand(error));
             kill(group, Signal::KILL);
         });
-        let log =
-            Log::follow(errors, self.name, inner.secrets.clone(), sink, told).map_err(failed)?;
+        let log = Log::follow(errors.into(), self.name, inner.secrets.clone(), sink, told)
+            .map_err(failed)?;
         child.stdout.iter().for_each(pipe::widen);
         child.stdin.iter().for_each(pipe::widen);
         Ok(Process {
@@ -225,9 +224,14 @@ impl Process {
             return failure.clone();
         }
         if let Some(signal) = status.signal() {
+            let limited = self.ending.rclone.inner.grant.limits.rclone_cpu.is_some();
             let why = match Signal::from_named_raw(signal) {
                 Some(Signal::XCPU) => {
                     "it used up the processor time that the policy allows (`rclone-cpu`)"
+                }
+                // A Go program doesn't hear the signal before this one.
+                Some(Signal::KILL) if limited => {
+                    "most likely it used up the processor time that the policy allows (`rclone-cpu`)"
                 }
                 _ => "run it again",
             };
@@ -292,7 +296,7 @@ impl Drop for Process {
         self.signal(Signal::KILL);
         let Ending { argv, started, status, rclone } = &mut self.ending;
         let inner = &rclone.inner;
-        inner.trail.note(Event::Process {
+        let noted = inner.trail.note(Event::Process {
             remote: inner.config.fingerprint().short(),
             argv: std::mem::take(argv),
             outcome: status.map_or("stopped".to_owned(), |status| status.to_string()),
@@ -300,5 +304,10 @@ impl Drop for Process {
             bytes_out: self.account.get(Count::BytesOut),
             milliseconds: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
         });
+        if let Err(failure) = noted {
+            // No other process is started.
+            tracing::error!("{}", failure.message);
+            let _ = inner.in_vain.set(failure);
+        }
     }
 }

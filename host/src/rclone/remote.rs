@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::conf::{self, Section, Sections};
 use super::fingerprint::Fingerprint;
+use super::sections::{check, lasting};
 use super::{photos, users};
 use crate::contract::{Failure, Reason};
 use crate::policy::{self, Pins, Read, Request, Use};
@@ -61,9 +62,16 @@ fn invalid(message: impl AsRef<str>) -> Failure {
 }
 
 impl Remote {
-    /// Takes the remote out of what Plakar says; gives the options that are left,
-    /// which are the connector's own.
-    pub fn from_plakar(mut said: Said) -> Result<(Self, Vec<(String, String)>), Failure> {
+    /// Takes the remote out of what Plakar says, if it may be; gives the options that are
+    /// left, which are the connector's own.
+    pub fn from_plakar(said: Said) -> Result<(Self, Vec<(String, String)>), Failure> {
+        let (remote, options) = Self::unchecked(said)?;
+        remote.check()?;
+        Ok((remote, options))
+    }
+
+    /// The same of a remote that may not be, perhaps: whoever goes on with it checks it.
+    pub fn unchecked(mut said: Said) -> Result<(Self, Vec<(String, String)>), Failure> {
         let protocol = said.protocol().unwrap_or("rclone").to_owned();
         let location = said.config.remove("location").unwrap_or_default();
         let place = location.split_once("://").map_or(location.as_str(), |(_, place)| place);
@@ -79,7 +87,6 @@ impl Remote {
             Self::imported(section, place, &said.hostname)?
         };
         remote.resolve(&said.directory)?;
-        check(&remote.sections)?;
         Ok((remote, options))
     }
 
@@ -223,6 +230,11 @@ impl Remote {
         policy::files(self.sections.values())
     }
 
+    /// Refuses what no remote may be.
+    pub fn check(&self) -> Result<(), Failure> {
+        check(&self.sections)
+    }
+
     /// Sets the options that a policy wants, if they may be.
     pub fn pin(&mut self, pinned: &Pins) -> Result<(), Failure> {
         self.pinned = pinned.clone();
@@ -256,38 +268,6 @@ impl Remote {
     pub fn to_ini(&self) -> Vec<u8> {
         conf::written(&self.sections).into_bytes()
     }
-}
-
-/// What of sections doesn't change when a token is refreshed.
-fn lasting(sections: &Sections) -> BTreeMap<(&str, &str), &str> {
-    let all = sections.iter().flat_map(|(name, section)| {
-        section.iter().map(move |(key, value)| ((name.as_str(), key.as_str()), value.as_str()))
-    });
-    all.filter(|((_, key), _)| !policy::is_secret(key)).collect()
-}
-
-/// Refuses sections that may not be, or that rclone would read otherwise than we do.
-pub fn check(sections: &Sections) -> Result<(), Failure> {
-    for (name, section) in sections {
-        if let Some((parent, _)) = name.rsplit_once('.') {
-            return Err(Failure::new(
-                Reason::Denied,
-                format!(
-                    "the name of the remote `{name}` has a dot, for which rclone gives it the options of a remote `{parent}` as well: call it otherwise in rclone.conf"
-                ),
-            ));
-        }
-        policy::check(name, section)?;
-        if let Some((key, _)) = section.iter().find(|(_, value)| conf::has_variables(value)) {
-            return Err(Failure::new(
-                Reason::Denied,
-                format!(
-                    "the option `{key}` of the remote has `%(...)s` in its value, which rclone would replace by another option: write out what is meant"
-                ),
-            ));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -379,16 +359,6 @@ mod tests {
         assert!(variable.message.contains("`remote` of the remote has `%(...)s`"));
         let quoted = alias(&[("rclone_remote", "`:sftp,ssh=y:`")]).unwrap();
         assert_eq!(quoted.to_ini(), b"[remote]\nremote = ``:sftp,ssh=y:``\ntype = alias\n");
-    }
-
-    #[test]
-    fn a_remote_that_rclone_gives_another_one_s_options_is_refused() {
-        let section = |backend: &str| Section::from([("type".to_owned(), backend.to_owned())]);
-        let sections =
-            Sections::from([("a".to_owned(), section("sftp")), ("a.b".to_owned(), section("s3"))]);
-        let refusal = check(&sections).unwrap_err();
-        assert_eq!(refusal.reason, Reason::Denied);
-        assert!(refusal.message.contains("the options of a remote `a`"), "{}", refusal.message);
     }
 
     #[test]

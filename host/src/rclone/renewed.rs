@@ -10,7 +10,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::conf::{self, Sections};
-use super::{remote, users};
+use super::sections;
+use super::users;
 
 /// The options that rclone sets while it works. Any other that it changes stays in the
 /// private copy, so that no rclone gone wrong can change what the user's remote is.
@@ -143,7 +144,7 @@ fn changed(text: &str, changes: &[Change<'_>]) -> io::Result<(String, Outcome)> 
             let alone = Sections::from([((*section).to_owned(), options.clone())]);
             let edited = conf::with(&text, section, key, new).filter(|edited| {
                 renews(key)
-                    && remote::check(&alone).is_ok()
+                    && sections::check(&alone).is_ok()
                     && conf::parse(edited).as_ref() == Ok(&wanted)
             });
             let Some(edited) = edited else {

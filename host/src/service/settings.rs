@@ -139,7 +139,8 @@ impl Settings {
     fn mistake(&self) -> Option<&'static str> {
         let Listen { socket, address, tls } = &self.listen;
         let limits = &self.limits;
-        let relative = |audit: &Audit| matches!(audit, Audit::File(path) if !path.is_absolute());
+        let relative =
+            |audit: &Audit| matches!(audit, Audit::File(path) if !path.get_ref().is_absolute());
         match () {
             () if self.version != 1 => {
                 Some("this version of the format isn't known: write `version = 1`")

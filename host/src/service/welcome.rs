@@ -140,7 +140,7 @@ impl Service {
     fn note_refusal(&self, who: String, why: &str) {
         self.refusals.fetch_add(1, Ordering::Relaxed);
         warn!("{who} is refused: {why}");
-        self.trail.note(Event::Refusal { who, why: why.to_owned() });
+        self.trail.note_afterwards(Event::Refusal { who, why: why.to_owned() });
     }
 
     /// Lets a session run on its tenant's thread.

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -122,11 +122,39 @@ fn attempt(what: &str, value: &str) -> io::Result<String> {
         "listen" => TcpListener::bind("127.0.0.1:0").map(|_| String::new()),
         "udp" => UdpSocket::bind("127.0.0.1:0").map(|_| String::new()),
         "abstract" => abstract_socket(value),
+        "unix" => UnixStream::connect(value).map(|_| String::new()),
+        "unix_pair" => std::os::unix::net::UnixDatagram::pair().map(|_| String::new()),
+        "socket" => {
+            let [family, kind, protocol] = numbers(value)?;
+            call(|| unsafe { libc::socket(family, kind, protocol) })
+        }
+        "shared_memory" => call(|| unsafe { libc::shmget(libc::IPC_PRIVATE, 1, 0o600) }),
+        "semaphore" => call(|| unsafe { libc::semget(libc::IPC_PRIVATE, 1, 0o600) }),
+        "queue" => call(|| unsafe { libc::msgget(libc::IPC_PRIVATE, 0o600) }),
+        "named_queue" => call(|| unsafe {
+            libc::mq_open(
+                c"/probe".as_ptr(),
+                libc::O_RDWR | libc::O_CREAT,
+                0o600,
+                std::ptr::null::<u8>(),
+            )
+        }),
+        "mode" => {
+            fs::set_permissions(value, fs::Permissions::from_mode(0o777)).map(|()| String::new())
+        }
+        "owner" | "link_owner" | "times" | "attribute" => of_file(what, value),
+        "descriptor" => {
+            let number = value.parse().map_err(io::Error::other)?;
+            call(|| unsafe { libc::read(number, [0_u8; 1].as_mut_ptr().cast(), 1) as i32 })
+        }
+        "spin" => loop {
+            std::hint::spin_loop();
+        },
         "exec" => Err(Command::new(value).arg("-c").arg("exit").exec()),
         "exec_own" => {
-            fs::copy("/proc/self/exe", "copy")
-                .or_else(|_| fs::write("copy", "#!/bin/sh\n").map(|()| 0))?;
-            fs::set_permissions("copy", fs::Permissions::from_mode(0o700))?;
+            let bytes = fs::read("/proc/self/exe").unwrap_or_else(|_| b"#!/bin/sh\n".to_vec());
+            let mut copy = File::options();
+            copy.write(true).create(true).mode(0o700).open("copy")?.write_all(&bytes)?;
             Err(Command::new("./copy").exec())
         }
         "exec_memory" => call(|| unsafe { libc::memfd_create(c"x".as_ptr(), 0) }),
@@ -198,6 +226,28 @@ fn call(call: impl FnOnce() -> i32) -> io::Result<String> {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(String::new()),
     }
+}
+
+fn numbers<const N: usize>(text: &str) -> io::Result<[i32; N]> {
+    let numbers: Result<Vec<i32>, _> = text.split(',').map(str::parse).collect();
+    numbers.map_err(io::Error::other)?.try_into().map_err(|_| io::Error::other("how many?"))
+}
+
+/// Changes what Landlock has no right for.
+fn of_file(what: &str, path: &str) -> io::Result<String> {
+    let path = std::ffi::CString::new(path)?;
+    let us = unsafe { libc::getuid() };
+    call(|| unsafe {
+        match what {
+            "owner" => libc::chown(path.as_ptr(), us, libc::gid_t::MAX),
+            "link_owner" => libc::lchown(path.as_ptr(), us, libc::gid_t::MAX),
+            "times" => libc::utimensat(libc::AT_FDCWD, path.as_ptr(), std::ptr::null(), 0),
+            _ => {
+                let (name, value) = (c"user.probe".as_ptr(), c"x".as_ptr().cast());
+                libc::setxattr(path.as_ptr(), name, value, 1, 0)
+            }
+        }
+    })
 }
 
 /// Reaches a port without `connect`, in one of the ways that TCP Fast Open has.

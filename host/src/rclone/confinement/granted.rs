@@ -17,6 +17,8 @@ pub fn of(
     environment: &[&str],
     owner: Option<Owner>,
 ) -> Granted {
+    let (sockets, files): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|read| matches!(read, Read::Socket));
     let named = files.into_iter().flat_map(|file| place(file, environment));
     let trusted =
         ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter(|it| environment.contains(it));
@@ -38,6 +40,7 @@ pub fn of(
         owner,
         ports: grant.ports.clone(),
         limits: grant.limits.clone(),
+        unix_sockets: !sockets.is_empty(),
         large_files: grant.write && !grant.directories.is_empty(),
         level: grant.level,
     }
@@ -49,6 +52,7 @@ fn place(read: Read, environment: &[&str]) -> Option<PathBuf> {
     match read {
         Read::Named(value) => expand(&value, environment).filter(|path| path.is_file()),
         Read::Usual(value) => expand(&value, environment),
+        Read::Socket => None,
     }
 }
 

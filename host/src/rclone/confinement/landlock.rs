@@ -19,11 +19,18 @@ const VERSION: ABI = ABI::V6;
 
 /// What this kernel can't confine that matters.
 pub fn missing() -> Option<&'static str> {
-    match version() {
+    missing_in(version())
+}
+
+fn missing_in(version: i64) -> Option<&'static str> {
+    match version {
         ..=0 => Some("the kernel has no Landlock: its files and ports aren't confined"),
-        1..=3 => {
-            Some("the kernel's Landlock is too old for ports: it may connect to any and listen")
-        }
+        1..=3 => Some(
+            "the kernel's Landlock is too old for ports and signals: it may connect to any port and listen, and send signals to other processes",
+        ),
+        4..=5 => Some(
+            "the kernel's Landlock is too old for signals: it may send them to other processes of its user",
+        ),
         _ => None,
     }
 }
@@ -102,4 +109,23 @@ pub fn restrict(ruleset: &OwnedFd) -> io::Result<()> {
     let done =
         unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0_u32) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_kernel_lacks_is_told() {
+        for (version, part) in [
+            (-1, "no Landlock"),
+            (0, "no Landlock"),
+            (3, "may connect to any port"),
+            (4, "send them to other processes"),
+            (5, "send them to other processes"),
+        ] {
+            assert!(missing_in(version).is_some_and(|told| told.contains(part)), "{version}");
+        }
+        assert_eq!(missing_in(6), None);
+    }
 }

@@ -6,6 +6,10 @@ use std::sync::Arc;
 
 use super::Granted;
 
+/// How long a process that has used up its processor time may go on, in seconds: at the
+/// limit it is told so, which a Go program doesn't hear, and then it is killed.
+const LAST_WORDS: u64 = 1;
+
 /// Limits, ready to be set.
 #[derive(Clone)]
 pub struct Limits(Arc<[(Resource, u64)]>);
@@ -33,8 +37,10 @@ impl Limits {
         for (resource, most) in self.0.iter() {
             let have = rustix::process::getrlimit(*resource);
             // Where there is a stricter limit already, it stays.
-            let most = have.maximum.map_or(*most, |have| have.min(*most));
-            setrlimit(*resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+            let stricter = |most: u64| have.maximum.map_or(most, |have| have.min(most));
+            let last = if *resource == Resource::Cpu { LAST_WORDS } else { 0 };
+            let (current, maximum) = (stricter(*most), stricter(most.saturating_add(last)));
+            setrlimit(*resource, Rlimit { current: Some(current), maximum: Some(maximum) })?;
         }
         Ok(())
     }

@@ -8,15 +8,21 @@
 //! - [`landlock`]: files, ports, and signals to others
 //! - [`seccomp`]: system calls
 //! - [`limits`]: how much of each resource
+//! - [`descriptors`]: what was open before
 //!
 //! All of it is prepared before the fork. Between fork and exec only system calls are made.
 
+#[cfg(target_os = "linux")]
+mod descriptors;
 pub mod granted;
 #[cfg(target_os = "linux")]
 mod landlock;
 #[cfg(target_os = "linux")]
 mod libraries;
 mod limits;
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used, reason = "a measurement that can't go on fails")]
+mod measured;
 #[cfg(target_os = "linux")]
 mod seccomp;
 #[cfg(target_os = "linux")]
@@ -45,6 +51,8 @@ pub struct Granted {
     pub limits: policy::Limits,
     /// Whether files as large as it wants may be written.
     pub large_files: bool,
+    /// Whether sockets that are files may be connected to: all that its user may.
+    pub unix_sockets: bool,
     pub level: Level,
     /// As whom it runs, if not as us.
     pub owner: Option<Owner>,
@@ -102,12 +110,12 @@ fn told(level: Level, missing: &str) -> Result<(), Failure> {
         Level::Required => Err(Failure::new(
             Reason::Denied,
             format!(
-                "the policy requires that rclone is confined, and here {missing}: use a Linux kernel of version 6.7 or later with Landlock, or set `confinement = \"preferred\"`"
+                "the policy requires that rclone is confined, and here {missing}: use a Linux kernel of version 6.12 or later with Landlock, or set `confinement = \"preferred\"`"
             ),
         )),
         Level::Preferred => {
             TOLD.call_once(|| {
-                tracing::warn!("rclone is not fully confined: {missing} (Linux 6.7 or later with Landlock confines it)");
+                tracing::warn!("rclone is not fully confined: {missing} (Linux 6.12 or later with Landlock confines it)");
             });
             Ok(())
         }
@@ -129,8 +137,10 @@ impl Confinement {
             .ok_or_else(|| script(program))?;
         let ruleset = landlock::ruleset(program, &loaded, granted)
             .map_err(|error| failed("landlock", error.to_string()))?;
+        let needs =
+            seccomp::Needs { times: !granted.write.is_empty(), unix_sockets: granted.unix_sockets };
         let filters =
-            seccomp::Filters::new().map_err(|error| failed("seccomp", error.to_string()))?;
+            seccomp::Filters::new(needs).map_err(|error| failed("seccomp", error.to_string()))?;
         let (limits, owner) = (limits::Limits::of(granted), granted.owner);
         Ok(Self { ruleset, filters, limits, owner })
     }
@@ -144,6 +154,7 @@ impl Confinement {
         let stand = standing.take()?;
         let confine = move || {
             stand()?;
+            descriptors::keep_the_first_three()?;
             limits.apply()?;
             rustix::thread::set_no_new_privs(true)?;
             if let Some(ruleset) = &ruleset {

@@ -2,6 +2,12 @@
 //!
 //! rclone is one process for as long as it lives: it starts no other and leaves its group
 //! alone, so that ending it ends all of it.
+//!
+//! - [`sockets`]: which kinds of them
+//! - [`attributes`]: what Landlock doesn't see of files
+
+mod attributes;
+mod sockets;
 
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
@@ -36,6 +42,20 @@ const REFUSED: &[i64] = &[
     libc::SYS_execveat,
     libc::SYS_memfd_create,
     libc::SYS_memfd_secret,
+    // memory, queues and locks that it would share with others, and that would outlive it
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
     // other views of files
     libc::SYS_mount,
     libc::SYS_umount2,
@@ -93,23 +113,21 @@ const ARCHITECTURE: TargetArch = TargetArch::x86_64;
 #[cfg(target_arch = "aarch64")]
 const ARCHITECTURE: TargetArch = TargetArch::aarch64;
 
-/// Families of sockets that rclone needs: files, IPv4, IPv6, and the kernel's list of
-/// addresses.
-const FAMILIES: [libc::c_int; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
-
-/// TCP under other names, of which Landlock knows only the first (include/uapi/linux/in.h).
-const OTHER_TCP: u64 = libc::IPPROTO_MPTCP as u64;
-
-/// Options of TCP that connect without `connect` or put another protocol in its place
-/// (include/uapi/linux/tcp.h).
-const CONNECTING: [libc::c_int; 2] = [libc::TCP_FASTOPEN_CONNECT, libc::TCP_ULP];
+/// What a session needs beside what each of them does.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Needs {
+    /// To set the times of files.
+    pub times: bool,
+    /// To connect to sockets that are files.
+    pub unix_sockets: bool,
+}
 
 /// Filters, ready to be installed.
 #[derive(Clone)]
 pub struct Filters(Arc<[BpfProgram]>);
 
 impl Filters {
-    pub fn new() -> Result<Self, BackendError> {
+    pub fn new(needs: Needs) -> Result<Self, BackendError> {
         let mut refused: BTreeMap<i64, Vec<SeccompRule>> =
             REFUSED.iter().chain(FORKS).map(|call| (*call, Vec::new())).collect();
         // A thread is no process.
@@ -123,32 +141,19 @@ impl Filters {
             libc::SYS_prctl,
             vec![rule([argument(0, SeccompCmpOp::Eq, libc::PR_SET_PDEATHSIG as u64)?])?],
         );
-        let others = FAMILIES.map(|family| argument(0, SeccompCmpOp::Ne, family as u64));
-        let others = others.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let tcp = rule([argument(2, SeccompCmpOp::Eq, OTHER_TCP)?])?;
-        refused.insert(libc::SYS_socket, vec![SeccompRule::new(others)?, tcp]);
-        // A connection made by its first bytes is one that Landlock doesn't see.
-        let first = libc::MSG_FASTOPEN as u64;
-        for (call, flags) in
-            [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)]
-        {
-            let flag = argument(flags, SeccompCmpOp::MaskedEq(first), first)?;
-            refused.insert(call, vec![rule([flag])?]);
-        }
-        let options = CONNECTING.map(|option| {
-            rule([
-                argument(1, SeccompCmpOp::Eq, libc::IPPROTO_TCP as u64)?,
-                argument(2, SeccompCmpOp::Eq, option as u64)?,
-            ])
-        });
-        refused.insert(libc::SYS_setsockopt, options.into_iter().collect::<Result<_, _>>()?);
         // The limits of others; its own it can only lower.
         refused.insert(libc::SYS_prlimit64, vec![rule([argument(0, SeccompCmpOp::Ne, 0)?])?]);
+        refused.extend(sockets::refused(needs)?);
+        refused.extend(attributes::refused(needs));
         // Its arguments can't be looked at; without it, libraries use `clone`.
         let unknown = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-        Ok(Self(
-            [other_numbers(), filter(refused, libc::EPERM)?, filter(unknown, libc::ENOSYS)?].into(),
-        ))
+        let filters = [
+            other_numbers(),
+            filter(refused, libc::EPERM)?,
+            filter(unknown, libc::ENOSYS)?,
+            filter(attributes::feigned(), 0)?,
+        ];
+        Ok(Self(filters.into()))
     }
 
     /// Installs them in the calling process. Allocates nothing.

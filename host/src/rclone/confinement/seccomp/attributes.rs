@@ -1,0 +1,52 @@
+//! Modes, owners, times and attributes of files, of which Landlock has no rights: without
+//! this, rclone could change those of any file of the user it runs as.
+
+use seccompiler::SeccompRule;
+use std::collections::BTreeMap;
+
+use super::Needs;
+
+/// Refused: rclone keeps none of them, as it isn't asked for metadata.
+const REFUSED: &[i64] = &[
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    // setxattrat, removexattrat and file_setattr (include/uapi/asm-generic/unistd.h)
+    463,
+    466,
+    469,
+];
+
+/// Refused, unless files on this machine get the times that they had.
+const TIMES: &[i64] = &[libc::SYS_utimensat];
+
+/// Said to be done, and not done. rclone gives its new configuration the mode that it has
+/// already, and would complain of an error each time.
+const FEIGNED: &[i64] = &[libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_fchmodat2];
+
+/// The same by their old names, where the architecture has them.
+#[cfg(target_arch = "x86_64")]
+const OLD: [&[i64]; 3] = [
+    &[libc::SYS_chown, libc::SYS_lchown],
+    &[libc::SYS_utime, libc::SYS_utimes, libc::SYS_futimesat],
+    &[libc::SYS_chmod],
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD: [&[i64]; 3] = [&[], &[], &[]];
+
+/// What of them is refused.
+pub fn refused(needs: Needs) -> BTreeMap<i64, Vec<SeccompRule>> {
+    let times = [TIMES, OLD[1]].concat();
+    let times = times.into_iter().filter(|_| !needs.times);
+    [REFUSED, OLD[0]].concat().into_iter().chain(times).map(|call| (call, Vec::new())).collect()
+}
+
+/// What of them is said to be done.
+pub fn feigned() -> BTreeMap<i64, Vec<SeccompRule>> {
+    [FEIGNED, OLD[2]].concat().into_iter().map(|call| (call, Vec::new())).collect()
+}
