@@ -78,7 +78,11 @@ impl exporter::Guest for Connector {
     }
 
     async fn finish() -> Result<(), Failure> {
-        restore::finish(&session::current()?.restore).await
+        let session = session::current()?;
+        if let Some(photos) = &session.photos {
+            photos::restore::called(photos).await;
+        }
+        restore::finish(&session.restore).await
     }
 }
 

@@ -70,18 +70,27 @@ impl Item {
 
     /// A number that differs when another object lies behind the same path: made
     /// of the backend's ID and of the content hashes, as far as they were listed.
-    fn identity(&self) -> Option<u64> {
+    pub fn identity(&self) -> Option<u64> {
         if self.id.is_empty() && self.hashes.is_empty() {
             return None;
         }
-        let mut hasher = SipHasher13::new();
-        let parts = self.hashes.iter().flat_map(|(name, value)| [name, value]);
-        for part in std::iter::once(&self.id).chain(parts) {
-            hasher.write(part.as_bytes());
-            hasher.write_u8(0xff);
-        }
-        Some(hasher.finish())
+        let hashes = self.hashes.iter().flat_map(|(name, value)| [name, value]);
+        Some(number([&self.id].into_iter().chain(hashes)))
     }
+}
+
+/// The identity of an object of which only its ID was listed.
+pub fn identity(id: &str) -> u64 {
+    number([id])
+}
+
+fn number(parts: impl IntoIterator<Item = impl AsRef<str>>) -> u64 {
+    let mut hasher = SipHasher13::new();
+    for part in parts {
+        hasher.write(part.as_ref().as_bytes());
+        hasher.write_u8(0xff);
+    }
+    hasher.finish()
 }
 
 /// Unix time of an RFC 3339 text; the epoch where there is none, so that it is

@@ -23,23 +23,25 @@ use crate::times::{self, Known};
 /// How much of the listing is taken at once.
 const PIECE: usize = 64 * 1024;
 
-/// Reaches the remote: lists until an entry came that only the remote can tell.
+/// Reaches the remote: lists until an entry came, which only the remote can tell.
 pub async fn ping() -> Result<(), Failure> {
     let session = session::current()?;
-    let (recursive, excluded) = match &session.photos {
-        Some(_) => photos::views::probe(session.root.path()),
-        None => (false, Vec::new()),
+    let directory = match &session.photos {
+        Some(_) => photos::views::probe(session.root.path()).to_owned(),
+        None => String::new(),
     };
-    // The view that is listed then is an entry of rclone's own.
-    let known = usize::from(recursive);
-    let selection =
-        Selection { recursive, hashes: false, server_times: true, files: None, excluded };
+    let selection = Selection {
+        directory,
+        recursive: false,
+        hashes: false,
+        server_times: true,
+        files: None,
+        excluded: Vec::new(),
+    };
     let (mut lines, mut troubles, end) = rclone::list(selection).await?;
-    let mut entries = 0;
     loop {
         let (result, piece) = lines.read(Vec::with_capacity(PIECE)).await;
-        entries += piece.iter().filter(|byte| **byte == b'{').count();
-        if entries > known {
+        if piece.contains(&b'{') {
             return Ok(());
         }
         if !matches!(result, StreamResult::Complete(_)) {
@@ -120,6 +122,7 @@ async fn run(session: &Session, mut output: StreamWriter<Discovery>) -> Result<(
 async fn everything(session: &Session, found: mpsc::Sender<Vec<Discovery>>) -> Result<(), Failure> {
     let costly = times::are_costly(session);
     let selection = Selection {
+        directory: String::new(),
         recursive: true,
         hashes: session.lists_hashes() && !costly,
         server_times: costly || !session.options.own_times,
@@ -168,6 +171,27 @@ pub async fn begin(
         Ok(())
     };
     Ok(Listing { items, end })
+}
+
+/// A listing that is short enough to be had at once; what can't be listed isn't told.
+pub async fn whole(selection: Selection) -> (Vec<Item>, Result<(), Failure>) {
+    let mut items = Vec::new();
+    let ended = async {
+        let (mut lines, troubles, end) = rclone::list(selection).await?;
+        // Troubles that nobody takes would hold up the end.
+        drop(troubles);
+        let mut parser = Parser::default();
+        loop {
+            let (result, piece) = lines.read(Vec::with_capacity(PIECE)).await;
+            parser.feed(&piece, |item| items.push(item))?;
+            if !matches!(result, StreamResult::Complete(_)) {
+                parser.end(|item| items.push(item))?;
+                return end.await;
+            }
+        }
+    }
+    .await;
+    (items, ended)
 }
 
 /// The listing's own directory, which rclone doesn't list. Its time isn't known,
@@ -276,6 +300,8 @@ pub fn discovery(
     } else if session.photos.is_some() {
         // rclone gives its own start as the time of every directory there.
         metadata.modified = Timestamp { seconds: 0, nanoseconds: 0 };
+        // By this a restore knows the album again.
+        metadata.identity = item.identity();
     }
     Discovery::Found(Entry { path: absolute, metadata, link_target: None })
 }

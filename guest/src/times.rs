@@ -6,12 +6,12 @@
 
 use futures::stream::{self, Stream, StreamExt};
 use std::collections::HashMap;
-use wit_bindgen::StreamResult;
 
-use crate::bindings::plakar::connector::rclone::{self, Selection};
+use crate::bindings::plakar::connector::rclone::Selection;
 use crate::bindings::plakar::connector::types::{Failure, Reason};
-use crate::listing::{Item, Parser};
+use crate::listing::Item;
 use crate::path::RemotePath;
+use crate::scan;
 use crate::session::Session;
 
 /// Backends whose listing doesn't hold the times that files had when they were
@@ -60,8 +60,17 @@ async fn look_up(session: &Session, items: Vec<Item>) -> Vec<Known> {
     if files.is_empty() {
         return items.into_iter().map(Ok).collect();
     }
-    let mut own = HashMap::with_capacity(files.len());
-    let ended = ask(session, files, &mut own).await;
+    let selection = Selection {
+        directory: String::new(),
+        recursive: true,
+        hashes: session.lists_hashes(),
+        server_times: false,
+        files: Some(files),
+        excluded: Vec::new(),
+    };
+    // What could not be looked up is missing.
+    let (found, ended) = scan::whole(selection).await;
+    let mut own: HashMap<_, _> = found.into_iter().map(|item| (item.path.clone(), item)).collect();
     let known = |item: Item| match own.remove(&item.path) {
         Some(item) => Ok(item),
         None if item.is_dir => Ok(item),
@@ -72,30 +81,4 @@ async fn look_up(session: &Session, items: Vec<Item>) -> Vec<Known> {
         }
     };
     items.into_iter().map(known).collect()
-}
-
-async fn ask(
-    session: &Session,
-    files: Vec<String>,
-    own: &mut HashMap<String, Item>,
-) -> Result<(), Failure> {
-    let selection = Selection {
-        recursive: true,
-        hashes: session.lists_hashes(),
-        server_times: false,
-        files: Some(files),
-        excluded: Vec::new(),
-    };
-    let (mut lines, troubles, end) = rclone::list(selection).await?;
-    // The lines lack what could not be looked up; troubles nobody takes hold up the end.
-    drop(troubles);
-    let mut parser = Parser::default();
-    loop {
-        let (result, piece) = lines.read(Vec::with_capacity(64 << 10)).await;
-        parser.feed(&piece, |item| drop(own.insert(item.path.clone(), item)))?;
-        if !matches!(result, StreamResult::Complete(_)) {
-            parser.end(|item| drop(own.insert(item.path.clone(), item)))?;
-            return end.await;
-        }
-    }
 }

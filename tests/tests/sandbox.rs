@@ -150,7 +150,7 @@ fn a_component_that_only_reads_can_t_write() {
 
 #[test]
 fn a_component_can_t_name_other_paths_in_any_verb() {
-    for (what, path) in [("start", "../x"), ("excluded", "../x")] {
+    for (what, path) in [("start", "../x"), ("listed", "../x"), ("excluded", "../x")] {
         let refusal = format!("`{path}` is not a path below the remote's root");
         rogue(&with_remote(), what).soon().bad(&refusal);
     }

@@ -29,7 +29,8 @@ fn failure(reason: Reason, message: impl Into<String>) -> Failure {
 /// Lists the remote: what rclone prints, and the paths that it could not list.
 async fn list(recursive: bool) -> Result<(Vec<u8>, Vec<Trouble>), Failure> {
     let (hashes, server_times, files, excluded) = (false, false, None, Vec::new());
-    let selection = Selection { recursive, hashes, server_times, files, excluded };
+    let directory = String::new();
+    let selection = Selection { directory, recursive, hashes, server_times, files, excluded };
     let (lines, troubles, end) = rclone::list(selection).await?;
     let listed = futures::join!(lines.collect(), troubles.collect());
     end.await.map(|()| listed)

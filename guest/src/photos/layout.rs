@@ -1,26 +1,19 @@
 //! Where a restore puts what: Google Photos takes files into albums, and into the
 //! library by `upload`; every other view shows what is there.
 
-use std::collections::{HashMap, HashSet};
-
 use super::names;
 use crate::bindings::plakar::connector::types::{Failure, Reason};
 use crate::path::RemotePath;
 
-/// The destination's root, and the titles that albums got.
-#[derive(Default)]
-pub struct Layout {
-    /// Titles by the paths that albums have in the snapshot.
-    titles: HashMap<String, String>,
-    taken: HashSet<String>,
-}
-
-/// Where a file goes, below the destination's root.
+/// Where a file goes.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Target {
-    pub path: String,
-    /// Whether it shows a photo that may be uploaded with another of its paths.
-    pub view: bool,
+pub enum Place<'a> {
+    /// Into the library. `view`: it shows a photo that may be uploaded with another of
+    /// its paths.
+    Library { view: bool },
+    /// Into the album that has this path in the snapshot, below where albums lie; an
+    /// empty one is the album that is restored to.
+    Album(&'a str),
 }
 
 /// Refuses a root that takes no files.
@@ -37,69 +30,73 @@ pub fn check(root: &str) -> Result<(), Failure> {
     ))
 }
 
-impl Layout {
-    /// Where a file of the snapshot goes.
-    pub fn file(&mut self, root: &str, path: &RemotePath) -> Result<Target, Failure> {
-        let name = names::plain(path.name());
-        let upload = |view| Target { path: format!("upload/{name}"), view };
-        let root = root.trim_matches('/');
-        if root == "album" {
-            let title = self.title(path.parent());
-            return match title.is_empty() {
-                true => Err(Failure::new(
-                    Reason::Unsupported,
-                    "a photo needs an album there: restore to rclone://album/NAME",
-                )),
-                false => Ok(Target { path: format!("{title}/{name}"), view: false }),
-            };
-        }
-        if !root.is_empty() {
-            let title = self.title(path.parent());
-            let path = if title.is_empty() { name } else { format!("{title}/{name}") };
-            return Ok(Target { path, view: false });
-        }
-        let (top, below) = path.parent().split_once('/').unwrap_or((path.parent(), ""));
-        Ok(match (top, below) {
-            ("media", "all") | ("feature", "favorites") => upload(true),
-            ("media", dates) if dates.starts_with("by-") => upload(true),
-            ("" | "upload", _) => upload(false),
-            ("album" | "shared-album", album) if !album.is_empty() => {
-                Target { path: format!("album/{}/{name}", self.title(album)), view: false }
-            }
-            _ => {
-                Target { path: format!("album/{}/{name}", self.title(path.parent())), view: false }
-            }
-        })
-    }
+/// Where albums lie below the destination's root.
+pub fn albums(root: &str) -> &'static str {
+    if root.trim_matches('/').is_empty() { "album" } else { "" }
+}
 
-    /// The title of the album that had this path: without IDs, and with a number where
-    /// another album has the title already.
-    fn title(&mut self, path: &str) -> String {
-        if let Some(title) = self.titles.get(path) {
-            return title.clone();
-        }
-        let plain = path.split('/').map(names::plain).collect::<Vec<_>>().join("/");
-        let numbered = (2..).map(|number| format!("{plain} ({number})"));
-        let mut candidates = std::iter::once(plain.clone()).chain(numbered);
-        let title = candidates.find(|title| !self.taken.contains(title)).unwrap_or(plain);
-        self.taken.insert(title.clone());
-        self.titles.insert(path.to_owned(), title.clone());
-        title
+/// Where a file of the snapshot goes.
+pub fn place<'a>(root: &str, path: &'a RemotePath) -> Result<Place<'a>, Failure> {
+    match (root.trim_matches('/'), path.parent()) {
+        ("", parent) => Ok(below(parent)),
+        ("album", "") => Err(Failure::new(
+            Reason::Unsupported,
+            "a photo needs an album there: restore to rclone://album/NAME",
+        )),
+        (root, _) if root.split('/').next() == Some("upload") => Ok(Place::Library { view: true }),
+        (_, album) => Ok(Place::Album(album)),
     }
+}
+
+/// The album that a directory of the snapshot is, as [`Place::Album`] names it; `None`
+/// where others share it or it is none.
+pub fn album<'a>(root: &str, directory: &'a RemotePath) -> Option<&'a str> {
+    match root.trim_matches('/') {
+        "" => directory.as_str().strip_prefix("album/"),
+        root => (root.split('/').next() == Some("album")).then_some(directory.as_str()),
+    }
+}
+
+/// Where the files of a directory of the snapshot go, where everything is restored.
+fn below(directory: &str) -> Place<'_> {
+    let (top, rest) = directory.split_once('/').unwrap_or((directory, ""));
+    match (top, rest) {
+        ("media", "all") | ("feature", "favorites") => Place::Library { view: true },
+        ("media", dates) if dates.starts_with("by-") => Place::Library { view: true },
+        ("" | "upload", _) => Place::Library { view: false },
+        ("album" | "shared-album", album) if !album.is_empty() => Place::Album(album),
+        _ => Place::Album(directory),
+    }
+}
+
+/// The file's path below the destination's root, once the album's title is known.
+pub fn target(root: &str, title: Option<&str>, path: &RemotePath) -> String {
+    let whole = root.trim_matches('/').is_empty();
+    let directories = match title {
+        None if whole => ["upload", ""],
+        None => ["", ""],
+        Some(title) => [albums(root), title],
+    };
+    let directories = directories.into_iter().filter(|directory| !directory.is_empty());
+    directories.map(|directory| format!("{directory}/")).collect::<String>()
+        + &names::plain(path.name())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn target(layout: &mut Layout, root: &str, path: &str) -> (String, bool) {
-        let target = layout.file(root, &RemotePath::parse(path).unwrap()).unwrap();
-        (target.path, target.view)
+    /// Where a file goes, were there no album yet.
+    fn shown(root: &str, path: &str) -> (String, bool) {
+        let path = RemotePath::parse(path).unwrap();
+        match place(root, &path).unwrap() {
+            Place::Library { view } => (target(root, None, &path), view),
+            Place::Album(album) => (target(root, Some(album), &path), false),
+        }
     }
 
     #[test]
     fn albums_stay_albums_and_the_rest_of_the_library_is_uploaded() {
-        let mut layout = Layout::default();
         for (path, expected, view) in [
             ("media/all/a.jpg", "upload/a.jpg", true),
             ("feature/favorites/a.jpg", "upload/a.jpg", true),
@@ -109,29 +106,26 @@ mod tests {
             ("album/Trip/Day 1/a.jpg", "album/Trip/Day 1/a.jpg", false),
             ("shared-album/Trip/b.jpg", "album/Trip/b.jpg", false),
         ] {
-            assert_eq!(target(&mut layout, "", path), (expected.to_owned(), view), "{path}");
+            assert_eq!(shown("", path), (expected.to_owned(), view), "{path}");
         }
     }
 
     #[test]
     fn the_folders_of_a_plain_tree_become_albums() {
-        let mut layout = Layout::default();
-        assert_eq!(target(&mut layout, "", "a.jpg").0, "upload/a.jpg");
-        assert_eq!(target(&mut layout, "", "2024/Summer/a.jpg").0, "album/2024/Summer/a.jpg");
-        assert_eq!(target(&mut layout, "", "media/a.jpg").0, "album/media/a.jpg");
-        assert_eq!(target(&mut layout, "album/Trip", "a.jpg").0, "a.jpg");
-        assert_eq!(target(&mut layout, "album", "Trip/a.jpg").0, "Trip/a.jpg");
-        assert!(layout.file("album", &RemotePath::parse("a.jpg").unwrap()).is_err());
+        assert_eq!(shown("", "a.jpg").0, "upload/a.jpg");
+        assert_eq!(shown("", "2024/Summer/a.jpg").0, "album/2024/Summer/a.jpg");
+        assert_eq!(shown("", "media/a.jpg").0, "album/media/a.jpg");
+        assert_eq!(shown("/album/Trip", "a.jpg").0, "a.jpg");
+        assert_eq!(shown("/album", "Trip/a.jpg").0, "Trip/a.jpg");
+        assert_eq!(shown("/upload", "2024/a.jpg"), ("a.jpg".to_owned(), true));
+        assert!(place("/album", &RemotePath::parse("a.jpg").unwrap()).is_err());
     }
 
     #[test]
-    fn ids_go_and_albums_of_one_title_stay_apart() {
-        let mut layout = Layout::default();
-        let [one, two] = ["a", "b"].map(|char| char.repeat(60));
-        let path = |id: &str| format!("album/Trip {{{id}}}/IMG {{{id}}}.jpg");
-        assert_eq!(target(&mut layout, "", &path(&one)).0, "album/Trip/IMG.jpg");
-        assert_eq!(target(&mut layout, "", &path(&two)).0, "album/Trip (2)/IMG.jpg");
-        assert_eq!(target(&mut layout, "", &path(&one)).0, "album/Trip/IMG.jpg");
+    fn ids_go() {
+        let name = format!("IMG {{{}}}.jpg", "a".repeat(60));
+        assert_eq!(shown("", &format!("album/Trip/{name}")).0, "album/Trip/IMG.jpg");
+        assert_eq!(shown("", &format!("media/all/{name}")).0, "upload/IMG.jpg");
     }
 
     #[test]

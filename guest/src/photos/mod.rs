@@ -6,8 +6,9 @@
 //! - [`scan`]: the paths of one photo next to each other
 //! - [`once`]: one download for all paths of a photo
 //! - [`read`]: reads that need no look-up, by addresses that are fresh
-//! - [`layout`], [`restore`]: where a restore puts what, and how
+//! - [`layout`], [`albums`], [`restore`]: where a restore puts what, and how
 
+pub mod albums;
 pub mod layout;
 pub mod names;
 pub mod once;

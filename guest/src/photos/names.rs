@@ -27,9 +27,10 @@ pub fn split(name: &str) -> Option<Named<'_>> {
     Some(Named { plain: [before, &name[start + length + 1..]].concat(), id })
 }
 
-/// The name without an ID.
+/// The name without an ID, unless it has nothing else.
 pub fn plain(name: &str) -> String {
-    split(name).map_or_else(|| name.to_owned(), |named| named.plain)
+    let plain = split(name).map(|named| named.plain).filter(|plain| !plain.is_empty());
+    plain.unwrap_or_else(|| name.to_owned())
 }
 
 /// The name with the ID, by which rclone finds a photo without listing where it lies.
@@ -55,6 +56,7 @@ mod tests {
             assert_eq!(with_id(&named, &id), named);
         }
         assert_eq!(plain(&format!("Trip {{{id}}}")), "Trip");
+        assert_eq!(plain(&format!("{{{id}}}")), format!("{{{id}}}"));
     }
 
     #[test]

@@ -7,10 +7,12 @@ use futures::channel::oneshot;
 use futures::future::{LocalBoxFuture, Shared};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use tokio::sync::Mutex;
 use wit_bindgen::StreamResult;
 
 use super::Photos;
-use super::layout::{Layout, Target};
+use super::albums::Albums;
+use super::layout::{self, Place};
 use crate::bindings::plakar::connector::rclone;
 use crate::bindings::plakar::connector::types::{Content, Entry, Failure, Kind, Metadata, Reason};
 use crate::path::RemotePath;
@@ -23,7 +25,8 @@ pub const LIMITS: Limits = Limits { entries: 500, bytes: 240 << 20, large: 64 <<
 /// What a restore to Google Photos knows of what went before.
 #[derive(Default)]
 pub struct Restored {
-    layout: RefCell<Layout>,
+    /// Entries take turns in the order of their writes: this lock is a queue.
+    albums: Mutex<Albums>,
     /// The photos that are on their way, or there.
     uploads: RefCell<HashMap<Upload, Shared<LocalBoxFuture<'static, Fate>>>>,
 }
@@ -50,9 +53,16 @@ pub async fn write(
     let root = session.root.path();
     match (entry.metadata.kind, content) {
         // rclone makes albums with their first photos, and can't make an empty one.
-        (Kind::Directory, None) => Ok(()),
+        (Kind::Directory, None) => {
+            if let (Some(album), Some(identity)) =
+                (layout::album(root, path), entry.metadata.identity)
+            {
+                restored.albums.lock().await.identify(album, identity);
+            }
+            Ok(())
+        }
         (Kind::File, Some(content)) => {
-            let target = restored.layout.borrow_mut().file(root, path)?;
+            let target = target(restored, root, path).await?;
             file(session, restored, target, entry, content).await
         }
         (_, content) => {
@@ -63,14 +73,35 @@ pub async fn write(
     }
 }
 
+/// Waits until every write that was called had its turn.
+pub async fn called(photos: &Photos) {
+    drop(photos.restored.albums.lock().await);
+}
+
+/// Where a file goes.
+struct Target {
+    path: RemotePath,
+    /// Whether it shows a photo that may be uploaded with another of its paths.
+    view: bool,
+}
+
+async fn target(restored: &Restored, root: &str, path: &RemotePath) -> Result<Target, Failure> {
+    let mut albums = restored.albums.lock().await;
+    let (title, view) = match layout::place(root, path)? {
+        Place::Library { view } => (None, view),
+        Place::Album(album) => (Some(albums.title(layout::albums(root), album).await?), false),
+    };
+    let path = RemotePath::parse(&layout::target(root, title.as_deref(), path))?;
+    Ok(Target { path, view })
+}
+
 async fn file(
     session: &Session,
     restored: &Restored,
-    target: Target,
+    Target { path, view }: Target,
     entry: Entry,
     content: Content,
 ) -> Fate {
-    let path = RemotePath::parse(&target.path)?;
     let Some(identity) = entry.metadata.identity else {
         return upload(session, path, entry, content).await;
     };
@@ -78,7 +109,7 @@ async fn file(
     let name = path.name().to_owned();
     let key = Upload { identity, size, modified: (modified.seconds, modified.nanoseconds), name };
     let before = restored.uploads.borrow().get(&key).cloned();
-    if let Some(before) = before.filter(|_| target.view) {
+    if let Some(before) = before.filter(|_| view) {
         drained(content).await?;
         return before.await;
     }

@@ -88,6 +88,7 @@ fn without_sharing(session: &Session, failed: Vec<Discovery>) -> Vec<Discovery> 
 
 fn selection(excluded: Vec<&str>) -> Selection {
     Selection {
+        directory: String::new(),
         recursive: true,
         hashes: false,
         server_times: false,

@@ -38,13 +38,10 @@ pub fn below(root: &str) -> Views {
     }
 }
 
-/// What is listed to see whether Google answers, and whether with all that lies below:
-/// rclone knows the root by heart, so there it is the albums, until the first one came.
-pub fn probe(root: &str) -> (bool, Vec<String>) {
-    match root.trim_matches('/') {
-        "" => (true, ["media", "upload", "feature", "shared-album"].map(str::to_owned).into()),
-        _ => (false, Vec::new()),
-    }
+/// The directory that is listed to see whether Google answers: rclone knows the root by
+/// heart, but not the albums.
+pub fn probe(root: &str) -> &'static str {
+    if root.trim_matches('/').is_empty() { "album" } else { "" }
 }
 
 #[cfg(test)]

@@ -47,8 +47,12 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
     for directory in &selection.excluded {
         verb = verb.arg("--filter").arg(format!("- /{}/**", literal(&sound(directory)?)));
     }
+    let directory = match selection.directory.as_str() {
+        "" => String::new(),
+        directory => sound(directory)?,
+    };
     let (sink, said) = mpsc::channel(SAID);
-    let process = verb.arg(rclone.target("")).start(false, Some(sink)).await?;
+    let process = verb.arg(rclone.target(&directory)).start(false, Some(sink)).await?;
     let (lines_in, lines) = mpsc::channel(4);
     let (troubles_in, troubles) = mpsc::channel(64);
     let (end_in, end) = oneshot::channel();

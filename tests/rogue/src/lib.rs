@@ -33,6 +33,7 @@ fn trap() -> ! {
 }
 
 const ALL: Selection = Selection {
+    directory: String::new(),
     recursive: true,
     hashes: false,
     server_times: false,
@@ -109,6 +110,10 @@ async fn misuse(how: &str) -> Result<Location, Failure> {
         "files" => {
             let files = Some(vec!["a\n../b".into()]);
             drop(rclone::list(Selection { files, ..ALL }).await?);
+        }
+        "listed" => {
+            let directory = "../x".into();
+            drop(rclone::list(Selection { directory, ..ALL }).await?);
         }
         "excluded" => {
             let excluded = vec!["../x".into()];

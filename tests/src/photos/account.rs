@@ -67,6 +67,19 @@ impl Photos {
         }
     }
 
+    /// The owner gives an album another title.
+    pub fn rename_album(&self, id: &str, title: &str) {
+        let library = &mut self.google().library;
+        library.album_mut(id).expect("no such album").title = title.to_owned();
+    }
+
+    /// The bytes that one album holds.
+    pub fn album_of(&self, id: &str) -> BTreeSet<Digest> {
+        let library = &self.google().library;
+        let album = library.album(id).expect("no such album");
+        library.of_album(album, 0).map(|(_, item)| item.digest.clone()).collect()
+    }
+
     pub fn favourite(&self, id: &str) {
         self.change(id, |item| item.favourite = true);
     }

@@ -27,8 +27,11 @@ pub fn list(selection: Selection) -> Result<Listing, Failure> {
     let world = world();
     let number = world.count("list");
     let said = if selection.files.is_some() { "look-ups" } else { "list" };
-    world.note(said, if selection.recursive { "all" } else { "root" });
+    world.note(said, if selection.recursive { "all" } else { "one" });
     selection.excluded.iter().try_for_each(|path| sound(path))?;
+    if !selection.directory.is_empty() {
+        sound(&selection.directory)?;
+    }
     if world.has(&Fault::NoListing) {
         let reason = Reason::ALL[number % Reason::ALL.len()];
         return Err(failure(reason, "rclone can't be started: look at what it says"));
@@ -102,7 +105,11 @@ fn walk(
     items: &mut Vec<Item>,
     troubles: &mut Vec<Trouble>,
 ) -> Result<(), Failure> {
-    let mut left = VecDeque::from([String::new()]);
+    let top = match selection.directory.as_str() {
+        "" => String::new(),
+        directory => format!("{directory}/"),
+    };
+    let mut left = VecDeque::from([selection.directory.clone()]);
     while let Some(directory) = left.pop_front() {
         let trouble = world.fault(|fault| match fault {
             Fault::Trouble(path, reason) if *path == directory => Some(*reason),
@@ -114,13 +121,14 @@ fn walk(
             continue;
         }
         for item in remote::entries(world, &directory)? {
-            if item.directory && selection.excluded.contains(&item.path) {
+            let path = item.path.strip_prefix(&top).unwrap_or(&item.path).to_owned();
+            if item.directory && selection.excluded.contains(&path) {
                 continue;
             }
             if item.directory && selection.recursive {
                 left.push_back(item.path.clone());
             }
-            items.push(item);
+            items.push(Item { path, ..item });
         }
     }
     Ok(())

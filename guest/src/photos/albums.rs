@@ -1,0 +1,206 @@
+//! Which album of the destination an album of the snapshot goes into: the same one where
+//! it is there, or else one of its title, or else a new one.
+//!
+//! rclone shows albums that share a title as `title {ID}`, and each of its processes makes
+//! another album for a title that is none of these. So what is there is listed first: the
+//! directories that an album may lie in, each of them once.
+
+use std::collections::{HashMap, HashSet};
+
+use super::names;
+use crate::bindings::plakar::connector::rclone::Selection;
+use crate::bindings::plakar::connector::types::{Failure, Reason};
+use crate::listing;
+use crate::scan;
+
+/// The destination's albums, and where those of the snapshot go.
+#[derive(Default)]
+pub struct Albums {
+    there: HashMap<String, Result<Directory, Failure>>,
+    /// Identities of the snapshot's albums, by their paths in it.
+    identities: HashMap<String, u64>,
+    /// Titles, as rclone shows them, by the paths that albums have in the snapshot.
+    chosen: HashMap<String, String>,
+    taken: HashSet<String>,
+}
+
+/// A directory of the destination: albums, and directories that titles with a `/` make.
+#[derive(Clone, Default)]
+struct Directory {
+    names: Vec<String>,
+    albums: Vec<Album>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Album {
+    /// As rclone shows it.
+    shown: String,
+    identity: u64,
+}
+
+impl Albums {
+    /// Notes an album of the snapshot by what identifies it there.
+    pub fn identify(&mut self, path: &str, identity: u64) {
+        self.identities.insert(path.to_owned(), identity);
+    }
+
+    /// The title, as rclone shows it, of the album that the one with this path goes into.
+    /// Albums lie in the directory `within` of the destination.
+    pub async fn title(&mut self, within: &str, path: &str) -> Result<String, Failure> {
+        if let Some(title) = self.chosen.get(path) {
+            return Ok(title.clone());
+        }
+        if path.is_empty() {
+            return Ok(String::new());
+        }
+        let plain = path.split('/').map(names::plain).collect::<Vec<_>>().join("/");
+        let albums = self.beside(within, &plain).await?;
+        let title = self.choose(path, plain, &albums);
+        self.taken.insert(title.clone());
+        self.chosen.insert(path.to_owned(), title.clone());
+        Ok(title)
+    }
+
+    /// The albums of the directory in which one of this title lies, by their titles.
+    async fn beside(&mut self, within: &str, title: &str) -> Result<Vec<Album>, Failure> {
+        let mut directory = self.listed(within).await?;
+        let mut parent = String::new();
+        let (parents, _) = title.rsplit_once('/').unwrap_or_default();
+        for name in parents.split('/').filter(|name| !name.is_empty()) {
+            if !directory.names.iter().any(|there| there == name) {
+                return Ok(Vec::new());
+            }
+            parent = join(&parent, name);
+            directory = self.listed(&join(within, &parent)).await?;
+        }
+        let albums = directory.albums.into_iter();
+        Ok(albums.map(|album| Album { shown: join(&parent, &album.shown), ..album }).collect())
+    }
+
+    /// A directory of the destination, listed if it wasn't yet. One that can't be listed
+    /// isn't tried again.
+    async fn listed(&mut self, path: &str) -> Result<Directory, Failure> {
+        if let Some(known) = self.there.get(path) {
+            return known.clone();
+        }
+        let listed = list(path).await;
+        self.there.insert(path.to_owned(), listed.clone());
+        listed
+    }
+
+    fn choose(&self, path: &str, plain: String, albums: &[Album]) -> String {
+        let named = path.rsplit('/').next().and_then(names::split);
+        let identity = self.identities.get(path).copied();
+        let identity = identity.or_else(|| Some(listing::identity(named?.id)));
+        if let Some(same) = albums.iter().find(|album| Some(album.identity) == identity) {
+            return same.shown.clone();
+        }
+        let numbered = (2_u64..).map(|number| format!("{plain} ({number})"));
+        let free = std::iter::once(plain.clone()).chain(numbered).find_map(|title| {
+            let mut namesakes = albums.iter().filter(|album| of_title(album, &title)).peekable();
+            let there = namesakes.peek().is_some();
+            let free = namesakes.find(|album| !self.taken.contains(&album.shown));
+            let new = (!there && !self.taken.contains(&title)).then_some(title.clone());
+            free.map(|album| album.shown.clone()).or(new)
+        });
+        free.unwrap_or(plain)
+    }
+}
+
+/// Whether the album has this title.
+fn of_title(album: &Album, title: &str) -> bool {
+    let (parent, name) = album.shown.rsplit_once('/').unwrap_or(("", &album.shown));
+    album.shown == title || join(parent, &names::plain(name)) == title
+}
+
+/// What a directory of the destination holds.
+async fn list(directory: &str) -> Result<Directory, Failure> {
+    let selection = Selection {
+        directory: directory.to_owned(),
+        recursive: false,
+        hashes: false,
+        server_times: false,
+        files: None,
+        excluded: Vec::new(),
+    };
+    let (items, ended) = scan::whole(selection).await;
+    match ended {
+        Err(Failure { reason: Reason::NotFound, .. }) => return Ok(Directory::default()),
+        ended => ended?,
+    }
+    let mut found = Directory::default();
+    for item in items.into_iter().filter(|item| item.is_dir) {
+        if !item.id().is_empty() {
+            let identity = listing::identity(item.id());
+            found.albums.push(Album { shown: item.path.clone(), identity });
+        }
+        found.names.push(item.path);
+    }
+    Ok(found)
+}
+
+fn join(parent: &str, name: &str) -> String {
+    if parent.is_empty() || name.is_empty() {
+        [parent, name].concat()
+    } else {
+        format!("{parent}/{name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn album(shown: &str, id: &str) -> Album {
+        Album { shown: shown.to_owned(), identity: listing::identity(id) }
+    }
+
+    /// The titles that these albums of a snapshot get, one after the other.
+    fn titles(mut albums: Albums, paths: &[&str], there: &[Album]) -> Vec<String> {
+        let mut choose = |path: &&str| {
+            let plain = path.split('/').map(names::plain).collect::<Vec<_>>().join("/");
+            let title = albums.choose(path, plain, there);
+            albums.taken.insert(title.clone());
+            title
+        };
+        paths.iter().map(&mut choose).collect()
+    }
+
+    fn ids() -> [String; 4] {
+        ["a", "b", "c", "d"].map(|char| char.repeat(60))
+    }
+
+    #[test]
+    fn albums_of_one_title_stay_apart_in_an_account_that_has_none() {
+        let [a, b, ..] = ids();
+        let paths = [&format!("Trip {{{a}}}"), &format!("Trip {{{b}}}"), "Other"];
+        let expected = ["Trip", "Trip (2)", "Other"];
+        assert_eq!(titles(Albums::default(), &paths, &[]), expected);
+        // What that made is found again.
+        let there = [album("Trip", "x"), album("Trip (2)", "y"), album("Other", "z")];
+        assert_eq!(titles(Albums::default(), &paths, &there), expected);
+    }
+
+    #[test]
+    fn an_album_goes_into_the_same_one_whatever_it_is_called_by_now() {
+        let [a, b, ..] = ids();
+        let [trip_a, trip_b] = [&a, &b].map(|id| format!("2024/Trip {{{id}}}"));
+        let there = [album(&trip_a, &a), album(&trip_b, &b)];
+        assert_eq!(titles(Albums::default(), &[&trip_b, &trip_a], &there), [&*trip_b, &*trip_a]);
+        let there = [album("2024/Trip", &b), album("2024/Journey", &a)];
+        let expected = ["2024/Journey", "2024/Trip"];
+        assert_eq!(titles(Albums::default(), &[&trip_a, &trip_b], &there), expected);
+        let mut known = Albums::default();
+        known.identify("2024/Trip", listing::identity(&a));
+        assert_eq!(titles(known, &["2024/Trip"], &there), ["2024/Journey"]);
+    }
+
+    #[test]
+    fn an_album_of_another_account_goes_into_the_next_one_of_its_title() {
+        let [a, b, c, d] = ids();
+        let [trip_a, trip_b] = [&a, &b].map(|id| format!("Trip {{{id}}}"));
+        let there = [album(&trip_a, &a), album(&trip_b, &b)];
+        let paths = ["Trip", &format!("Trip {{{c}}}"), &format!("Trip {{{d}}}")];
+        assert_eq!(titles(Albums::default(), &paths, &there), [&*trip_a, &*trip_b, "Trip (2)"]);
+    }
+}
