@@ -194,3 +194,39 @@ fn what_google_does_not_take_fails_alone_and_says_so() {
     assert_eq!(account.photos.items().len(), 1);
     assert_eq!(account.photos.calls().of(Call::CreateAlbum), 1);
 }
+
+#[test]
+fn a_restore_without_access_says_the_same() {
+    let account = Account::new(Settings::default());
+    directory(&account, &[("1.jpg", photo(1, 1, 100)), ("2.jpg", photo(1, 2, 100))]);
+    restore(&account).good();
+    account.photos.forget_access_tokens();
+    restore(&account).bad(&format!(
+        "Request had invalid authentication credentials. (401 UNAUTHENTICATED): {AGAIN}"
+    ));
+
+    let account = Account::new(Settings::default());
+    directory(&account, &[("1.jpg", photo(1, 1, 100)), ("2.jpg", photo(1, 2, 100))]);
+    account.photos.revoke();
+    restore(&account).bad(&format!("invalid_grant: maybe token expired: {AGAIN}"));
+}
+
+#[test]
+fn what_google_denies_for_another_reason_is_not_taken_for_an_old_remote() {
+    let account = Account::new(Settings::default());
+    account.photos.fill(3, 1, 0, 1);
+    account.photos.fail(Call::Search, 403, 9999);
+    let run = backup(&account).bad(
+        "The caller does not have permission (403 PERMISSION_DENIED): check what the remote's account may do there",
+    );
+    assert_eq!(count(&run, "rclone config reconnect"), 0, "{}", run.text);
+}
+
+#[test]
+fn the_days_quota_is_one_line_with_its_remedy() {
+    let account = Account::new(Settings { quota: 2, ..Settings::default() });
+    account.photos.fill(300, 1, 0, 1);
+    let run = backup(&account).bad("limit 'All requests per day' (429 RESOURCE_EXHAUSTED): the day's quota of Google Photos is used up (10,000 calls a day for each client_id): run it again tomorrow, with a client_id of your own");
+    assert_eq!(count(&run, "All requests per day"), 1, "{}", run.text);
+    assert_eq!(count(&run, "low level retry"), 0, "{}", run.text);
+}

@@ -86,6 +86,12 @@ impl Directory {
     }
 }
 
+/// Whether asking for the photo itself may help: not where Google answers nobody.
+fn is_to_be_asked(read: &Result<Content, Failure>) -> bool {
+    let ends = [Reason::Cancelled, Reason::RateLimited, Reason::Unauthenticated];
+    read.as_ref().is_err_and(|failure| !ends.contains(&failure.reason))
+}
+
 /// Opens a photo of a library of about `total`.
 pub async fn open(
     photos: &Photos,
@@ -98,7 +104,7 @@ pub async fn open(
     for _ in 0..STARTS {
         let listed = directory.listed().await?;
         let mut read = listed.reader.read(shown.name().to_owned(), None).await;
-        if read.is_err() && !gone(&read) {
+        if is_to_be_asked(&read) {
             // rclone finds a name that it never listed by the ID in it, and keeps what
             // it found: so each time needs a name of its own.
             let number = photos.asked.replace(photos.asked.get() + 1);

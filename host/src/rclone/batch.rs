@@ -23,6 +23,10 @@ const TRANSFERS: &str = "64";
 /// `batch_size` there).
 const PHOTOS: &str = "50";
 
+/// How often rclone tries to upload a photo, and each time to add it: it waits up to eight
+/// seconds between, so this outlasts a quota of calls in a minute.
+const TRIES: &str = "4";
+
 /// A batch on its way out.
 pub struct Sending {
     pub outcomes: mpsc::Receiver<Outcome>,
@@ -142,7 +146,8 @@ impl Batch {
         let verb = if photos::is(&rclone.inner.remote) {
             // A photo under a name that an album has already may be another photo, and
             // Google knows its bytes: it is for Google to tell.
-            rclone.verb("copy").args(["--no-check-dest", "--transfers", PHOTOS])
+            let verb = rclone.verb("copy").args(["--no-check-dest", "--transfers", PHOTOS]);
+            verb.args(["--low-level-retries", TRIES])
         } else {
             let verb = rclone.verb("copy").args(["--ignore-times", "--transfers", TRANSFERS]);
             verb.arg("--create-empty-src-dirs")

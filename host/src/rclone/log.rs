@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::remote::Remote;
+use super::vain::Vain;
 
 /// The longest line that is looked at; the rest of it is dropped.
 const LONGEST_LINE: usize = 64 << 10;
@@ -55,10 +57,6 @@ const REFUSALS: [&str; 2] = ["Get request open error:", "GET request error:"];
 /// How rclone's server says once more, in Go's words, why a listing failed.
 const REPEATED: &str = "list failed: &";
 
-/// What Google says when the calls of a day are used up. rclone would go on trying
-/// for hours.
-const DAY_IS_OVER: &str = "All requests per day";
-
 /// Gets every line that is about a file or directory, as it comes.
 pub type Sink = mpsc::Sender<Line>;
 
@@ -83,9 +81,6 @@ impl Secrets {
     }
 }
 
-/// Is told the error after which a process can only try in vain.
-pub type InVain = Box<dyn Fn(&str) + Send + Sync>;
-
 /// The log of one process.
 pub struct Log {
     taking: Arc<Mutex<Taking>>,
@@ -108,7 +103,7 @@ impl Log {
         verb: &'static str,
         secrets: Secrets,
         sink: Option<Sink>,
-        in_vain: InVain,
+        vain: Vain,
     ) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&pipe, true)?;
         // SAFETY: the descriptor is owned by what is registered, so it stays the same
@@ -116,7 +111,7 @@ impl Log {
         let pipe = unsafe { AsyncFd::register(pipe) }.map_err(|failed| failed.into_parts().1)?;
         let pipe = Arc::new(pipe);
         let taking =
-            Taking { verb, secrets, sink, in_vain, kept: Kept::default(), partial: Vec::new() };
+            Taking { verb, secrets, sink, vain, kept: Kept::default(), partial: Vec::new() };
         let taking = Arc::new(Mutex::new(taking));
         let follower = tokio::spawn(follow(pipe.clone(), taking.clone()).in_current_span());
         Ok(Self { taking, pipe, follower: Some(follower) })
@@ -173,7 +168,7 @@ struct Taking {
     verb: &'static str,
     secrets: Secrets,
     sink: Option<Sink>,
-    in_vain: InVain,
+    vain: Vain,
     kept: Kept,
     partial: Vec<u8>,
 }
@@ -215,9 +210,7 @@ impl Taking {
             object: None,
         });
         line.message = self.secrets.strike(&line.message);
-        if line.message.contains(DAY_IS_OVER) {
-            (self.in_vain)(&line.message);
-        }
+        self.vain.hear(&line.message, Instant::now());
         if line.level == Level::Debug
             && REFUSALS.iter().any(|words| line.message.starts_with(words))
         {
@@ -230,7 +223,7 @@ impl Taking {
         {
             // Nobody listening any more is no reason to stop taking in.
             if let Err(mpsc::error::TrySendError::Full(_)) = sink.try_send(line) {
-                (self.in_vain)("rclone reports more than can be taken in: install rclone anew");
+                self.vain.tell("rclone reports more than can be taken in: install rclone anew");
             }
         }
     }
@@ -283,7 +276,8 @@ mod tests {
     #[tokio::test]
     async fn a_flush_takes_in_all_that_was_written_before() {
         let (mut write, read) = pair();
-        let log = Log::follow(read, "test", Secrets::default(), None, Box::new(|_| ())).unwrap();
+        let log =
+            Log::follow(read, "test", Secrets::default(), None, Vain::new(false, |_| ())).unwrap();
         for at in 0..200 {
             let line = format!(r#"{{"level":"error","msg":"no {at}","object":"a/{at}"}}"#);
             writeln!(write, "{line}").unwrap();
@@ -315,7 +309,7 @@ mod tests {
                 verb: "test",
                 secrets: Secrets(["hunter22".to_owned()].into()),
                 sink: Some(sink),
-                in_vain: Box::new(|_| ()),
+                vain: Vain::new(false, |_| ()),
                 kept: Kept::default(),
                 partial: Vec::new(),
             };
@@ -335,7 +329,7 @@ mod tests {
     async fn secrets_are_struck_out_and_nonsense_is_survived() {
         let (mut write, read) = pair();
         let secrets = Secrets(["hunter22".to_owned()].into());
-        let mut log = Log::follow(read, "test", secrets, None, Box::new(|_| ())).unwrap();
+        let mut log = Log::follow(read, "test", secrets, None, Vain::new(false, |_| ())).unwrap();
         write.write_all(&[b'x'; 60_000]).unwrap();
         writeln!(write, "\nnot json\n{{}}").unwrap();
         writeln!(write, r#"{{"level":"error","msg":"bad hunter22"}}"#).unwrap();

@@ -12,7 +12,7 @@
 //! - [`usage`]: what a session uses up of what it may have
 //! - [`process`], [`spawner`]: one rclone process, from its start to its end
 //! - [`confinement`]: what that process may do to this machine
-//! - [`log`]: what it says on stderr
+//! - [`log`], [`vain`]: what it says on stderr, and when it can only try in vain
 //! - [`reason`]: what its words mean
 //! - [`photos`]: what is particular about Google Photos
 //! - [`list`], [`cat`], [`reader`], [`batch`], [`receive`]: the verbs
@@ -40,6 +40,7 @@ pub mod state;
 pub mod token;
 mod usage;
 pub mod users;
+mod vain;
 
 pub use batch::Batch;
 pub use list::Listing;

@@ -44,9 +44,19 @@ pub const MEANINGS: &[Meaning] = &[
         "the day's quota of Google Photos is used up (10,000 calls a day for each client_id): run it again tomorrow, with a client_id of your own (https://rclone.org/googlephotos/#making-your-own-client-id)",
     ),
     (
+        &["(429 429 too many requests)"],
+        Reason::RateLimited,
+        "Google Photos gives no more photos for now, which are 75,000 a day for each client_id: run it again tomorrow; what was backed up isn't downloaded again",
+    ),
+    (
         &["concurrent write request"],
         Reason::RateLimited,
         "another program writes to the same Google Photos account: run it again when that is done",
+    ),
+    (
+        &["(500 internal)", "(503 unavailable)"],
+        Reason::Unavailable,
+        "Google Photos doesn't answer as it should: run it again later",
     ),
     (
         &["insufficient authentication scopes. (403"],

@@ -11,6 +11,7 @@ use super::confinement::Standing;
 use super::log::{Log, Sink};
 use super::token::Turn;
 use super::usage::Taken;
+use super::vain::Vain;
 use super::{Rclone, photos, reason, spawner};
 use crate::account::{Account, Count};
 use crate::audit::Event;
@@ -118,11 +119,11 @@ impl<'a> Verb<'a> {
         let (group, inner) = (group(&child), rclone.inner.clone());
         place.by(group.map(Pid::as_raw_nonzero).map(i32::from));
         let in_vain = inner.in_vain.clone();
-        let told = Box::new(move |error: &str| {
+        let vain = Vain::new(photos::is(&inner.remote), move |error| {
             let _ = in_vain.set(reason::understand(error));
             kill(group, Signal::KILL);
         });
-        let log = Log::follow(errors.into(), self.name, inner.secrets.clone(), sink, told)
+        let log = Log::follow(errors.into(), self.name, inner.secrets.clone(), sink, vain)
             .map_err(failed)?;
         child.stdout.iter().for_each(pipe::widen);
         child.stdin.iter().for_each(pipe::widen);

@@ -159,6 +159,11 @@ fn plain(error: &str) -> String {
     {
         plain = rest;
     }
+    if plain.starts_with("low level retry ")
+        && let Some((_, rest)) = plain.split_once("(error ")
+    {
+        plain = rest.strip_suffix(')').unwrap_or(rest);
+    }
     while let Some(rest) = WRAPPINGS.iter().find_map(|wrapping| plain.strip_prefix(wrapping)) {
         plain = rest;
     }
@@ -249,6 +254,10 @@ mod tests {
                 r#"Get "https://dav.example.com/": dial tcp: no such host"#,
             ),
             (
+                "low level retry 1/10 (error Request was refused. (429 RESOURCE_EXHAUSTED))",
+                "Request was refused. (429 RESOURCE_EXHAUSTED)",
+            ),
+            (
                 "Failed to copy: failed to commit batch: batch upload failed: upload failed: Failed: There was an error while trying to create this media item. (3)",
                 "There was an error while trying to create this media item. (3)",
             ),
@@ -274,6 +283,11 @@ mod tests {
                 "couldn't get media item: Requested entity was not found. (404 NOT_FOUND)",
                 Reason::NotFound,
                 "it is gone",
+            ),
+            (
+                "low level retry 8/10 (error The service is currently unavailable. (503 UNAVAILABLE))",
+                Reason::Unavailable,
+                "run it again later",
             ),
             (
                 "upload failed: The remaining storage is not enough. (8)",

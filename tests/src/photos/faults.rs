@@ -8,7 +8,8 @@ use super::calls::Call;
 /// What was ordered to go wrong.
 #[derive(Default)]
 pub struct Faults {
-    failing: HashMap<Call, (u16, u64)>,
+    failing: HashMap<Call, (u16, String, u64)>,
+    albums: HashMap<String, u16>,
     breaking: HashMap<String, (usize, u64)>,
     refused: HashMap<String, (i32, String)>,
 }
@@ -16,7 +17,17 @@ pub struct Faults {
 impl Faults {
     /// The next calls of a kind are answered with this status.
     pub fn fail(&mut self, call: Call, status: u16, times: u64) {
-        self.failing.insert(call, (status, times));
+        self.fail_with(call, status, said_with(status), times);
+    }
+
+    /// The same with these words.
+    pub fn fail_with(&mut self, call: Call, status: u16, words: &str, times: u64) {
+        self.failing.insert(call, (status, words.to_owned(), times));
+    }
+
+    /// Searches of this album are answered with this status.
+    pub fn fail_album(&mut self, id: &str, status: u16) {
+        self.albums.insert(id.to_owned(), status);
     }
 
     /// The next downloads of an item break off after so many bytes.
@@ -36,11 +47,18 @@ impl Faults {
 
     pub(super) fn of_call(&mut self, call: Call) -> Result<(), Refusal> {
         match self.failing.get_mut(&call) {
-            Some((status, times @ 1..)) => {
+            Some((status, words, times @ 1..)) => {
                 *times -= 1;
-                Err(Refusal::new(*status, said_with(*status)))
+                Err(Refusal::new(*status, words.clone()))
             }
             _ => Ok(()),
+        }
+    }
+
+    pub(super) fn of_album(&self, id: &str) -> Result<(), Refusal> {
+        match self.albums.get(id) {
+            Some(status) => Err(Refusal::new(*status, said_with(*status))),
+            None => Ok(()),
         }
     }
 

@@ -41,6 +41,7 @@ pub fn search(google: &Google, body: &[u8]) -> Result<Value, Refusal> {
         if search.filters.is_some() {
             return Err(Refusal::invalid("albumId and filters can't be set together."));
         }
+        google.faults.of_album(&search.album_id)?;
         let album = google.library.album(&search.album_id);
         let album = album.ok_or_else(|| Refusal::invalid("Invalid album ID."))?;
         let from = after.map_or(0, |(_, position)| position + 1);

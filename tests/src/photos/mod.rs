@@ -152,6 +152,16 @@ impl Photos {
         self.google().faults.fail(call, status, times);
     }
 
+    /// The next batches are refused as if another program wrote to the account.
+    pub fn others_write(&self, times: u64) {
+        self.google().faults.fail_with(Call::BatchCreate, 429, uploads::OVERLAP, times);
+    }
+
+    /// Listings of an album are answered with this status.
+    pub fn fail_album(&self, id: &str, status: u16) {
+        self.google().faults.fail_album(id, status);
+    }
+
     /// The next downloads of an item break off after so many bytes.
     pub fn break_off(&self, id: &str, after: usize, times: u64) {
         self.google().faults.break_off(id, after, times);
