@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Instant;
 
 use super::media::Digest;
 
@@ -48,6 +49,8 @@ impl Call {
 #[derive(Clone, Default, Debug)]
 pub struct Calls {
     counts: BTreeMap<Call, u64>,
+    /// When a kind was asked for, first and last.
+    times: BTreeMap<Call, (Instant, Instant)>,
     /// How often each item was downloaded, by its id.
     pub downloads: BTreeMap<String, u64>,
     /// How often the same bytes were uploaded.
@@ -63,6 +66,13 @@ pub struct Calls {
 impl Calls {
     pub(super) fn note(&mut self, call: Call) {
         *self.counts.entry(call).or_default() += 1;
+        let now = Instant::now();
+        self.times.entry(call).or_insert((now, now)).1 = now;
+    }
+
+    /// When the first and the last call of a kind came.
+    pub fn times(&self, call: Call) -> Option<(Instant, Instant)> {
+        self.times.get(&call).copied()
     }
 
     /// The calls of one kind.
