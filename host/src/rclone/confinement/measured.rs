@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Confinement, Granted};
+use super::{Confinement, Granted, Standing};
 use crate::policy::{Limits, Ports};
 
 /// The most that rclone may start later.
@@ -30,7 +30,10 @@ fn run(granted: Option<&Granted>, args: &[&Path]) -> (Duration, usize) {
     command.args(args).env_clear().env("HOME", "/").current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     if let Some(granted) = granted {
-        Confinement::prepare(&rclone, granted).unwrap().confine(&mut command, 0).unwrap();
+        Confinement::prepare(&rclone, granted)
+            .unwrap()
+            .confine(&mut command, Standing::default())
+            .unwrap();
     }
     let mut child = command.spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
