@@ -53,7 +53,7 @@ demo: package rclone
     tests/demo.sh "$PWD"/bin/*.ptar
 
 # Everything that CI runs
-test: lint deny check-deploy unit wasmtime-run end-to-end (fuzz "60")
+test: lint deny check-macos check-deploy unit wasmtime-run end-to-end (fuzz "60")
     @echo "everything passed"
 
 # Formatting, clippy and documentation, without a warning
@@ -68,7 +68,7 @@ check-macos:
     @rustup target list --installed | grep -qx {{ apple }} || rustup target add {{ apple }} > /dev/null 2>&1 \
         || { echo "macOS was not checked: its standard library can't be fetched from here"; exit 0; }; \
     CC_aarch64_apple_darwin=true AR_aarch64_apple_darwin=true SDKROOT=/ \
-        cargo check --quiet --package plakbox --target {{ apple }}
+        cargo check --quiet --release --package plakbox --target {{ apple }}
 
 # Licences, sources and bans; advisories where their database can be had
 deny: cargo-deny

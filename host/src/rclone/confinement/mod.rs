@@ -39,6 +39,7 @@ use crate::tenant::OfSession;
 
 /// What one process may have of this machine beside what every rclone needs.
 #[derive(Debug, Default)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux can withhold it"))]
 pub struct Granted {
     /// Files and directories that it may read.
     pub read: BTreeSet<PathBuf>,
