@@ -52,6 +52,8 @@ pub struct Granted {
     pub limits: policy::Limits,
     /// Whether files as large as it wants may be written.
     pub large_files: bool,
+    /// Whether times of files may be set: rclone tries how exact a directory's are.
+    pub times: bool,
     /// Whether sockets that are files may be connected to: all that its user may.
     pub unix_sockets: bool,
     pub level: Level,
@@ -138,8 +140,7 @@ impl Confinement {
             .ok_or_else(|| script(program))?;
         let ruleset = landlock::ruleset(program, &loaded, granted)
             .map_err(|error| failed("landlock", error.to_string()))?;
-        let needs =
-            seccomp::Needs { times: !granted.write.is_empty(), unix_sockets: granted.unix_sockets };
+        let needs = seccomp::Needs { times: granted.times, unix_sockets: granted.unix_sockets };
         let filters =
             seccomp::Filters::new(needs).map_err(|error| failed("seccomp", error.to_string()))?;
         let (limits, owner) = (limits::Limits::of(granted), granted.owner);

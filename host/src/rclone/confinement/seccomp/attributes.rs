@@ -22,7 +22,7 @@ const REFUSED: &[i64] = &[
     469,
 ];
 
-/// Refused, unless files on this machine get the times that they had.
+/// Refused, unless a directory of this machine is backed up or restored to.
 const TIMES: &[i64] = &[libc::SYS_utimensat];
 
 /// Said to be done, and not done. rclone gives its new configuration the mode that it has
