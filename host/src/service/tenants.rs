@@ -149,7 +149,8 @@ impl Tenants {
         self.all.values()
     }
 
-    /// The name of the tenant as whom somebody comes. A user counts before a group.
+    /// The name of the tenant as whom somebody comes. A user counts before a group, and a
+    /// certificate of several tenants is none's.
     pub fn of(&self, identity: &Identity) -> Option<&str> {
         let find = |fits: &dyn Fn(&Written) -> bool| {
             self.all.values().map(|(tenant, _)| tenant).find(|tenant| fits(tenant))
@@ -159,7 +160,9 @@ impl Tenants {
                 find(&|it| it.users.contains(uid)).or_else(|| find(&|it| it.groups.contains(gid)))
             }
             Identity::Certificate(names) => {
-                find(&|it| names.iter().any(|name| it.certificates.contains(name)))
+                let named = |it: &&Written| names.iter().any(|name| it.certificates.contains(name));
+                let mut fit = self.all.values().map(|(tenant, _)| tenant).filter(named);
+                fit.next().filter(|_| fit.next().is_none())
             }
         };
         tenant.map(|tenant| tenant.name.as_str())
@@ -219,6 +222,10 @@ mod tests {
         let certificate =
             |name: &str| tenants.of(&Identity::Certificate(vec!["x".to_owned(), name.to_owned()]));
         assert_eq!((certificate("b.example"), certificate("a.example")), (Some("b"), None));
+        let two = A.replace("groups", "certificates = [\"x\"]\ngroups");
+        let tenants = self::tenants(&[("1.toml", &two), ("2.toml", B)]).unwrap();
+        let both = Identity::Certificate(vec!["x".to_owned(), "b.example".to_owned()]);
+        assert_eq!(tenants.of(&both), None, "it is of two tenants");
     }
 
     #[test]
