@@ -199,8 +199,8 @@ mod tests {
         Policies { written: texts.iter().map(|text| written(text)).collect() }.decide(request)
     }
 
-    /// Whether all of one grant is in the other.
-    fn within(inner: &Grant, outer: &Grant) -> bool {
+    /// Whether all of one grant is in the other, which is for a remote of these sections.
+    fn within(inner: &Grant, outer: &Grant, sections: &BTreeMap<String, Section>) -> bool {
         let ports = match (&inner.ports, &outer.ports) {
             (_, Ports::Any(_)) => true,
             (Ports::Any(_), Ports::Only(_)) => false,
@@ -219,7 +219,9 @@ mod tests {
         ports
             && environment
             && program
-            && outer.pinned.are_among(&inner.pinned)
+            // Another rule may be the one that the remote with its pins comes under: it
+            // must have what that one pins.
+            && pinned(sections, outer) == *sections
             && inner.directories.iter().all(lies)
             && (outer.write || !inner.write)
             && inner.level >= outer.level
@@ -243,7 +245,7 @@ mod tests {
             let as_pinned = Request { sections: &sections, ..*request };
             for (policy, alone) in [one, other].into_iter().zip(&alone) {
                 // Whoever pins allows no more than for a remote that has it already.
-                assert!(within(both, &under(&[policy], &as_pinned).unwrap()));
+                assert!(within(both, &under(&[policy], &as_pinned).unwrap(), &sections));
                 assert!(alone.iter().all(|alone| alone.pinned.are_among(&both.pinned)));
             }
         } else if let [Ok(one), Ok(other)] = &alone {
@@ -258,7 +260,7 @@ mod tests {
         if let Ok(grant) = under(&[policy], request) {
             let sections = pinned(request.sections, &grant);
             let as_pinned = Request { sections: &sections, ..*request };
-            assert!(within(&grant, &under(&[], &as_pinned).unwrap()));
+            assert!(within(&grant, &under(&[], &as_pinned).unwrap(), &sections));
             assert_eq!(grant.write, request.r#use == Use::Exporter);
         }
     }
