@@ -259,7 +259,9 @@ fn identities(scenario: &Scenario, backup: &Backup, known: &BTreeMap<&str, Known
     let mut seen = BTreeMap::new();
     for (path, known) in known {
         let Some(entry) = known.found.first() else { continue };
-        if entry.identity.is_some() != (backup.identities && !entry.directory) {
+        // An album of Google Photos has the ID that the real one gives it.
+        let is_album = entry.directory && scenario.is_photos();
+        if !is_album && entry.identity.is_some() != (backup.identities && !entry.directory) {
             wrong.push(format!("`{path}` has the identity {:?}", entry.identity));
         }
         // A photo is the same under all its paths.
