@@ -210,11 +210,15 @@ fn told(systemd: &UnixDatagram) -> String {
 /// Lets a command have a descriptor as the first that systemd passes (sd_listen_fds(3)).
 fn pass(command: &mut std::process::Command, listener: &impl AsRawFd) {
     let passed = listener.as_raw_fd();
-    // SAFETY: the closure makes one system call that is safe between fork and exec.
+    // SAFETY: the closure makes system calls only, which are safe between fork and exec.
     unsafe {
-        command.pre_exec(move || match libc::dup2(passed, 3) {
-            -1 => Err(std::io::Error::last_os_error()),
-            _ => Ok(()),
+        command.pre_exec(move || {
+            // It may be 3 by itself, which `dup2` would leave to be closed.
+            let copy = libc::fcntl(passed, libc::F_DUPFD_CLOEXEC, 10);
+            match if copy == -1 { -1 } else { libc::dup2(copy, 3) } {
+                -1 => Err(std::io::Error::last_os_error()),
+                _ => Ok(()),
+            }
         });
     }
     command.env("LISTEN_FDS", "1");

@@ -28,8 +28,7 @@ fn failure(reason: Reason, message: impl Into<String>) -> Failure {
 
 /// Lists the remote: what rclone prints, and the paths that it could not list.
 async fn list(recursive: bool) -> Result<(Vec<u8>, Vec<Trouble>), Failure> {
-    let (hashes, server_times, files, excluded) = (false, false, None, Vec::new());
-    let directory = String::new();
+    let (directory, hashes, server_times, files, excluded) = Default::default();
     let selection = Selection { directory, recursive, hashes, server_times, files, excluded };
     let (lines, troubles, end) = rclone::list(selection).await?;
     let listed = futures::join!(lines.collect(), troubles.collect());
