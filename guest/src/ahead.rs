@@ -26,10 +26,8 @@ const HELD: u64 = 1 << 20;
 /// What a file of unknown size counts for until it is known.
 const UNKNOWN: u64 = 256 << 10;
 
-/// Of files from this size on only so many are begun ahead: what nobody takes waits at
-/// the server, and no server waits for long.
-const LARGE: u64 = 8 << 20;
-const LARGE_AHEAD: usize = 2;
+/// How many large files are begun ahead: each is a process of its own.
+const LARGE: usize = 2;
 
 /// How many photos may be new since the last backup without any other being fetched:
 /// they are listed first, before all that are old.
@@ -181,9 +179,8 @@ impl State {
                 continue;
             };
             let reserved = file.size.unwrap_or(UNKNOWN).min(HELD);
-            let large = file.size.is_some_and(|size| size >= LARGE);
-            if self.reserved + reserved > session.options.read_ahead
-                || large && self.large >= LARGE_AHEAD
+            let large = file.size.is_some_and(|size| size >= read::LARGE);
+            if self.reserved + reserved > session.options.read_ahead || large && self.large >= LARGE
             {
                 return None;
             }

@@ -15,7 +15,7 @@ use crate::session::Session;
 
 /// Files from this size on are read by a process of their own: its start costs
 /// less than what one HTTP/2 connection for all would.
-const ALONE: u64 = 8 << 20;
+pub const LARGE: u64 = 8 << 20;
 
 /// How many files a reader is asked for before another takes its place: rclone's server
 /// keeps half a kilobyte of each for good.
@@ -111,7 +111,7 @@ pub async fn open(session: &Session, absolute: &str) -> Result<Content, Failure>
     if let Some((photos, photo)) = session.photos.as_ref().zip(session.ahead.photo(absolute)) {
         return photos::read::open(photos, &path, &photo.id, session.ahead.total()).await;
     }
-    if size.is_none_or(|size| size < ALONE)
+    if size.is_none_or(|size| size < LARGE)
         && let Some(content) = read_small(&session.readers, &path, size).await
     {
         return Ok(content);

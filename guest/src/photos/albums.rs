@@ -53,9 +53,8 @@ impl Albums {
         if path.is_empty() {
             return Ok(String::new());
         }
-        let plain = path.split('/').map(names::plain).collect::<Vec<_>>().join("/");
-        let albums = self.beside(within, &plain).await?;
-        let title = self.choose(path, plain, &albums);
+        let albums = self.beside(within, &plain(path)).await?;
+        let title = self.choose(path, &albums);
         self.taken.insert(title.clone());
         self.chosen.insert(path.to_owned(), title.clone());
         Ok(title)
@@ -88,13 +87,15 @@ impl Albums {
         listed
     }
 
-    fn choose(&self, path: &str, plain: String, albums: &[Album]) -> String {
+    /// The title for the album with this path, where these lie in its directory.
+    fn choose(&self, path: &str, albums: &[Album]) -> String {
         let named = path.rsplit('/').next().and_then(names::split);
         let identity = self.identities.get(path).copied();
         let identity = identity.or_else(|| Some(listing::identity(named?.id)));
         if let Some(same) = albums.iter().find(|album| Some(album.identity) == identity) {
             return same.shown.clone();
         }
+        let plain = plain(path);
         let numbered = (2_u64..).map(|number| format!("{plain} ({number})"));
         let free = std::iter::once(plain.clone()).chain(numbered).find_map(|title| {
             let mut namesakes = albums.iter().filter(|album| of_title(album, &title)).peekable();
@@ -105,6 +106,11 @@ impl Albums {
         });
         free.unwrap_or(plain)
     }
+}
+
+/// The title of an album with this path, without IDs.
+fn plain(path: &str) -> String {
+    path.split('/').map(names::plain).collect::<Vec<_>>().join("/")
 }
 
 /// Whether the album has this title.
@@ -158,8 +164,7 @@ mod tests {
     /// The titles that these albums of a snapshot get, one after the other.
     fn titles(mut albums: Albums, paths: &[&str], there: &[Album]) -> Vec<String> {
         let mut choose = |path: &&str| {
-            let plain = path.split('/').map(names::plain).collect::<Vec<_>>().join("/");
-            let title = albums.choose(path, plain, there);
+            let title = albums.choose(path, there);
             albums.taken.insert(title.clone());
             title
         };
