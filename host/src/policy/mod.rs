@@ -9,7 +9,7 @@
 //! - [`places`]: which files are in force
 //! - [`layers`]: what all of them allow
 //! - [`request`]: what a session asks for
-//! - [`rule`]: whether a rule of a file allows it
+//! - [`rule`], [`hosts`]: whether a rule of a file allows it, and the hosts that a remote names
 //! - [`grant`], [`limits`]: what it may have then, joined and narrowed
 //! - [`pins`]: options that it gets
 //! - [`mod@explain`]: the same in words
@@ -17,6 +17,7 @@
 mod configuration;
 mod explain;
 mod grant;
+mod hosts;
 mod layers;
 mod limits;
 mod mistakes;

@@ -1,15 +1,15 @@
 //! Whether a rule allows a session to reach one remote, and what it grants for that.
 
-use hyper::http::uri::Authority;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::configuration::is_secret;
 use super::grant::{Environment, Grant, Program};
+use super::hosts;
 use super::names::is_name;
 use super::options;
-use super::paths::{self, ancestors, real};
+use super::paths::{self, ancestors};
 use super::pins::Pins;
 use super::request::{Request, Section, Target, Use, backend};
 use super::written::{Rule, Written};
@@ -147,15 +147,14 @@ impl Asked<'_> {
             None => format!("the option `{option}` reads local files or uses this machine's identity, and its `options` don't name it"),
         })?;
         self.pins(rule)?;
-        if let Some(hosts) = &rule.hosts
-            && let Some(host) = self
-                .hosts()?
+        if let Some(allowed) = &rule.hosts
+            && let Some(host) = hosts::named(self.backend, self.section)?
                 .iter()
-                .find(|host| !hosts.get_ref().iter().any(|pattern| pattern.matches(host)))
+                .find(|host| !allowed.get_ref().iter().any(|pattern| pattern.matches(host)))
         {
             return Err(format!(
                 "the host `{host}` is none of its `hosts`, {}",
-                on(written.line(hosts))
+                on(written.line(allowed))
             ));
         }
         if self.backend != LOCAL {
@@ -202,36 +201,9 @@ impl Asked<'_> {
         }
     }
 
-    /// The hosts that the configuration names.
-    fn hosts(&self) -> Result<Vec<String>, String> {
-        let table = options::table().map_err(|failure| failure.message)?;
-        let plain =
-            |value: &str| value.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_".contains(&it));
-        let part = |(option, value): &(&String, &String)| {
-            table.is_host_part(self.backend, option) && !plain(value)
-        };
-        if let Some((option, _)) = self.section.iter().find(part) {
-            return Err(format!("the option `{option}` makes another host of the remote's"));
-        }
-        let addresses = self
-            .section
-            .iter()
-            .filter(|(option, value)| !value.is_empty() && table.is_address(self.backend, option));
-        addresses
-            .flat_map(|(option, value)| {
-                let hosts = value.split([',', ' ']).filter(|part| !part.is_empty());
-                hosts.map(move |part| {
-                    host(part).ok_or_else(|| {
-                        format!("the option `{option}` names no host that can be told")
-                    })
-                })
-            })
-            .collect()
-    }
-
     /// The real path of a local directory, if the rule's directories hold it.
     fn directory(&self, rule: &Rule) -> Result<PathBuf, String> {
-        let real = real(Path::new(self.path))?;
+        let real = paths::real(Path::new(self.path))?;
         let granted = rule.directories.iter().flat_map(|directories| directories.get_ref());
         if granted
             .filter_map(|path| paths::real(path).ok())
@@ -241,14 +213,6 @@ impl Asked<'_> {
         }
         Err(format!("`{}` lies in none of its `directories`", real.display()))
     }
-}
-
-/// The host in `https://user@host:port/path` or `host:port`.
-fn host(text: &str) -> Option<String> {
-    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let authority: Authority = rest.split(['/', '?', '#']).next()?.parse().ok()?;
-    let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
-    (!host.is_empty()).then_some(host)
 }
 
 #[cfg(test)]
