@@ -8,6 +8,10 @@ use super::Needs;
 
 /// Refused: rclone keeps none of them, as it isn't asked for metadata.
 const REFUSED: &[i64] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
     libc::SYS_fchown,
     libc::SYS_fchownat,
     libc::SYS_setxattr,
@@ -23,30 +27,33 @@ const REFUSED: &[i64] = &[
 ];
 
 /// Refused, unless a directory of this machine is backed up or restored to.
-const TIMES: &[i64] = &[libc::SYS_utimensat];
+const TIMES: &[i64] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utime,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utimes,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_futimesat,
+    libc::SYS_utimensat,
+];
 
 /// Said to be done, and not done. rclone gives its new configuration the mode that it has
 /// already, and would complain of an error each time.
-const FEIGNED: &[i64] = &[libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_fchmodat2];
-
-/// The same by their old names, where the architecture has them.
-#[cfg(target_arch = "x86_64")]
-const OLD: [&[i64]; 3] = [
-    &[libc::SYS_chown, libc::SYS_lchown],
-    &[libc::SYS_utime, libc::SYS_utimes, libc::SYS_futimesat],
-    &[libc::SYS_chmod],
+const FEIGNED: &[i64] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_fchmodat2,
 ];
-#[cfg(not(target_arch = "x86_64"))]
-const OLD: [&[i64]; 3] = [&[], &[], &[]];
 
 /// What of them is refused.
 pub fn refused(needs: Needs) -> BTreeMap<i64, Vec<SeccompRule>> {
-    let times = [TIMES, OLD[1]].concat();
-    let times = times.into_iter().filter(|_| !needs.times);
-    [REFUSED, OLD[0]].concat().into_iter().chain(times).map(|call| (call, Vec::new())).collect()
+    let times = TIMES.iter().filter(|_| !needs.times);
+    REFUSED.iter().chain(times).map(|call| (*call, Vec::new())).collect()
 }
 
 /// What of them is said to be done.
 pub fn feigned() -> BTreeMap<i64, Vec<SeccompRule>> {
-    [FEIGNED, OLD[2]].concat().into_iter().map(|call| (call, Vec::new())).collect()
+    FEIGNED.iter().map(|call| (*call, Vec::new())).collect()
 }
