@@ -68,7 +68,7 @@ impl House {
             share: Arc::new(Share::new(
                 "all tenants".to_owned(),
                 limits.processes,
-                limits.bandwidth(),
+                limits.bandwidth,
             )),
             account: Arc::default(),
         };
@@ -124,7 +124,7 @@ impl House {
         }
         // Nothing can go wrong any more: what is shared changes for those who share it.
         self.places.resize(limits.sessions, limits.queue);
-        self.share.resize(limits.processes, limits.bandwidth());
+        self.share.resize(limits.processes, limits.bandwidth);
         lodgers.values().for_each(|lodger| lodger.resize());
         Ok(lodgers)
     }
@@ -161,7 +161,7 @@ impl House {
             Some(here) => here.tenant.shares[0].clone(),
             None => {
                 let whose = format!("the tenant `{name}`");
-                Arc::new(Share::new(whose, limits.processes, limits.bandwidth()))
+                Arc::new(Share::new(whose, limits.processes, limits.bandwidth))
             }
         };
         let connections = match here {
@@ -218,7 +218,7 @@ impl Lodger {
     fn resize(&self) {
         let limits = &self.written.limits;
         self.tenant.places.resize(limits.sessions, limits.queue);
-        self.tenant.shares[0].resize(limits.processes, limits.bandwidth());
+        self.tenant.shares[0].resize(limits.processes, limits.bandwidth);
         self.connections.resize(limits.connections());
         let memory = limits.memory.map(|size| size.as_u64());
         let threads = u64::from(limits.processes) * THREADS;

@@ -101,12 +101,6 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    pub fn bandwidth(&self) -> Option<u64> {
-        self.bandwidth.map(|size| size.as_u64())
-    }
-}
-
 /// A range of user IDs that nobody else has, each with the group of the same number.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -63,10 +63,6 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub fn bandwidth(&self) -> Option<u64> {
-        self.bandwidth.map(|size| size.as_u64())
-    }
-
     /// Connections: of sessions that run, and of those that wait.
     pub fn connections(&self) -> usize {
         self.sessions as usize + self.queue as usize

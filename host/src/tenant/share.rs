@@ -1,5 +1,6 @@
 //! What several sessions share: processes, and bytes a second.
 
+use bytesize::ByteSize;
 use leaky_bucket::RateLimiter;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -26,26 +27,26 @@ pub struct Share {
 /// How many bytes may pass a second, and what lets them.
 #[derive(Debug, Default)]
 struct Bandwidth {
-    bytes: Option<u64>,
+    size: Option<ByteSize>,
     limiter: Option<Arc<RateLimiter>>,
 }
 
 impl Bandwidth {
-    fn new(bytes: Option<u64>) -> Self {
-        let limiter = bytes.map(|bytes| {
-            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    fn new(size: Option<ByteSize>) -> Self {
+        let limiter = size.map(|size| {
+            let bytes = usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
             let beats = usize::try_from(1000 / BEAT.as_millis()).unwrap_or(1);
             let each = (bytes / beats).max(1);
             let mut limiter = RateLimiter::builder();
             Arc::new(limiter.interval(BEAT).refill(each).max(each).initial(0).build())
         });
-        Self { bytes, limiter }
+        Self { size, limiter }
     }
 }
 
 impl Share {
     /// A share of so many rclone processes at the same time and bytes a second.
-    pub fn new(whose: String, processes: u32, bandwidth: Option<u64>) -> Self {
+    pub fn new(whose: String, processes: u32, bandwidth: Option<ByteSize>) -> Self {
         Self {
             whose,
             processes: Permits::new(processes as usize),
@@ -55,10 +56,10 @@ impl Share {
     }
 
     /// From now on so many and so much, whoever shares it already.
-    pub fn resize(&self, processes: u32, bandwidth: Option<u64>) {
+    pub fn resize(&self, processes: u32, bandwidth: Option<ByteSize>) {
         self.processes.resize(processes as usize);
         let mut now = self.bandwidth.write().unwrap_or_else(PoisonError::into_inner);
-        if now.bytes != bandwidth {
+        if now.size != bandwidth {
             *now = Bandwidth::new(bandwidth);
         }
     }
@@ -129,7 +130,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bytes_pass_as_fast_as_they_may_and_no_faster() {
-        let share = Share::new("all".into(), 1, Some(1 << 20));
+        let share = Share::new("all".into(), 1, Some(ByteSize::mib(1)));
         let start = tokio::time::Instant::now();
         for _ in 0..40 {
             share.pace(128 << 10).await;
@@ -143,7 +144,7 @@ mod tests {
         let share = Share::new("all".into(), 2, None);
         let patience = Duration::from_secs(1);
         let first = share.process(patience).await.unwrap();
-        share.resize(1, Some(1 << 20));
+        share.resize(1, Some(ByteSize::mib(1)));
         tokio::task::yield_now().await;
         assert!(share.process(patience).await.is_err(), "one runs, and one is all there is");
         drop(first);
