@@ -77,7 +77,7 @@ deny: cargo-deny
         && cargo deny --log-level error check advisories \
         || echo "advisories were not checked: their database can't be fetched from here"
 
-# What deploy/ has for systemd and Kubernetes, by their own rules
+# What deploy/ has for systemd and Kubernetes, by their own rules; the latter where Python is
 check-deploy: kubernetes-validate
     tests/deploy.sh "{{ tools }}/kubernetes/bin/kubernetes-validate"
 
@@ -179,7 +179,7 @@ wasmtime:
 
 # kubernetes-validate, which has the schemas of Kubernetes in it
 kubernetes-validate:
-    @test -x "{{ tools }}/kubernetes/bin/kubernetes-validate" || { \
+    @test -x "{{ tools }}/kubernetes/bin/kubernetes-validate" || ! python3 -c "import ensurepip, venv" 2> /dev/null || { \
         python3 -m venv "{{ tools }}/kubernetes" \
         && "{{ tools }}/kubernetes/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate==1.37.0; \
     }

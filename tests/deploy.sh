@@ -7,12 +7,16 @@ validator=$1
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 
-"$validator" --strict --quiet deploy/*.yaml
-# It would notice: a key of another name is refused.
-sed 's/runAsNonRoot:/runAsNonRoots:/' deploy/kubernetes.yaml > "$place/wrong.yaml"
-if "$validator" --strict --quiet "$place/wrong.yaml" > /dev/null 2>&1; then
-    echo "the validator takes anything" >&2
-    exit 1
+if [ -x "$validator" ]; then
+    "$validator" --strict --quiet deploy/*.yaml
+    # It would notice: a key of another name is refused.
+    sed 's/runAsNonRoot:/runAsNonRoots:/' deploy/kubernetes.yaml > "$place/wrong.yaml"
+    if "$validator" --strict --quiet "$place/wrong.yaml" > /dev/null 2>&1; then
+        echo "the validator takes anything" >&2
+        exit 1
+    fi
+else
+    echo "deploy/kubernetes.yaml was not checked: Python with venv isn't here"
 fi
 
 if ! command -v systemd-analyze > /dev/null; then
