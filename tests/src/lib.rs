@@ -7,8 +7,9 @@
 //! - [`servers`]: WebDAV and S3 by `rclone serve`
 //! - [`account`]: a place whose Plakar backs up Google Photos
 //! - [`certificates`]: TLS on both sides
+//! - [`pages`]: the documentation
 //! - [`contract`]: docs/contract.md, as `wit/` has it
-//! - [`memory`]: the most that plakbox and its rclones took
+//! - [`measured`]: the most memory that something took, and medians of times
 //! - [`photos`]: Google Photos, strict, counting, and going wrong where it is told to
 //! - [`web`]: a plain web server that counts, and breaks where it is told to
 //! - [`plugin`]: the importer, driven without Plakar
@@ -21,7 +22,8 @@
 pub mod account;
 pub mod certificates;
 pub mod contract;
-pub mod memory;
+pub mod measured;
+pub mod pages;
 pub mod photos;
 pub mod place;
 pub mod plugin;

@@ -1,4 +1,4 @@
-//! Watches how much memory all plakboxes and their rclones have.
+//! Figures: the largest of what changes meanwhile, such as memory, and medians of times.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,36 +7,53 @@ use std::time::Duration;
 
 use crate::processes;
 
-/// The most memory that plakbox, and plakbox with its rclone processes, had.
-pub struct Memory {
+/// Watches figures while something else happens, and keeps the largest of each.
+pub struct Peaks<const N: usize> {
     stop: Arc<AtomicBool>,
-    peaks: Arc<[AtomicU64; 2]>,
+    peaks: Arc<[AtomicU64; N]>,
     thread: thread::JoinHandle<()>,
 }
 
-impl Memory {
-    pub fn watch() -> Self {
+impl<const N: usize> Peaks<N> {
+    /// Looks at them `every` so often.
+    pub fn watch(every: Duration, now: impl Fn() -> [u64; N] + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let peaks = Arc::new([const { AtomicU64::new(0) }; 2]);
+        let peaks = Arc::new([const { AtomicU64::new(0) }; N]);
         let (stopped, seen) = (stop.clone(), peaks.clone());
         let thread = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                let own = processes::find("bin/plakbox ", "porter");
-                let rclones = processes::find("rclone", "--use-json-log");
-                let own: u64 = own.into_iter().map(processes::memory).sum();
-                let all: u64 = own + rclones.into_iter().map(processes::memory).sum::<u64>();
-                seen[0].fetch_max(own, Ordering::Relaxed);
-                seen[1].fetch_max(all, Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(100));
+                for (peak, figure) in seen.iter().zip(now()) {
+                    peak.fetch_max(figure, Ordering::Relaxed);
+                }
+                thread::sleep(every);
             }
         });
         Self { stop, peaks, thread }
     }
 
-    /// Both peaks, in bytes.
-    pub fn stop(self) -> (u64, u64) {
+    /// The largest of each.
+    pub fn stop(self) -> [u64; N] {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap();
-        (self.peaks[0].load(Ordering::Relaxed), self.peaks[1].load(Ordering::Relaxed))
+        self.peaks.each_ref().map(|peak| peak.load(Ordering::Relaxed))
     }
+}
+
+impl Peaks<2> {
+    /// The memory, in bytes, of all plakboxes, and of these with their rclones.
+    pub fn of_memory() -> Self {
+        Self::watch(Duration::from_millis(100), || {
+            let own = processes::find("bin/plakbox ", "porter");
+            let rclones = processes::find("rclone", "--use-json-log");
+            let [own, rclones] =
+                [own, rclones].map(|all| all.into_iter().map(processes::memory).sum::<u64>());
+            [own, own + rclones]
+        })
+    }
+}
+
+/// The median, in seconds.
+pub fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64()
 }

@@ -185,6 +185,12 @@ impl Results {
     }
 }
 
+/// What Plakar would pass of a remote that is a directory of this machine.
+pub fn local(directory: &Path) -> [(&'static str, &str); 3] {
+    let remote = directory.to_str().unwrap();
+    [("location", "rclone://"), ("rclone_type", "alias"), ("rclone_remote", remote)]
+}
+
 /// Methods of a plugin, `importer` or `exporter`, each with a message as Plakar sends it.
 pub fn methods(role: &str, config: &[(&str, &str)]) -> Vec<(&'static str, Vec<u8>)> {
     use prost::Message;

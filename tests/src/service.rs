@@ -3,13 +3,16 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tonic::Status;
 
 use crate::certificates::{Authority, Valid};
 use crate::place::{Run, run, within};
+use crate::plugin::{Importer, local};
 use crate::{Place, processes, tools};
 
 /// How long a service may take to be there.
@@ -101,6 +104,11 @@ impl Service {
         command.env("PLAKBOX_CONNECT", self.path("connect.toml"))
     }
 
+    /// A session with a directory of this machine, without a plugin in between.
+    pub async fn session(&self, directory: &Path) -> Result<Importer, Status> {
+        Importer::start_at(&self.path("socket"), &local(directory)).await
+    }
+
     /// The value of a metric, with its labels, as an operator's socket shows it.
     pub fn metric(&self, name: &str) -> f64 {
         let socket = UnixStream::connect(self.path("operations")).unwrap();
@@ -147,9 +155,50 @@ pub fn remote_client(directory: &Path, address: &str) -> PathBuf {
     file
 }
 
+/// The same for a client that has, in a new directory, what it needs to come as `whose`.
+pub fn certified_client(
+    directory: &Path,
+    authority: &Authority,
+    whose: &str,
+    address: &str,
+) -> PathBuf {
+    fs::create_dir_all(directory).unwrap();
+    authority.sign(directory, "client", whose, Valid::Now);
+    authority.write(&directory.join("authority.pem"));
+    remote_client(directory, address)
+}
+
+/// A session with a directory of this machine, by a plugin that finds its service in the
+/// file `connect`.
+pub async fn session_by(
+    place: &Place,
+    connect: &Path,
+    directory: &Path,
+) -> Result<Importer, Status> {
+    let connect = connect.to_str().unwrap().to_owned();
+    let variables = [("PLAKBOX_CONNECT".to_owned(), connect)];
+    Importer::start_in(place, &local(directory), variables).await
+}
+
 /// Where nobody listens at present.
 pub fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// A place with a remote `granted`, which the policy of the tenant `ours` allows and this
+/// fills.
+pub fn place(fill: impl FnOnce(&Path)) -> Place {
+    let place = Place::new();
+    let granted = place.directory_remote("granted");
+    fill(&granted);
+    place.import("granted");
+    policy(&place, "ours.toml", &granted, &tools::rclone());
+    place
+}
+
+/// Lets users pass that tenants' processes run as.
+pub fn open_to_users(place: &Place) {
+    fs::set_permissions(place.path("."), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// The directory of a place's service.

@@ -128,14 +128,12 @@ fn an_album_that_cannot_be_listed_is_reported_and_the_others_are_backed_up() {
 
 #[test]
 fn what_google_refuses_for_good_ends_with_its_reason() {
-    let search = |status| move |account: &Account| account.photos.fail(Call::Search, status, 9999);
-    let write = |account: &Account| account.photos.others_write(9999);
     // It takes its two minutes; all of them at the same time.
     std::thread::scope(|scope| {
         for (status, words) in [(503, "503 UNAVAILABLE"), (500, "500 INTERNAL")] {
             scope.spawn(move || {
                 let account = filled(3, Settings::default());
-                search(status)(&account);
+                account.photos.fail(Call::Search, status, 9999);
                 account.backup("").bad(words);
             });
         }
@@ -143,7 +141,7 @@ fn what_google_refuses_for_good_ends_with_its_reason() {
             let account = filled(3, Settings::default());
             account.backup("").good();
             account.photos.empty_account();
-            write(&account);
+            account.photos.others_write(9999);
             account.restore("").bad("another program writes to the same Google Photos account");
         });
     });

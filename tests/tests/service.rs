@@ -4,20 +4,15 @@
 use plakbox_tests::place::{run, within};
 use plakbox_tests::plugin::Importer;
 use plakbox_tests::processes::{self, kill, terminate};
-use plakbox_tests::service::{Service, ours, policy};
+use plakbox_tests::service::{self, Service, open_to_users, ours, policy, session_by};
 use plakbox_tests::{Place, tools, tree};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::time::Duration;
 
 /// A place with a remote `granted`, which the policy of the tenant allows.
 fn place() -> Place {
-    let place = Place::new();
-    let granted = place.directory_remote("granted");
-    tree::file(&granted.join("a"), b"mine", tree::time(0));
-    place.import("granted");
-    policy(&place, "ours.toml", &granted, &tools::rclone());
-    place
+    service::place(|granted| tree::file(&granted.join("a"), b"mine", tree::time(0)))
 }
 
 fn backup(place: &Place, service: &Service, source: &str) -> plakbox_tests::Run {
@@ -81,7 +76,7 @@ fn processes_of_a_tenant_run_as_a_user_of_its_own() {
     const FIRST: u32 = 71_000;
     let place = place();
     // For everybody to pass, as /usr/bin is.
-    fs::set_permissions(place.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+    open_to_users(&place);
     let rclone = place.path("rclone");
     fs::copy(tools::rclone(), &rclone).unwrap();
     policy(&place, "ours.toml", &place.path("granted"), &rclone);
@@ -98,15 +93,7 @@ fn processes_of_a_tenant_run_as_a_user_of_its_own() {
 
 /// A session that an importer has begun, as Plakar would, and goes on with nothing.
 async fn session(place: &Place, service: &Service) -> Importer {
-    let granted = place.path("granted");
-    let config = [
-        ("location", "rclone://"),
-        ("rclone_type", "alias"),
-        ("rclone_remote", granted.to_str().unwrap()),
-    ];
-    let connect = service.path("connect.toml").to_str().unwrap().to_owned();
-    let variables = [("PLAKBOX_CONNECT".to_owned(), connect)];
-    Importer::start_in(place, &config, variables).await.unwrap()
+    session_by(place, &service.path("connect.toml"), &place.path("granted")).await.unwrap()
 }
 
 #[tokio::test]

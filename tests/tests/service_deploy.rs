@@ -3,10 +3,10 @@
 
 use plakbox_tests::certificates::{Authority, Valid};
 use plakbox_tests::place::{run, within};
-use plakbox_tests::service::{self, HOST, Service, ours, policy};
-use plakbox_tests::{Place, processes, tools, tree};
+use plakbox_tests::service::{self, HOST, Service, open_to_users, ours, policy};
+use plakbox_tests::{Place, pages, processes, tools, tree};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -22,9 +22,7 @@ fn is_root() -> bool {
 
 /// The page's blocks in this language, one after the other.
 fn blocks(language: &str) -> String {
-    let page = file("docs/operations.md");
-    let fence = format!("```{language}\n");
-    page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+    pages::blocks("operations.md", language).concat()
 }
 
 /// A text in which the machine's directories are this place's.
@@ -46,8 +44,7 @@ fn moved(place: &Place, text: &str) -> String {
 fn whoever_follows_the_page_has_three_tenants() {
     let place = Place::new();
     if is_root() {
-        // For tenants' users to pass.
-        fs::set_permissions(place.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+        open_to_users(&place);
     }
     let machine = place.path("machine");
     let rclone = machine.join("usr/bin/rclone");
@@ -113,7 +110,7 @@ fn a_service_works_with_the_capabilities_of_its_unit() {
     }
     const FIRST: u32 = 73_000;
     let place = Place::new();
-    fs::set_permissions(place.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+    open_to_users(&place);
     let granted = place.directory_remote("granted");
     tree::file(&granted.join("a"), b"mine", tree::time(0));
     place.import("granted");

@@ -2,8 +2,7 @@
 //! nothing behind.
 
 use plakbox_tests::place::{files_below, run, within};
-use plakbox_tests::plugin::Importer;
-use plakbox_tests::service::{self, Service, ours, policy};
+use plakbox_tests::service::{self, Service, ours, session_by};
 use plakbox_tests::tree::Bytes;
 use plakbox_tests::{Place, processes, tools, tree};
 use std::fs;
@@ -18,16 +17,13 @@ const SESSIONS: usize = 20;
 
 /// A place with a remote `granted` that takes a while at a megabyte a second.
 fn place() -> Place {
-    let place = Place::new();
-    let granted = place.directory_remote("granted");
-    let mut bytes = Bytes(1);
-    for number in 0..40 {
-        let path = granted.join(format!("dir{}/file{number}", number % 4));
-        tree::file(&path, &bytes.take(1 << 20), tree::time(number));
-    }
-    place.import("granted");
-    policy(&place, "ours.toml", &granted, &tools::rclone());
-    place
+    service::place(|granted| {
+        let mut bytes = Bytes(1);
+        for number in 0..40 {
+            let path = granted.join(format!("dir{}/file{number}", number % 4));
+            tree::file(&path, &bytes.take(1 << 20), tree::time(number));
+        }
+    })
 }
 
 #[test]
@@ -130,12 +126,8 @@ fn a_full_disk_fails_sessions_with_its_name_and_the_service_goes_on() {
 async fn a_client_that_is_killed_ends_its_session_and_its_processes() {
     let place = place();
     let service = Service::start(&place, "", &ours("[tenant.limits]\nbandwidth = \"1MiB\"\n"));
-    let granted = place.path("granted").display().to_string();
-    let config =
-        [("location", "rclone://"), ("rclone_type", "alias"), ("rclone_remote", &*granted)];
-    let connect = service.path("connect.toml").display().to_string();
-    let variables = [("PLAKBOX_CONNECT".to_owned(), connect)];
-    let mut importer = Importer::start_in(&place, &config, variables).await.unwrap();
+    let (connect, granted) = (service.path("connect.toml"), place.path("granted"));
+    let mut importer = session_by(&place, &connect, &granted).await.unwrap();
     let mut scan = importer.scan().await.unwrap();
     while scan.next().await.unwrap().is_some() {}
     let content = importer.open("/dir0/file0").await.unwrap();

@@ -67,9 +67,7 @@ fn group_of(id: u32) -> String {
 
 /// A session that has begun to read.
 async fn reading(place: &Place, service: &Service) -> Importer {
-    let remote = place.path("granted").display().to_string();
-    let config = [("location", "rclone://"), ("rclone_type", "alias"), ("rclone_remote", &*remote)];
-    let mut importer = Importer::start_at(&service.path("socket"), &config).await.unwrap();
+    let mut importer = service.session(&place.path("granted")).await.unwrap();
     let mut scan = importer.scan().await.unwrap();
     while scan.next().await.unwrap().is_some() {}
     importer.open("/file").await.unwrap();

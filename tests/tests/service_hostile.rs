@@ -4,7 +4,7 @@
 use plakbox_tests::certificates::{Authority, Valid};
 use plakbox_tests::place::files_below;
 use plakbox_tests::plugin::Importer;
-use plakbox_tests::service::{self, Service, Tls, ours, policy, remote_client};
+use plakbox_tests::service::{self, Service, Tls, certified_client, ours, policy, session_by};
 use plakbox_tests::{Place, processes, tools, tree};
 use std::fs;
 
@@ -43,15 +43,8 @@ async fn an_rclone_that_was_taken_over_reaches_nothing_of_another_tenant() {
     let (service, address) = Service::start_with_tls(&place, &tls, "", &tenants);
 
     // The other tenant is at work.
-    let directory = place.path("client");
-    fs::create_dir(&directory).unwrap();
-    authority.sign(&directory, "client", "other", Valid::Now);
-    authority.write(&directory.join("authority.pem"));
-    let client = remote_client(&directory, &address).display().to_string();
-    let remote = granted.display().to_string();
-    let config = [("location", "rclone://"), ("rclone_type", "alias"), ("rclone_remote", &*remote)];
-    let variables = [("PLAKBOX_CONNECT".to_owned(), client)];
-    let mut other = Importer::start_in(&place, &config, variables).await.unwrap();
+    let client = certified_client(&place.path("client"), &authority, "other", &address);
+    let mut other = session_by(&place, &client, &granted).await.unwrap();
     let mut scan = other.scan().await.unwrap();
     while scan.next().await.unwrap().is_some() {}
     other.open("/file").await.unwrap();

@@ -3,9 +3,9 @@
 
 use plakbox_tests::place::within;
 use plakbox_tests::plugin::{Importer, piece};
-use plakbox_tests::service::{self, Service, ask, ours, policy};
+use plakbox_tests::service::{self, Service, ask, ours};
 use plakbox_tests::tree::{Bytes, time};
-use plakbox_tests::{Place, processes, tools, tree};
+use plakbox_tests::{Place, processes, tree};
 use std::fs;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
@@ -19,18 +19,13 @@ const MIB: usize = 1 << 20;
 
 /// A place with a remote `granted` that has a file of four MiB.
 fn place() -> Place {
-    let place = Place::new();
-    let granted = place.directory_remote("granted");
-    tree::file(&granted.join("file"), &Bytes(4).take(4 * MIB), time(0));
-    place.import("granted");
-    policy(&place, "ours.toml", &granted, &tools::rclone());
-    place
+    service::place(|granted| {
+        tree::file(&granted.join("file"), &Bytes(4).take(4 * MIB), time(0));
+    })
 }
 
 async fn session(place: &Place, service: &Service) -> Result<Importer, Status> {
-    let remote = place.path("granted").display().to_string();
-    let config = [("location", "rclone://"), ("rclone_type", "alias"), ("rclone_remote", &*remote)];
-    Importer::start_at(&service.path("socket"), &config).await
+    service.session(&place.path("granted")).await
 }
 
 /// Lists everything, and reads the file; gives its size.
@@ -257,7 +252,7 @@ fn systemd_passes_the_socket_and_is_told_what_becomes_of_the_service() {
 #[test]
 fn systemd_passes_a_socket_of_tcp_as_well() {
     use plakbox_tests::certificates::{Authority, Valid};
-    use plakbox_tests::service::{Tls, remote_client, write_with_tls};
+    use plakbox_tests::service::{Tls, certified_client, write_with_tls};
     let (place, authority) = (place(), Authority::new());
     let tenants =
         "[[tenant]]\nname = \"ours\"\npolicy = \"ours.toml\"\ncertificates = [\"ours\"]\n";
@@ -268,11 +263,8 @@ fn systemd_passes_a_socket_of_tcp_as_well() {
     let mut command = service::command(&place);
     pass(&mut command, &listener);
     let _service = Service::begin(&place, &mut command);
-    let directory = place.path("client");
-    fs::create_dir(&directory).unwrap();
-    authority.sign(&directory, "client", "ours", Valid::Now);
-    authority.write(&directory.join("authority.pem"));
-    let client = remote_client(&directory, &listener.local_addr().unwrap().to_string());
+    let address = listener.local_addr().unwrap().to_string();
+    let client = certified_client(&place.path("client"), &authority, "ours", &address);
     let mut backup = place.backup_command("@granted");
     place.backup_by(backup.env("PLAKBOX_CONNECT", client)).good();
 }

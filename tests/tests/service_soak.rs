@@ -77,10 +77,7 @@ impl Soak {
     }
 
     async fn session(&self, directory: &str) -> Result<Importer, Status> {
-        let remote = self.place.path(directory).display().to_string();
-        let config =
-            [("location", "rclone://"), ("rclone_type", "alias"), ("rclone_remote", &*remote)];
-        Importer::start_at(&self.service.path("socket"), &config).await
+        self.service.session(&self.place.path(directory)).await
     }
 
     /// Lists everything and reads some files; what is read is what is there.

@@ -3,12 +3,12 @@
 
 use plakbox_tests::certificates::{Authority, Valid};
 use plakbox_tests::place::{files_below, run};
-use plakbox_tests::service::{self, Service, Tls, remote_client};
+use plakbox_tests::service::{self, Service, Tls, certified_client, open_to_users};
 use plakbox_tests::web::{Page, Web};
 use plakbox_tests::{Place, Run, processes, searched, tools};
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -58,7 +58,6 @@ impl Tenant {
         place.import("own");
         place.plakar(["source", "set", "own", "location=rclone://open"]).good();
         let client = place.path("client/connect.toml");
-        fs::create_dir(place.path("client")).unwrap();
         Self { number, place, web, client }
     }
 
@@ -167,8 +166,8 @@ fn service(host: &Place, tenants: &mut [Tenant]) -> Service {
     let rclone = host.path("rclone");
     fs::copy(tools::rclone(), &rclone).unwrap();
     if root {
-        // For tenants' users to pass, as /usr/bin is.
-        fs::set_permissions(host.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+        // So that they find rclone, as in /usr/bin.
+        open_to_users(host);
     }
     let mut text = String::new();
     for tenant in &*tenants {
@@ -198,9 +197,7 @@ fn service(host: &Place, tenants: &mut [Tenant]) -> Service {
         }
         let directory = tenant.client.parent().unwrap();
         let whose = format!("spiffe://example/{}", tenant.name());
-        authority.sign(directory, "client", &whose, Valid::Now);
-        authority.write(&directory.join("authority.pem"));
-        remote_client(directory, &address);
+        certified_client(directory, &authority, &whose, &address);
     }
     service
 }
@@ -286,7 +283,7 @@ fn each_tenant_is_refused_what_its_own_policy_denies() {
     for tenant in &tenants {
         let out = tenant.place.directory_remote("out");
         if rustix::process::geteuid().is_root() {
-            fs::set_permissions(tenant.place.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+            open_to_users(&tenant.place);
             let user = FIRST_USER + u32::try_from(tenant.number).unwrap();
             chown(&out, Some(user), Some(user)).unwrap();
         }

@@ -2,18 +2,13 @@
 //! directory has the example, and a backup.
 
 use plakbox_tests::place::run;
-use plakbox_tests::{Place, tools, tree};
+use plakbox_tests::{Place, pages, tools, tree};
 use std::fs;
 use std::path::Path;
 
 /// The page's blocks in this language, one after the other.
 fn blocks(language: &str) -> String {
-    let page = tools::repository().join("docs/write-a-connector.md");
-    let page = fs::read_to_string(page).unwrap();
-    let fence = format!("```{language}\n");
-    let blocks: Vec<_> =
-        page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    blocks.join("\n")
+    pages::blocks("write-a-connector.md", language).join("\n")
 }
 
 fn of_example(name: &str) -> String {

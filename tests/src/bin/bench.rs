@@ -5,7 +5,7 @@
 //! `streams` or `transfers`. `PEER_PTAR` names Plakar's official rclone package, which
 //! takes part in the backups then.
 
-use plakbox_tests::memory::Memory;
+use plakbox_tests::measured::{Peaks, median};
 use plakbox_tests::place::run;
 use plakbox_tests::tree::Bytes;
 use plakbox_tests::{Place, relay, servers, tools, tree};
@@ -32,29 +32,23 @@ fn timed(command: &mut Command) -> Duration {
 
 /// Runs every way in turn, several times, and prints a row for each.
 fn case(name: &str, rounds: usize, mut ways: Vec<Way<'_>>) {
-    let memory = Memory::watch();
+    let memory = Peaks::of_memory();
     let mut took: Vec<Vec<Duration>> = vec![Vec::new(); ways.len()];
     for round in 0..rounds {
         for (at, way) in ways.iter_mut().enumerate() {
             took[at].push((way.run)(round));
         }
     }
-    let peak = memory.stop();
-    let medians: Vec<_> = took
-        .iter_mut()
-        .map(|times| {
-            times.sort_unstable();
-            times[times.len() / 2].as_secs_f64()
-        })
-        .collect();
+    let [own, all] = memory.stop();
+    let medians: Vec<_> = took.into_iter().map(median).collect();
     for (way, median) in ways.iter().zip(&medians) {
         let ratio = medians[0] / median;
         println!("| {name} | {} | {median:.2} s | {ratio:.2} |", way.name);
     }
     println!(
         "| {name} | plakbox's memory, with its rclones | {} MiB, {} MiB | |",
-        peak.0 >> 20,
-        peak.1 >> 20
+        own >> 20,
+        all >> 20
     );
 }
 

@@ -3,6 +3,7 @@
 //!
 //! `bench_alone [ROUNDS]`
 
+use plakbox_tests::measured::median;
 use plakbox_tests::{Place, processes, tools};
 use std::process::Stdio;
 use std::thread;
@@ -28,29 +29,25 @@ fn list(place: &Place, remote: &str) -> (Duration, u64) {
     (start.elapsed(), memory)
 }
 
-/// The median of the times, and the most memory of all.
-fn median(rounds: usize, place: &Place, remote: &str) -> (Duration, u64) {
-    let mut runs: Vec<_> = (0..rounds).map(|_| list(place, remote)).collect();
-    runs.sort_unstable();
-    let memory = runs.iter().map(|(_, memory)| *memory).max().unwrap_or_default();
-    (runs[rounds / 2].0, memory)
+/// The median of the times, in seconds, and the most memory of all.
+fn rounds(count: usize, place: &Place, remote: &str) -> (f64, u64) {
+    let (times, memory): (Vec<_>, Vec<_>) = (0..count).map(|_| list(place, remote)).unzip();
+    (median(times), memory.into_iter().max().unwrap_or_default())
 }
 
 fn main() {
-    let rounds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(3).max(1);
+    let count = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(3).max(1);
     let place = Place::bare();
     place.remote("nothing", &[("type", "memory"), ("try_entries", "0")]);
     place.remote("million", &[("type", "memory"), ("try_entries", &ENTRIES.to_string())]);
-    let (start, little) = median(rounds, &place, "nothing:");
-    let (listing, much) = median(rounds, &place, "million:");
+    let (start, little) = rounds(count, &place, "nothing:");
+    let (seconds, much) = rounds(count, &place, "million:");
     let package = std::fs::metadata(tools::package()).unwrap().len();
-    println!("| plakbox alone | median of {rounds} |");
+    println!("| plakbox alone | median of {count} |");
     println!("| --- | --- |");
     let row = |what: &str, figure: String| println!("| {what} | {figure} |");
-    let millis = start.as_secs_f64() * 1000.0;
-    row("start and end, with an rclone that lists nothing", format!("{millis:.0} ms"));
+    row("start and end, with an rclone that lists nothing", format!("{:.0} ms", start * 1000.0));
     row("most memory of that", format!("{} MiB", little >> 20));
-    let seconds = listing.as_secs_f64();
     row(&format!("a listing of {ENTRIES} entries, from pipe to pipe"), format!("{seconds:.2} s"));
     row("", format!("{:.0} entries/s", f64::from(u32::try_from(ENTRIES).unwrap()) / seconds));
     row("most memory of that", format!("{} MiB", much >> 20));

@@ -7,7 +7,7 @@
 
 use plakbox_tests::Run;
 use plakbox_tests::account::Account;
-use plakbox_tests::memory::Memory;
+use plakbox_tests::measured::Peaks;
 use plakbox_tests::photos::{Call, Settings};
 use std::time::{Duration, Instant};
 
@@ -44,9 +44,9 @@ fn library(items: usize, albums: usize, restores: bool) {
 
 fn work(account: &Account, library: &str, name: &str, run: impl FnOnce(&Account) -> Run) {
     account.photos.take_calls();
-    let (memory, start) = (Memory::watch(), Instant::now());
+    let (memory, start) = (Peaks::of_memory(), Instant::now());
     let took = run(account).good().took.as_secs_f64();
-    let (own, all) = memory.stop();
+    let [own, all] = memory.stop();
     let calls = account.photos.take_calls();
     let [downloads, uploads] =
         [&calls.downloads, &calls.uploads].map(|files| files.values().sum::<u64>());

@@ -4,15 +4,14 @@
 //! `load [CASE]`: `clients`, `idle`, `starts`, `fairness` or `throughput`.
 
 use plakbox_tests::certificates::{Authority, Valid};
+use plakbox_tests::measured::{Peaks, median};
 use plakbox_tests::place::run;
 use plakbox_tests::plugin::{Importer, piece};
-use plakbox_tests::service::{Service, Tls, ours, policy, remote_client};
+use plakbox_tests::service::{self, Service, Tls, certified_client, ours, policy, session_by};
 use plakbox_tests::tree::Bytes;
 use plakbox_tests::{Place, processes, tools, tree};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,25 +28,13 @@ fn row(what: &str, goal: &str, figure: &str, met: bool) -> bool {
 
 /// A place with a remote `granted` of so many files of one size, that `ours` may read.
 fn place(files: u64, size: usize) -> Place {
-    let place = Place::new();
-    let granted = place.directory_remote("granted");
-    let mut bytes = Bytes(files);
-    for number in 0..files {
-        let path = granted.join(format!("dir{}/file{number}", number % 5));
-        tree::file(&path, &bytes.take(size), tree::time(number));
-    }
-    place.import("granted");
-    policy(&place, "ours.toml", &granted, &tools::rclone());
-    place
-}
-
-/// What Plakar would pass of the remote.
-fn config(granted: &str) -> [(&str, &str); 3] {
-    [("location", "rclone://"), ("rclone_type", "alias"), ("rclone_remote", granted)]
-}
-
-fn granted(place: &Place) -> String {
-    place.path("granted").display().to_string()
+    service::place(|granted| {
+        let mut bytes = Bytes(files);
+        for number in 0..files {
+            let path = granted.join(format!("dir{}/file{number}", number % 5));
+            tree::file(&path, &bytes.take(size), tree::time(number));
+        }
+    })
 }
 
 /// Lists everything and reads it, as Plakar would; gives the number of bytes.
@@ -70,33 +57,13 @@ async fn read_all(importer: &mut Importer) -> Result<u64, tonic::Status> {
     Ok(read)
 }
 
-/// The most memory that a service had together with its processes.
-struct Watch {
-    stop: Arc<AtomicBool>,
-    most: Arc<AtomicU64>,
-    thread: thread::JoinHandle<()>,
-}
-
-impl Watch {
-    fn over(service: &Service) -> Self {
-        let (stop, most) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let (stopped, seen) = (stop.clone(), most.clone());
-        let (id, state) = (service.pid(), service.path("state"));
-        let thread = thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                let all = processes::rclones(&state).into_iter().chain([id]);
-                seen.fetch_max(all.map(processes::share_of_memory).sum(), Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(250));
-            }
-        });
-        Self { stop, most, thread }
-    }
-
-    fn stop(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap();
-        self.most.load(Ordering::Relaxed)
-    }
+/// Watches the memory of a service together with its processes.
+fn memory(service: &Service) -> Peaks<1> {
+    let (id, state) = (service.pid(), service.path("state"));
+    Peaks::watch(Duration::from_millis(250), move || {
+        let all = processes::rclones(&state).into_iter().chain([id]);
+        [all.map(processes::share_of_memory).sum()]
+    })
 }
 
 /// 200 clients at once: all get what they want, sooner or later.
@@ -105,18 +72,16 @@ async fn clients() -> bool {
     let place = place(10, 10_000);
     let limits = "[tenant.limits]\nsessions = 32\nqueue = 200\n";
     let service = Service::start(&place, "", &ours(limits));
-    let granted = granted(&place);
-    let watch = Watch::over(&service);
+    let (connect, granted) = (service.path("connect.toml"), place.path("granted"));
+    let memory = memory(&service);
     let start = Instant::now();
-    let connect = service.path("connect.toml").display().to_string();
     let session = async || {
-        let variables = [("PLAKBOX_CONNECT".to_owned(), connect.clone())];
-        let mut importer = Importer::start_in(&place, &config(&granted), variables).await?;
+        let mut importer = session_by(&place, &connect, &granted).await?;
         read_all(&mut importer).await
     };
     let all = futures::future::join_all((0..CLIENTS).map(|_| session())).await;
     let took = start.elapsed();
-    let memory = watch.stop();
+    let [memory] = memory.stop();
     let complete = all.iter().filter(|read| read.as_ref().is_ok_and(|read| *read == 100_000));
     let complete = complete.count();
     if let Some(Err(failure)) = all.iter().find(|read| read.is_err()) {
@@ -133,8 +98,8 @@ async fn idle() -> bool {
     const SESSIONS: u64 = 100;
     let place = place(1, 10);
     let service = Service::start(&place, "[limits]\nsessions = 200\n", &ours(MANY));
-    let (socket, granted) = (service.path("socket"), granted(&place));
-    let session = async || Importer::start_at(&socket, &config(&granted)).await.unwrap();
+    let granted = place.path("granted");
+    let session = async || service.session(&granted).await.unwrap();
     let first = session().await;
     let before = processes::memory(service.pid());
     let mut sessions = vec![first];
@@ -151,14 +116,14 @@ async fn starts() -> bool {
     const SESSIONS: usize = 1000;
     let place = place(1, 10);
     let service = Service::start(&place, "", &ours(""));
-    let (socket, granted) = (service.path("socket"), granted(&place));
+    let granted = place.path("granted");
     let sessions = async || {
         for _ in 0..SESSIONS / 8 {
-            Importer::start_at(&socket, &config(&granted)).await.unwrap();
+            service.session(&granted).await.unwrap();
         }
     };
     // So that it knows its rclone.
-    Importer::start_at(&socket, &config(&granted)).await.unwrap();
+    service.session(&granted).await.unwrap();
     let start = Instant::now();
     futures::future::join_all((0..8).map(|_| sessions())).await;
     let rate = SESSIONS as f64 / start.elapsed().as_secs_f64();
@@ -175,11 +140,6 @@ fn backup(place: &Place, prepare: impl Fn(&mut Command)) -> Duration {
     let took = run(&mut command).good().took;
     std::fs::remove_dir_all(store).unwrap();
     took
-}
-
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_secs_f64()
 }
 
 /// Ends with whoever has it.
@@ -214,11 +174,7 @@ fn fairness() -> bool {
         })
     };
     let alone = median((0..ROUNDS).map(|_| once()).collect());
-    let directory = place.path("client");
-    std::fs::create_dir(&directory).unwrap();
-    authority.sign(&directory, "client", "greedy", Valid::Now);
-    authority.write(&directory.join("authority.pem"));
-    let connect = remote_client(&directory, &address);
+    let connect = certified_client(&place.path("client"), &authority, "greedy", &address);
     // They stand for other machines: their own work must not count (sched(7)).
     let mut command = place.command("chrt");
     command.args(["--idle", "0"]).arg(std::env::current_exe().unwrap()).arg("readers");
@@ -239,10 +195,8 @@ fn fairness() -> bool {
 /// Fifty sessions that read everything over and over, until they are killed.
 async fn readers(connect: &Path, greedy: &Path) {
     let place = Place::bare();
-    let greedy = greedy.display().to_string();
     let session = async || {
-        let variables = [("PLAKBOX_CONNECT".to_owned(), connect.display().to_string())];
-        let mut importer = Importer::start_in(&place, &config(&greedy), variables).await.unwrap();
+        let mut importer = session_by(&place, connect, greedy).await.unwrap();
         loop {
             read_all(&mut importer).await.unwrap();
         }

@@ -18,10 +18,11 @@ fn main() {
     }
     let config = args.iter().position(|arg| arg == "--config").and_then(|at| args.get(at + 1));
     let config = fs::read_to_string(config.expect("--config")).expect("the configuration");
-    if let Some(seed) = config.lines().find_map(|line| line.strip_prefix("try_replies = ")) {
+    let told = |option: &str| config.lines().find_map(|line| line.strip_prefix(option));
+    if let Some(seed) = told("try_replies = ") {
         return replies(&args[1], seed.parse().expect("a seed"));
     }
-    if let Some(count) = config.lines().find_map(|line| line.strip_prefix("try_entries = ")) {
+    if let Some(count) = told("try_entries = ") {
         return entries(count.parse().expect("a number")).expect("the listing");
     }
     println!("[");
