@@ -14,8 +14,9 @@ use crate::photos;
 use crate::session::Session;
 
 /// Files from this size on are read by a process of their own: its start costs
-/// less than what one HTTP/2 connection for all would.
-pub const LARGE: u64 = 8 << 20;
+/// less than what one HTTP/2 connection for all would. docs/benchmarks.md has the
+/// figures.
+const LARGE: u64 = 64 << 20;
 
 /// How many files a reader is asked for before another takes its place: rclone's server
 /// keeps half a kilobyte of each for good.

@@ -1,9 +1,9 @@
 //! Measures plakbox against rclone and against Plakar's own connectors: each case
 //! interleaved with its rival in one run, repeated, medians and ratios in a table.
 //!
-//! `bench [ROUNDS [CASE]]`: `s3`, `webdav`, `many`, `one`, `unchanged`, `linear`,
-//! `streams` or `transfers`. `PEER_PTAR` names Plakar's official rclone package, which
-//! takes part in the backups then.
+//! `bench [ROUNDS [CASE]]`: `s3`, `webdav`, `many`, `medium`, `one`, `unchanged`,
+//! `linear`, `streams` or `transfers`. `PEER_PTAR` names Plakar's official rclone package,
+//! which takes part in the backups then; or another build of plakbox.
 
 use plakbox_tests::measured::{Peaks, median};
 use plakbox_tests::place::run;
@@ -76,7 +76,7 @@ impl Stores<'_> {
     }
 }
 
-/// A place with Plakar's official package and a source of its own, if there is one.
+/// A place with the other package and a source of its own, if there is one.
 fn peer(place: &Place, remote: &str, path: &str) -> Option<Place> {
     let package = std::env::var_os("PEER_PTAR")?;
     let peer = Place::with_package(Path::new(&package));
@@ -86,10 +86,10 @@ fn peer(place: &Place, remote: &str, path: &str) -> Option<Place> {
     Some(peer)
 }
 
-/// The official package's way, if there is one.
-fn official<'a>(peer: &'a Option<Place>, source: &'a str) -> Option<Way<'a>> {
+/// The other package's way, if there is one.
+fn others<'a>(peer: &'a Option<Place>, source: &'a str) -> Option<Way<'a>> {
     let mut stores = Stores { place: peer.as_ref()?, count: 0 };
-    Some(way("plakar's official package", move |_| stores.backup(source)))
+    Some(way("the package of PEER_PTAR", move |_| stores.backup(source)))
 }
 
 /// `rclone copy` with its defaults.
@@ -137,7 +137,7 @@ fn far_away(kind: &str, rounds: usize) {
             copy(&place, "far:bucket/source", to.to_str().unwrap(), &["--transfers", "32"])
         }),
     ];
-    ways.extend(official(&peer, "@far"));
+    ways.extend(others(&peer, "@far"));
     case(&name, rounds, ways);
     place.backup("rclone://near:bucket/source").good();
     case(
@@ -172,7 +172,7 @@ fn local(name: &str, rounds: usize, fill: impl Fn(&Path), again: bool) {
             way("plakbox", |_| ours.backup("rclone://files:")),
             way("plakar's fs importer", |_| theirs.backup(&directory)),
         ];
-        ways.extend(official(&peer, "@files"));
+        ways.extend(others(&peer, "@files"));
         return case(name, rounds, ways);
     }
     let stores = ["ours", "theirs"].map(|name| place.path(name).to_str().unwrap().to_owned());
@@ -248,6 +248,10 @@ fn main() {
     };
     if "many".contains(&wanted) {
         local("back up 10,000 x 16 KB, local", rounds, many, false);
+    }
+    let medium = |directory: &Path| small_files(directory, 40, 16 << 20);
+    if "medium".contains(&wanted) {
+        local("back up 40 x 16 MiB, local", rounds, medium, false);
     }
     if "one".contains(&wanted) {
         local("back up 1 GiB in one file, local", rounds, one, false);

@@ -21,6 +21,7 @@ scenarios![
     a_broken_read_of_unknown_size_is_no_short_file,
     a_large_file_that_breaks_half_way_fails,
     a_large_file_that_ends_half_way_fails,
+    a_file_that_breaks_half_way_through_the_reader_fails,
     a_file_that_has_grown_fails,
     each_reason_of_a_failed_read_is_passed_on,
     a_reader_that_dies_is_replaced,
@@ -66,7 +67,7 @@ fn directories_called_data_are_not_confused() -> Scenario {
 }
 
 fn a_large_file_comes_whole() -> Scenario {
-    let nodes = vec![file("large", 20 << 20), file("small", 10)];
+    let nodes = vec![file("large", 65 << 20), file("medium", 20 << 20), file("small", 10)];
     Scenario::backup(nodes).calls("cat", 1..=1).and_real()
 }
 
@@ -105,19 +106,25 @@ fn a_broken_read_of_unknown_size_is_no_short_file() -> Scenario {
     broken.fault(Fault::NoSizes).backing_up(|backup| backup.sizes = false)
 }
 
-fn half_way(said: bool, reason: Reason) -> Scenario {
-    let fault = Fault::Breaks { path: "large", at: 12 << 20, said, times: usize::MAX };
-    Scenario::backup(vec![file("large", 20 << 20), file("small", 10)])
+/// A file of so many MiB that breaks in its middle.
+fn half_way(mebibytes: usize, said: bool, reason: Reason) -> Scenario {
+    let size = mebibytes << 20;
+    let fault = Fault::Breaks { path: "large", at: size / 2, said, times: usize::MAX };
+    Scenario::backup(vec![file("large", size), file("small", 10)])
         .fault(fault)
         .backing_up(|backup| backup.but("large", Fate::Unread(reason)))
 }
 
 fn a_large_file_that_breaks_half_way_fails() -> Scenario {
-    half_way(true, Reason::Unavailable).and_real()
+    half_way(65, true, Reason::Unavailable).and_real()
+}
+
+fn a_file_that_breaks_half_way_through_the_reader_fails() -> Scenario {
+    half_way(20, true, Reason::Unavailable).calls("cat", 0..=0).and_real()
 }
 
 fn a_large_file_that_ends_half_way_fails() -> Scenario {
-    half_way(false, Reason::Corrupted)
+    half_way(65, false, Reason::Corrupted)
 }
 
 fn a_file_that_has_grown_fails() -> Scenario {
