@@ -9,6 +9,8 @@ target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 wasm := "wasm32-wasip2"
 apple := "aarch64-apple-darwin"
 example := "examples/documents/bin"
+# Most tests wait for something most of their time.
+at-once := "--test-threads " + shell("expr 3 '*' $(nproc 2> /dev/null || sysctl -n hw.ncpu)")
 
 export PATH := tools / "bin" + ":" + env("PATH")
 
@@ -46,14 +48,14 @@ example: build plakar
 
 # Writes docs/contract.md anew, from wit/
 contract:
-    PLAKBOX_WRITE=1 cargo test --quiet --release --package plakbox-tests --test contract
+    PLAKBOX_WRITE=1 cargo test --quiet --release --package plakbox-tests --test end_to_end contract::
 
 # Shows a real backup and restore, from nothing
 demo: package rclone
     tests/demo.sh "$PWD"/bin/*.ptar
 
 # Everything that CI runs
-test: lint deny check-macos check-deploy unit wasmtime-run end-to-end (fuzz "60")
+test: lint deny check-macos check-deploy (unit "60") wasmtime-run (end-to-end "60")
     @echo "everything passed"
 
 # Formatting, clippy and documentation, without a warning
@@ -81,9 +83,9 @@ deny: cargo-deny
 check-deploy: kubernetes-validate
     tests/deploy.sh "{{ tools }}/kubernetes/bin/kubernetes-validate"
 
-# The tests beside the code
-unit:
-    cargo test --quiet --release --package plakbox --package rclone-connector
+# The tests beside the code, with so many seconds for each that makes up nonsense
+unit seconds="": probe
+    PLAKBOX_FUZZ={{ seconds }} cargo test --quiet --release --package plakbox --package rclone-connector -- {{ at-once }}
 
 # The component under the stock wasmtime, with a driver and a fake rclone: one scenario, or all
 wasmtime-run scenario="": compose wasmtime
@@ -99,13 +101,13 @@ compose: component wac
 mutations *names: wasm-target wac wasmtime
     tests/mutations.sh {{ target }}/mutations {{ names }}
 
-# Real Plakar, real rclone
-end-to-end: package example rclone rogue probe
-    cargo test --quiet --release --package plakbox-tests
+# Real Plakar, real rclone, with so many seconds for each test that makes up nonsense
+end-to-end seconds="": package example rclone rogue probe
+    PLAKBOX_FUZZ={{ seconds }} cargo test --quiet --release --package plakbox-tests -- {{ at-once }}
 
 # Reads and restores under concurrency, faults and cancellation, for so many rounds
 concurrency rounds="1000": package rclone
-    PLAKBOX_ROUNDS={{ rounds }} cargo test --quiet --release --package plakbox-tests --test concurrency --test concurrent_restores
+    PLAKBOX_ROUNDS={{ rounds }} cargo test --quiet --release --package plakbox-tests --test end_to_end -- concurrency:: concurrent_restores::
 
 # Measures against rclone and Plakar's own connectors, so many rounds, and prints tables
 bench rounds="3" case="": package rclone probe
@@ -130,7 +132,7 @@ load case="": package rclone
 
 # Random sessions, cancellations and faults for so many minutes, after which the service is as it was
 soak minutes="60": package rclone
-    PLAKBOX_SOAK={{ minutes }} cargo test --quiet --release --package plakbox-tests --test service_soak -- --nocapture
+    PLAKBOX_SOAK={{ minutes }} cargo test --quiet --release --package plakbox-tests --test end_to_end service_soak:: -- --nocapture
 
 # The most memory of a backup of so many times 500 files and one of 2 GiB
 memory directories="400": package rclone
@@ -150,8 +152,8 @@ probe:
 
 # Nonsense for whatever reads what others wrote, for so many seconds each; the smallest that fails is shown
 fuzz seconds="60": package probe
-    PLAKBOX_FUZZ={{ seconds }} cargo test --quiet --release --package plakbox --package rclone-connector whatever -- --nocapture
-    PLAKBOX_FUZZ={{ seconds }} cargo test --quiet --release --package plakbox-tests --test fuzz -- --nocapture
+    PLAKBOX_FUZZ={{ seconds }} cargo test --quiet --release --package plakbox --package rclone-connector whatever -- --nocapture {{ at-once }}
+    PLAKBOX_FUZZ={{ seconds }} cargo test --quiet --release --package plakbox-tests --test end_to_end fuzz:: -- --nocapture {{ at-once }}
 
 # The compiler's support for components
 wasm-target:

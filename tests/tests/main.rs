@@ -1,0 +1,58 @@
+//! Everything that is promised, with the real programs: one module for each promise. They
+//! are one program, so that what waits in one goes on while another works.
+
+mod attacks;
+mod by_hand;
+mod concurrency;
+mod concurrent_restores;
+mod confinement;
+mod contract;
+mod doctor;
+mod emulator;
+mod endings;
+mod example;
+mod failures;
+mod fake_and_real;
+mod fuzz;
+mod google_photos;
+mod google_photos_albums;
+mod google_photos_faults;
+mod google_photos_messages;
+mod google_photos_parts;
+mod identity;
+mod memory;
+mod options;
+mod own_configuration;
+mod package;
+mod policy;
+mod remotes;
+mod rogue_configurations;
+mod rogue_snapshots;
+mod sandbox;
+mod secrets;
+mod service;
+mod service_deploy;
+mod service_faults;
+mod service_groups;
+mod service_hostile;
+mod service_operations;
+mod service_soak;
+mod service_tenants;
+mod service_tls;
+mod strictest_policy;
+mod unchanged;
+mod unknown_sizes;
+mod write_a_connector;
+
+use std::fs;
+
+#[test]
+fn every_file_here_is_run() {
+    let here = include_str!("main.rs");
+    let directory = plakbox_tests::tools::repository().join("tests/tests");
+    for file in fs::read_dir(directory).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let module = name.strip_suffix(".rs").unwrap();
+        assert!(module == "main" || here.contains(&format!("mod {module};")), "{name}");
+    }
+}
