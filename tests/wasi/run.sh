@@ -15,6 +15,7 @@ if [ -n "$scenario" ]; then
     exec timeout "$watchdog" "${command[@]}"
 fi
 
+echo "$wasmtime run --dir $directory::/data $component SCENARIO, for each:"
 # Compiled once, each starts at once.
 compiled=$directory/compiled.cwasm
 "$wasmtime" compile "$component" --output "$compiled"

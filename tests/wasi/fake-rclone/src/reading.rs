@@ -175,12 +175,8 @@ async fn content(
     size: Option<u64>,
 ) -> Result<Content, Failure> {
     let reading = world.begin_read();
-    let slow = world.fault(|fault| match fault {
-        Fault::Slow(milliseconds) => Some(*milliseconds),
-        _ => None,
-    });
-    if let Some(milliseconds) = slow {
-        wait(milliseconds).await;
+    if world.slowness() > 0 {
+        wait(world.slowness()).await;
     }
     let Given { bytes, end } = given(world, path, photo, size)?;
     let whole = bytes.len() < BEGINNING;

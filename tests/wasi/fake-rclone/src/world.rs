@@ -73,6 +73,15 @@ impl World {
         self.scenario.faults.iter().find_map(pick)
     }
 
+    /// How many milliseconds reads and uploads take.
+    pub fn slowness(&self) -> u64 {
+        let slow = |fault: &Fault| match fault {
+            Fault::Slow(milliseconds) => Some(*milliseconds),
+            _ => None,
+        };
+        self.fault(slow).unwrap_or_default()
+    }
+
     pub fn has(&self, fault: &Fault) -> bool {
         self.scenario.faults.contains(fault)
     }

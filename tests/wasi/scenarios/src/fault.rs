@@ -60,7 +60,7 @@ pub enum Fault {
     NoReader,
     /// No reader can list what lies below its root.
     NoWarmth,
-    /// Each read takes so many milliseconds.
+    /// Each read, and each upload of a batch, takes so many milliseconds.
     Slow(u64),
     /// So many bytes of the file come, and then nothing, for ever.
     Stalls { path: &'static str, at: usize },

@@ -32,6 +32,7 @@ scenarios![
     many_reads_need_few_look_ups,
     a_reader_that_cannot_list_still_reads,
     files_are_fetched_before_they_are_asked_for,
+    a_fetch_that_failed_is_made_again_when_the_file_is_asked_for,
     no_more_streams_than_allowed_are_open,
     nothing_is_fetched_ahead_where_nothing_may_be_held,
     unchanged_files_are_not_read,
@@ -188,6 +189,12 @@ fn a_reader_that_cannot_list_still_reads() -> Scenario {
 
 fn files_are_fetched_before_they_are_asked_for() -> Scenario {
     Scenario::backup(many(400)).fault(Fault::Slow(50)).calls("at-once", 32..=65)
+}
+
+fn a_fetch_that_failed_is_made_again_when_the_file_is_asked_for() -> Scenario {
+    // By the reader, then by a process of its own.
+    let fault = Fault::Breaks { path: "many/0050", at: 5, said: true, times: 2 };
+    Scenario::backup(many(100)).fault(fault).calls("cat", 1..=1)
 }
 
 fn no_more_streams_than_allowed_are_open() -> Scenario {
