@@ -79,10 +79,10 @@ impl exporter::Guest for Connector {
 
     async fn finish() -> Result<(), Failure> {
         let session = session::current()?;
-        if let Some(photos) = &session.photos {
-            photos::restore::called(photos).await;
+        match &session.photos {
+            Some(photos) => photos::restore::finish(&session, photos).await,
+            None => restore::finish(&session.restore).await,
         }
-        restore::finish(&session.restore).await
     }
 }
 

@@ -88,3 +88,19 @@ fn a_restore_to_another_account_keeps_albums_of_one_title_apart_however_often_it
         assert_eq!(titles, ["Trip", "Trip (2)"]);
     }
 }
+
+#[test]
+fn an_empty_album_comes_back_once() {
+    let (account, ids) = with_photos(2);
+    account.photos.album("Trip", &ids[..1]);
+    account.photos.album("2024/Plans", &[""; 0]);
+    let before = account.state();
+    account.backup("").good().says("without errors");
+    account.photos.empty_account();
+    for created in [2, 0] {
+        account.photos.take_calls();
+        account.restore("").good();
+        assert_eq!(account.state(), before);
+        assert_eq!(account.photos.take_calls().of(Call::CreateAlbum), created);
+    }
+}

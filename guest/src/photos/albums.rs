@@ -60,6 +60,30 @@ impl Albums {
         Ok(title)
     }
 
+    /// The titles of the snapshot's albums that nothing went into and that aren't there.
+    /// Albums lie in the directory `within` of the destination.
+    pub async fn missing(&mut self, within: &str) -> Result<Vec<String>, Failure> {
+        let mut paths: Vec<_> = self.identities.keys().cloned().collect();
+        paths.sort();
+        // A directory that is the beginning of titles needn't be an album.
+        let begins = |path: &str| {
+            let mut longer = self.identities.keys().chain(self.chosen.keys());
+            let below =
+                |longer: &str| longer.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+            longer.any(|longer| below(longer))
+        };
+        paths.retain(|path| !self.chosen.contains_key(path) && !begins(path));
+        let mut missing = Vec::new();
+        for path in paths {
+            let title = self.title(within, &path).await?;
+            let there = self.beside(within, &title).await?;
+            if !there.iter().any(|album| album.shown == title) {
+                missing.push(title);
+            }
+        }
+        Ok(missing)
+    }
+
     /// The albums of the directory in which one of this title lies, by their titles.
     async fn beside(&mut self, within: &str, title: &str) -> Result<Vec<Album>, Failure> {
         let mut directory = self.listed(within).await?;
@@ -145,7 +169,8 @@ async fn list(directory: &str) -> Result<Directory, Failure> {
     Ok(found)
 }
 
-fn join(parent: &str, name: &str) -> String {
+/// A path in a directory, where either may be empty.
+pub fn join(parent: &str, name: &str) -> String {
     if parent.is_empty() || name.is_empty() {
         [parent, name].concat()
     } else {

@@ -11,10 +11,12 @@ use tokio::sync::Mutex;
 use wit_bindgen::StreamResult;
 
 use super::Photos;
-use super::albums::Albums;
+use super::albums::{self, Albums};
 use super::layout::{self, Place};
 use crate::bindings::plakar::connector::rclone;
-use crate::bindings::plakar::connector::types::{Content, Entry, Failure, Kind, Metadata, Reason};
+use crate::bindings::plakar::connector::types::{
+    Content, Entry, Failure, Kind, Metadata, Reason, Timestamp,
+};
 use crate::path::RemotePath;
 use crate::restore::{self, Fate, Limits};
 use crate::session::Session;
@@ -52,7 +54,7 @@ pub async fn write(
     let restored = &photos.restored;
     let root = session.root.path();
     match (entry.metadata.kind, content) {
-        // rclone makes albums with their first photos, and can't make an empty one.
+        // An album is made with its first photo, or in the end.
         (Kind::Directory, None) => {
             if let (Some(album), Some(identity)) =
                 (layout::album(root, path), entry.metadata.identity)
@@ -73,10 +75,32 @@ pub async fn write(
     }
 }
 
-/// Waits until every write that was called had its turn.
-pub async fn called(photos: &Photos) {
-    drop(photos.restored.albums.lock().await);
+/// Ends the restore: waits until every write that was called had its turn, then makes the
+/// albums that hold no photo.
+pub async fn finish(session: &Session, photos: &Photos) -> Fate {
+    let root = session.root.path();
+    let missing = photos.restored.albums.lock().await.missing(layout::albums(root)).await?;
+    let mut fates = Vec::new();
+    for title in missing {
+        let path = RemotePath::parse(&albums::join(layout::albums(root), &title))?;
+        let entry = Entry { path: path.to_string(), metadata: NEW_ALBUM, link_target: None };
+        fates.push(restore::collect(&session.restore, path, entry, 0, None).await?);
+    }
+    restore::finish(&session.restore).await?;
+    for fate in fates {
+        fate.await?;
+    }
+    Ok(())
 }
+
+/// An album as a directory: Google dates it itself.
+const NEW_ALBUM: Metadata = Metadata {
+    kind: Kind::Directory,
+    size: Some(0),
+    permissions: 0o755,
+    modified: Timestamp { seconds: 0, nanoseconds: 0 },
+    identity: None,
+};
 
 /// Where a file goes.
 struct Target {

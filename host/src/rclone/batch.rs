@@ -4,8 +4,8 @@
 use cap_std::fs::{Dir, File, OpenOptions};
 use rustix::fs::{AtFlags, Timespec, Timestamps};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::log::{Line, SAID};
@@ -44,6 +44,8 @@ struct Inner {
     directory: Dir,
     path: PathBuf,
     bytes: AtomicU64,
+    /// Albums of Google Photos that nothing needs to go into.
+    albums: Mutex<Vec<String>>,
 }
 
 impl Drop for Inner {
@@ -55,7 +57,8 @@ impl Drop for Inner {
 
 impl Batch {
     pub fn create(rclone: Rclone, (directory, path): (Dir, PathBuf)) -> Result<Self, Failure> {
-        let inner = Inner { rclone, directory, path, bytes: AtomicU64::new(0) };
+        let (bytes, albums) = (AtomicU64::default(), Mutex::default());
+        let inner = Inner { rclone, directory, path, bytes, albums };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -65,6 +68,10 @@ impl Batch {
         let modified = entry.metadata.modified;
         let failed = |error: std::io::Error| not_collected(&path, &error);
         match (entry.metadata.kind, content) {
+            (Kind::Directory, None) if photos::is(&self.inner.rclone.inner.remote) => {
+                self.albums().push(path);
+                Ok(())
+            }
             (Kind::Directory, None) => {
                 self.inner.directory.create_dir_all(&path).map_err(failed)?;
                 let directory = self.inner.directory.open_dir(&path).map_err(failed)?;
@@ -139,6 +146,21 @@ impl Batch {
         format!(":local,encoding=\"Slash,Ctl,Del,Dot\":{}", self.inner.path.display())
     }
 
+    fn albums(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.inner.albums.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the albums that were added. `copy` would make the directories that they lie
+    /// in, too, and Google Photos has none.
+    async fn make_albums(&self) -> Result<(), Failure> {
+        let rclone = &self.inner.rclone;
+        let albums = std::mem::take(&mut *self.albums());
+        for album in albums {
+            rclone.run("mkdir", &[&rclone.target(&album)]).await?;
+        }
+        Ok(())
+    }
+
     /// Uploads it.
     pub async fn send(self) -> Result<Sending, Failure> {
         let (sink, said) = mpsc::channel(SAID);
@@ -158,7 +180,10 @@ impl Batch {
         let (end_in, end) = oneshot::channel();
         tokio::spawn(async move {
             let telling = tokio::spawn(tell(self.clone(), said, outcomes_in));
-            let result = process.end_told(async { telling.await.unwrap_or_default() }).await;
+            let mut result = process.end_told(async { telling.await.unwrap_or_default() }).await;
+            if result.is_ok() {
+                result = self.make_albums().await;
+            }
             drop(self);
             let _ = end_in.send(result);
         });

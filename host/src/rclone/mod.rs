@@ -199,7 +199,15 @@ impl Rclone {
         Verb::new(self, name)
     }
 
-    /// The same for a verb that reads files.
+    /// Runs a command that prints nothing.
+    async fn run(&self, name: &'static str, args: &[&str]) -> Result<(), Failure> {
+        let verb = args.iter().fold(self.verb(name), |verb, arg| verb.arg(*arg));
+        let mut process = verb.start(false, None).await?;
+        drop(process.stdout.take());
+        process.end().await
+    }
+
+    /// The same as [`Self::verb`] for a verb that reads files.
     fn reading_verb(&self, name: &'static str) -> Verb<'_> {
         let verb = self.verb(name);
         if self.inner.remote.forgets_ranges() {

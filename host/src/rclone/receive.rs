@@ -54,18 +54,17 @@ pub async fn receive(
     if let Err(failure) = uploaded {
         if !whole {
             // What isn't there needn't be removed.
-            let _ = run(rclone, "deletefile", &[&rclone.target(&under)]).await;
+            let _ = rclone.run("deletefile", &[&rclone.target(&under)]).await;
         }
         return Err(failure);
     }
     if under != path {
-        run(rclone, "moveto", &[&rclone.target(&under), &rclone.target(path)]).await?;
+        rclone.run("moveto", &[&rclone.target(&under), &rclone.target(path)]).await?;
     }
     if backend.precision < NO_TIMES {
         let time = format!("{}.{:09}", rfc3339(modified.seconds), modified.nanoseconds);
         let touched =
-            run(rclone, "touch", &["--no-create", "--timestamp", &time, &rclone.target(path)])
-                .await;
+            rclone.run("touch", &["--no-create", "--timestamp", &time, &rclone.target(path)]).await;
         match touched {
             // Some backends, WebDAV among them, take a time with an upload and never after.
             Err(failure) if failure.message.contains(CANNOT_SET_TIMES) => {
@@ -139,14 +138,6 @@ async fn feed(process: &mut Process, size: u64, mut content: Content) -> Result<
         process.stdin = stdin;
     }
     result
-}
-
-/// Runs a command that prints nothing.
-async fn run(rclone: &Rclone, name: &'static str, args: &[&str]) -> Result<(), Failure> {
-    let verb = args.iter().fold(rclone.verb(name), |verb, arg| verb.arg(*arg));
-    let mut process = verb.start(false, None).await?;
-    drop(process.stdout.take());
-    process.end().await
 }
 
 /// A Unix time as rclone's `--timestamp` takes it, in UTC.

@@ -182,6 +182,14 @@ pub fn put(world: &World, node: &Node) -> Result<(), Failure> {
 fn upload(world: &World, node: &Node) -> Result<(), Failure> {
     let path = full(world, &node.path);
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", &path));
+    let disk = |error: std::io::Error| failure(Reason::Internal, format!("disk: {error}"));
+    if node.bytes.is_none() {
+        // An album, which is made unless it is there.
+        if !world.remote.join(&path).is_dir() {
+            world.note("created", &path);
+        }
+        return fs::create_dir_all(world.remote.join(&path)).map_err(disk);
+    }
     let shown = match directory {
         "upload" => Vec::new(),
         album if album.starts_with("album/") => vec![album.to_owned()],
@@ -196,6 +204,5 @@ fn upload(world: &World, node: &Node) -> Result<(), Failure> {
         own: true,
     };
     world.note("uploaded", &path);
-    photos::add(&world.remote, &photo)
-        .map_err(|error| failure(Reason::Internal, format!("disk: {error}")))
+    photos::add(&world.remote, &photo).map_err(disk)
 }

@@ -96,7 +96,7 @@ impl GuestBatch for Batch {
         spawn_local(async move {
             let (writing, another) = world.begin_write();
             // Others have the time to begin while this goes on.
-            wait(1).await;
+            wait(world.slowness().max(1)).await;
             let (told, result) = batch.sent(&world, another && world.scenario.is_photos());
             drop(writing);
             output.write_all(told).await;
@@ -130,9 +130,11 @@ impl Batch {
                 return (told, Err(failure(reason, "rclone ended: run the restore again")));
             }
         }
-        for node in directories.into_iter().rev().filter(|_| !world.scenario.is_photos()) {
+        for node in directories.into_iter().rev() {
             let added = self.directories.borrow().contains(&node.path);
-            let known = world.remote.join(remote::full(world, &node.path)).is_dir();
+            // Google Photos makes albums with what goes into them.
+            let known = world.scenario.is_photos()
+                || world.remote.join(remote::full(world, &node.path)).is_dir();
             // rclone only mentions directories that fail.
             if (added || !known)
                 && let Err(failure) = upload(world, &node)

@@ -13,7 +13,8 @@ scenarios![
     a_view_is_no_destination,
     a_photo_that_cannot_be_uploaded_fails_under_all_its_paths,
     one_process_writes_at_a_time,
-    empty_albums_and_links_are_not_sent,
+    empty_albums_are_made_in_the_end,
+    empty_folders_and_links_are_not_sent,
 ];
 
 /// Restores files, each with an identity, and leaves others.
@@ -84,13 +85,26 @@ fn a_photo_that_cannot_be_uploaded_fails_under_all_its_paths() -> Scenario {
 fn one_process_writes_at_a_time() -> Scenario {
     let mut photos: Vec<_> =
         (0..1200).map(|number| file(&format!("album/A/{number:04}.jpg"), 50)).collect();
-    // Too large for a batch, between others.
-    photos.insert(700, file("album/A/0700.mp4", (64 << 20) + 1));
+    // Too large for a batch, and told of when one is being sent.
+    photos.insert(502, file("album/A/0502.mp4", (64 << 20) + 1));
     let leaves = photos.clone();
-    album(photos.into_iter().zip(1..).collect(), leaves).calls("receive", 1..=1)
+    album(photos.into_iter().zip(1..).collect(), leaves)
+        .fault(Fault::Slow(500))
+        .calls("receive", 1..=1)
 }
 
-fn empty_albums_and_links_are_not_sent() -> Scenario {
+fn empty_albums_are_made_in_the_end() -> Scenario {
+    let (a, b) = (file("a.jpg", 1000), file("b.jpg", 2000));
+    let entries = vec![
+        (directory("album/Empty"), 7),
+        (directory("album/Full"), 8),
+        (at(&a, "album/Full/a.jpg"), 1),
+        (at(&b, "media/all/b.jpg"), 2),
+    ];
+    album(entries, vec![at(&a, "album/Full/a.jpg"), at(&b, "upload/b.jpg")]).calls("created", 1..=1)
+}
+
+fn empty_folders_and_links_are_not_sent() -> Scenario {
     let nodes = ["album", "album/Trip", "link"].map(directory).into();
     Scenario::restore(nodes).on(BACKEND).calls("batch", 0..=0).restoring(|restore| {
         restore.entry("link", |entry| entry.kind = Kind::Symlink);
