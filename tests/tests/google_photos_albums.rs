@@ -104,3 +104,15 @@ fn an_empty_album_comes_back_once() {
         assert_eq!(account.photos.take_calls().of(Call::CreateAlbum), created);
     }
 }
+
+#[test]
+fn an_empty_album_that_google_refuses_fails_the_restore_with_its_name_and_nothing_else() {
+    let (account, _) = with_photos(2);
+    account.photos.album("Plans", &[""; 0]);
+    account.backup("").good();
+    let (photos, _) = account.state();
+    account.photos.empty_account();
+    account.photos.fail(Call::CreateAlbum, 403, 1);
+    account.restore("").bad("the album `album/Plans` can't be made: couldn't create album");
+    assert_eq!(account.state(), (photos, Vec::new()));
+}

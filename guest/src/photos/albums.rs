@@ -5,7 +5,7 @@
 //! another album for a title that is none of these. So what is there is listed first: the
 //! directories that an album may lie in, each of them once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::names;
 use crate::bindings::plakar::connector::rclone::Selection;
@@ -19,6 +19,8 @@ pub struct Albums {
     there: HashMap<String, Result<Directory, Failure>>,
     /// Identities of the snapshot's albums, by their paths in it.
     identities: HashMap<String, u64>,
+    /// Those of them that a backup of Google Photos found.
+    own: BTreeSet<String>,
     /// Titles, as rclone shows them, by the paths that albums have in the snapshot.
     chosen: HashMap<String, String>,
     taken: HashSet<String>,
@@ -39,9 +41,13 @@ struct Album {
 }
 
 impl Albums {
-    /// Notes an album of the snapshot by what identifies it there.
-    pub fn identify(&mut self, path: &str, identity: u64) {
+    /// Notes an album of the snapshot by what identifies it there. `own`: a backup of
+    /// Google Photos found it, where a directory of a disk may have an identity, too.
+    pub fn identify(&mut self, path: &str, identity: u64, own: bool) {
         self.identities.insert(path.to_owned(), identity);
+        if own {
+            self.own.insert(path.to_owned());
+        }
     }
 
     /// The title, as rclone shows it, of the album that the one with this path goes into.
@@ -63,18 +69,11 @@ impl Albums {
     /// The titles of the snapshot's albums that nothing went into and that aren't there.
     /// Albums lie in the directory `within` of the destination.
     pub async fn missing(&mut self, within: &str) -> Result<Vec<String>, Failure> {
-        let mut paths: Vec<_> = self.identities.keys().cloned().collect();
-        paths.sort();
-        // A directory that is the beginning of titles needn't be an album.
-        let begins = |path: &str| {
-            let mut longer = self.identities.keys().chain(self.chosen.keys());
-            let below =
-                |longer: &str| longer.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
-            longer.any(|longer| below(longer))
-        };
-        paths.retain(|path| !self.chosen.contains_key(path) && !begins(path));
         let mut missing = Vec::new();
-        for path in paths {
+        for path in std::mem::take(&mut self.own) {
+            if self.chosen.contains_key(&path) {
+                continue;
+            }
             let title = self.title(within, &path).await?;
             let there = self.beside(within, &title).await?;
             if !there.iter().any(|album| album.shown == title) {
@@ -221,7 +220,7 @@ mod tests {
         let expected = ["2024/Journey", "2024/Trip"];
         assert_eq!(titles(Albums::default(), &[&trip_a, &trip_b], &there), expected);
         let mut known = Albums::default();
-        known.identify("2024/Trip", listing::identity(&a));
+        known.identify("2024/Trip", listing::identity(&a), true);
         assert_eq!(titles(known, &["2024/Trip"], &there), ["2024/Journey"]);
     }
 

@@ -59,7 +59,10 @@ pub async fn write(
             if let (Some(album), Some(identity)) =
                 (layout::album(root, path), entry.metadata.identity)
             {
-                restored.albums.lock().await.identify(album, identity);
+                // A backup of Google Photos gives directories no time of their own.
+                let Timestamp { seconds, nanoseconds } = entry.metadata.modified;
+                let own = (seconds, nanoseconds) == (0, 0);
+                restored.albums.lock().await.identify(album, identity, own);
             }
             Ok(())
         }
@@ -78,17 +81,29 @@ pub async fn write(
 /// Ends the restore: waits until every write that was called had its turn, then makes the
 /// albums that hold no photo.
 pub async fn finish(session: &Session, photos: &Photos) -> Fate {
-    let root = session.root.path();
-    let missing = photos.restored.albums.lock().await.missing(layout::albums(root)).await?;
     let mut fates = Vec::new();
-    for title in missing {
-        let path = RemotePath::parse(&albums::join(layout::albums(root), &title))?;
-        let entry = Entry { path: path.to_string(), metadata: NEW_ALBUM, link_target: None };
-        fates.push(restore::collect(&session.restore, path, entry, 0, None).await?);
-    }
+    let collected = collect_albums(session, photos, &mut fates).await;
+    // Whatever became of the albums, photos wait for their fates.
     restore::finish(&session.restore).await?;
+    collected?;
     for fate in fates {
         fate.await?;
+    }
+    Ok(())
+}
+
+async fn collect_albums(
+    session: &Session,
+    photos: &Photos,
+    fates: &mut Vec<LocalBoxFuture<'static, Fate>>,
+) -> Result<(), Failure> {
+    let within = layout::albums(session.root.path());
+    let missing = photos.restored.albums.lock().await.missing(within).await?;
+    for title in missing {
+        let path = RemotePath::parse(&albums::join(within, &title))?;
+        let entry = Entry { path: path.to_string(), metadata: NEW_ALBUM, link_target: None };
+        let fate = restore::collect(&session.restore, path, entry, 0, None).await?;
+        fates.push(fate.boxed_local());
     }
     Ok(())
 }

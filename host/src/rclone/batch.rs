@@ -27,6 +27,11 @@ const PHOTOS: &str = "50";
 /// seconds between, so this outlasts a quota of calls in a minute.
 const TRIES: &str = "4";
 
+/// How many albums without photos a batch may hold, and how long their paths may be:
+/// Google takes titles of 500 characters.
+const ALBUMS: usize = 1000;
+const LONGEST_TITLE: usize = 4096;
+
 /// A batch on its way out.
 pub struct Sending {
     pub outcomes: mpsc::Receiver<Outcome>,
@@ -69,8 +74,7 @@ impl Batch {
         let failed = |error: std::io::Error| not_collected(&path, &error);
         match (entry.metadata.kind, content) {
             (Kind::Directory, None) if photos::is(&self.inner.rclone.inner.remote) => {
-                self.albums().push(path);
-                Ok(())
+                self.add_album(path)
             }
             (Kind::Directory, None) => {
                 self.inner.directory.create_dir_all(&path).map_err(failed)?;
@@ -150,15 +154,31 @@ impl Batch {
         self.inner.albums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the albums that were added. `copy` would make the directories that they lie
-    /// in, too, and Google Photos has none.
-    async fn make_albums(&self) -> Result<(), Failure> {
+    fn add_album(&self, path: String) -> Result<(), Failure> {
+        let mut albums = self.albums();
+        if albums.len() == ALBUMS || path.len() > LONGEST_TITLE {
+            return Err(Failure::new(
+                Reason::RateLimited,
+                format!("a batch may hold {ALBUMS} albums, with paths of {LONGEST_TITLE} bytes"),
+            ));
+        }
+        albums.push(path);
+        Ok(())
+    }
+
+    /// Makes the albums that were added, and tells of those that fail. `copy` would make
+    /// the directories that they lie in, too, and Google Photos has none.
+    async fn make_albums(&self, outcomes: &mpsc::Sender<Outcome>) {
         let rclone = &self.inner.rclone;
         let albums = std::mem::take(&mut *self.albums());
-        for album in albums {
-            rclone.run("mkdir", &[&rclone.target(&album)]).await?;
+        for path in albums {
+            if let Err(failure) = rclone.run("mkdir", &[&rclone.target(&path)]).await {
+                let message = format!("the album `{path}` can't be made: {}", failure.message);
+                let outcome = Err(Failure { message, ..failure });
+                // Nobody listening is told by the end.
+                let _ = outcomes.send(Outcome { path, outcome }).await;
+            }
         }
-        Ok(())
     }
 
     /// Uploads it.
@@ -179,11 +199,12 @@ impl Batch {
         let (outcomes_in, outcomes) = mpsc::channel(64);
         let (end_in, end) = oneshot::channel();
         tokio::spawn(async move {
-            let telling = tokio::spawn(tell(self.clone(), said, outcomes_in));
-            let mut result = process.end_told(async { telling.await.unwrap_or_default() }).await;
+            let telling = tokio::spawn(tell(self.clone(), said, outcomes_in.clone()));
+            let result = process.end_told(async { telling.await.unwrap_or_default() }).await;
             if result.is_ok() {
-                result = self.make_albums().await;
+                self.make_albums(&outcomes_in).await;
             }
+            drop(outcomes_in);
             drop(self);
             let _ = end_in.send(result);
         });

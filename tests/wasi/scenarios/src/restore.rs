@@ -18,6 +18,8 @@ pub struct Restore {
     pub opens: Result<(), Reason>,
     /// What of the entries is kept.
     pub keeps: Keeps,
+    /// How it ends.
+    pub finishes: Result<(), Reason>,
 }
 
 /// What a remote keeps.
@@ -62,6 +64,7 @@ impl Restore {
             leaves: None,
             opens: Ok(()),
             keeps: Keeps::Everything,
+            finishes: Ok(()),
         }
     }
 
@@ -92,7 +95,7 @@ pub struct Observed {
 pub fn judge(scenario: &Scenario, restore: &Restore, seen: &Observed) -> Vec<Check> {
     let mut checks = vec![Check::end("opening", restore.opens, &seen.opened)];
     if let Some(finished) = &seen.finished {
-        checks.push(Check::end("the end", Ok(()), finished));
+        checks.push(Check::end("the end", restore.finishes, finished));
     }
     if restore.opens.is_ok() {
         checks.push(Check::new("each entry's fate is told", outcomes(restore, seen)));

@@ -14,6 +14,8 @@ scenarios![
     a_photo_that_cannot_be_uploaded_fails_under_all_its_paths,
     one_process_writes_at_a_time,
     empty_albums_are_made_in_the_end,
+    albums_that_cannot_be_listed_hold_up_no_photo,
+    an_album_that_cannot_be_made_fails_the_restore_and_no_photo,
     empty_folders_and_links_are_not_sent,
 ];
 
@@ -95,13 +97,39 @@ fn one_process_writes_at_a_time() -> Scenario {
 
 fn empty_albums_are_made_in_the_end() -> Scenario {
     let (a, b) = (file("a.jpg", 1000), file("b.jpg", 2000));
+    let mut albums = ["album/Empty", "album/Full", "album/Folder"].map(directory);
+    let [empty, full, folder] = &mut albums;
+    [empty.modified, full.modified] = [(0, 0); 2];
     let entries = vec![
-        (directory("album/Empty"), 7),
-        (directory("album/Full"), 8),
+        (empty.clone(), 7),
+        (full.clone(), 8),
+        // That of a disk, which has a time.
+        (folder.clone(), 9),
         (at(&a, "album/Full/a.jpg"), 1),
         (at(&b, "media/all/b.jpg"), 2),
     ];
     album(entries, vec![at(&a, "album/Full/a.jpg"), at(&b, "upload/b.jpg")]).calls("created", 1..=1)
+}
+
+fn albums_that_cannot_be_listed_hold_up_no_photo() -> Scenario {
+    let photo = file("a.jpg", 1000);
+    let mut empty = directory("album/Empty");
+    empty.modified = (0, 0);
+    album(vec![(empty, 7), (at(&photo, "media/all/a.jpg"), 1)], vec![at(&photo, "upload/a.jpg")])
+        .fault(Fault::NoListing)
+        .restoring(|restore| restore.finishes = Err(Reason::ALL[0]))
+}
+
+fn an_album_that_cannot_be_made_fails_the_restore_and_no_photo() -> Scenario {
+    let photo = file("a.jpg", 1000);
+    let mut albums = ["album/A", "album/B"].map(directory);
+    albums.iter_mut().for_each(|album| album.modified = (0, 0));
+    let [a, b] = albums;
+    let entries = vec![(a, 7), (b, 8), (at(&photo, "media/all/a.jpg"), 1)];
+    album(entries, vec![at(&photo, "upload/a.jpg")])
+        .fault(Fault::NotSent("album/A", Reason::Denied))
+        .calls("created", 1..=1)
+        .restoring(|restore| restore.finishes = Err(Reason::Denied))
 }
 
 fn empty_folders_and_links_are_not_sent() -> Scenario {
