@@ -26,12 +26,8 @@ const HELD: u64 = 1 << 20;
 /// What a file of unknown size counts for until it is known.
 const UNKNOWN: u64 = 256 << 10;
 
-/// What is from this size on takes so long that its first MiB, fetched ahead, saves little.
-const LARGE: u64 = 8 << 20;
-
-/// How many large files are begun ahead: their remotes wait until their turn comes, and
-/// for the largest a process does.
-const FEW: usize = 2;
+/// How many large files are begun ahead: each is a process of its own.
+const LARGE: usize = 2;
 
 /// How many photos may be new since the last backup without any other being fetched:
 /// they are listed first, before all that are old.
@@ -183,8 +179,9 @@ impl State {
                 continue;
             };
             let reserved = file.size.unwrap_or(UNKNOWN).min(HELD);
-            let large = file.size.is_some_and(|size| size >= LARGE);
-            if self.reserved + reserved > session.options.read_ahead || large && self.large >= FEW {
+            let large = file.size.is_some_and(|size| size >= read::LARGE);
+            if self.reserved + reserved > session.options.read_ahead || large && self.large >= LARGE
+            {
                 return None;
             }
             let (sender, fetching) = oneshot::channel();

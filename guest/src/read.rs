@@ -13,10 +13,9 @@ use crate::path::RemotePath;
 use crate::photos;
 use crate::session::Session;
 
-/// Files from this size on are read by a process of their own: its start costs
-/// less than what one HTTP/2 connection for all would. docs/benchmarks.md has the
-/// figures.
-const LARGE: u64 = 64 << 20;
+/// Files from this size on are read by a process of their own, which goes on where a
+/// transfer breaks; the one for all begins only once.
+pub const LARGE: u64 = 8 << 20;
 
 /// How many files a reader is asked for before another takes its place: rclone's server
 /// keeps half a kilobyte of each for good.

@@ -27,8 +27,6 @@ async fn round(number: u64, slow: bool) {
         let size = match dice.number() % 24 {
             0 => 0,
             1 => 1 + dice.number() % 3_000_000,
-            // By a process of its own, and by the one for all.
-            2 if dice.number().is_multiple_of(16) => 64 << 20,
             2 => 8 << 20,
             _ => dice.number() % 100_000,
         };

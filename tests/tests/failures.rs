@@ -237,7 +237,7 @@ fn rclone_killed_half_way_through_a_backup_is_never_a_shorter_file() {
             ..Page::new(Bytes(1).take(size))
         };
         web.put("a/small", stalling(100_000).chunked());
-        web.put("b/large", stalling(70 << 20));
+        web.put("b/large", stalling(30 << 20));
         if verb == "lsjson" {
             web.put(
                 "index/",

@@ -24,8 +24,9 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'
 
 /// How much of one file may be on its way before anybody takes it.
 const WINDOW: u32 = 1 << 20;
-/// The same for all files of a reader together.
-const WINDOWS: u32 = 64 << 20;
+/// The same for all files of a reader together: more than all of them may have, so that
+/// those that nobody takes yet hold up no other.
+const WINDOWS: u32 = 256 << 20;
 /// The largest frame: one Plakar chunk.
 const FRAME: u32 = 1 << 20;
 

@@ -68,7 +68,7 @@ fn directories_called_data_are_not_confused() -> Scenario {
 }
 
 fn a_large_file_comes_whole() -> Scenario {
-    let nodes = vec![file("large", 65 << 20), file("medium", 20 << 20), file("small", 10)];
+    let nodes = vec![file("large", 20 << 20), file("medium", 6 << 20), file("small", 10)];
     Scenario::backup(nodes).calls("cat", 1..=1).and_real()
 }
 
@@ -117,15 +117,15 @@ fn half_way(mebibytes: usize, said: bool, reason: Reason) -> Scenario {
 }
 
 fn a_large_file_that_breaks_half_way_fails() -> Scenario {
-    half_way(65, true, Reason::Unavailable).and_real()
+    half_way(20, true, Reason::Unavailable).and_real()
 }
 
 fn a_file_that_breaks_half_way_through_the_reader_fails() -> Scenario {
-    half_way(20, true, Reason::Unavailable).calls("cat", 0..=0).and_real()
+    half_way(6, true, Reason::Unavailable).calls("cat", 0..=0).and_real()
 }
 
 fn a_large_file_that_ends_half_way_fails() -> Scenario {
-    half_way(65, false, Reason::Corrupted)
+    half_way(20, false, Reason::Corrupted)
 }
 
 fn a_file_that_has_grown_fails() -> Scenario {
