@@ -89,13 +89,15 @@ unit seconds="": probe
 
 # The component under the stock wasmtime, with a driver and a fake rclone: one scenario, or all
 wasmtime-run scenario="": compose wasmtime
-    tests/wasi/run.sh bin/composed.wasm {{ target }}/scenarios {{ scenario }}
+    {{ if scenario =~ "^documents" { "" } else { "tests/wasi/run.sh bin/composed.wasm " + target + "/scenarios " + scenario } }}
+    {{ if scenario =~ "^(documents|$)" { "tests/wasi/run.sh bin/documents-composed.wasm " + target + "/scenarios " + scenario } else { "" } }}
 
-# bin/rclone.wasm, with what stands around it in these scenarios
+# bin/rclone.wasm and the example connector, each with what stands around it in these scenarios
 compose: component wac
-    cargo build --quiet --release --package driver --package fake-rclone --target {{ wasm }}
-    wac plug --plug {{ target }}/{{ wasm }}/release/fake_rclone.wasm bin/rclone.wasm -o bin/with-fake.wasm
-    wac plug --plug bin/with-fake.wasm {{ target }}/{{ wasm }}/release/driver.wasm -o bin/composed.wasm
+    cargo build --quiet --release --package driver --package fake-rclone --package documents --target {{ wasm }}
+    cp --remove-destination {{ target }}/{{ wasm }}/release/documents.wasm bin/
+    tests/wasi/compose.sh {{ target }}/{{ wasm }}/release bin/rclone.wasm bin/composed.wasm
+    tests/wasi/compose.sh {{ target }}/{{ wasm }}/release bin/documents.wasm bin/documents-composed.wasm
 
 # Bugs put into the component on purpose, and which scenarios catch them: all, or these
 mutations *names: wasm-target wac wasmtime

@@ -26,9 +26,8 @@ for mutation in "$@"; do
     patch=$PWD/tests/mutations/$mutation.patch
     git -C "$tree" apply "$patch"
     cargo build --quiet --release --package rclone-connector --target $wasm --manifest-path "$tree/Cargo.toml"
-    wac plug --plug "$CARGO_TARGET_DIR/$wasm/release/fake_rclone.wasm" \
-        "$CARGO_TARGET_DIR/$wasm/release/rclone_connector.wasm" -o "$bin/with-fake.wasm"
-    wac plug --plug "$bin/with-fake.wasm" "$CARGO_TARGET_DIR/$wasm/release/driver.wasm" -o "$bin/composed.wasm"
+    built=$CARGO_TARGET_DIR/$wasm/release
+    tests/wasi/compose.sh "$built" "$built/rclone_connector.wasm" "$bin/composed.wasm"
     git -C "$tree" apply --reverse "$patch"
 
     tests/wasi/run.sh "$bin/composed.wasm" "$place/scenarios" > "$place/$mutation.log" || true

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use scenarios::backup::{Backup, Observed, Reading, Record, Seen, judge};
 use scenarios::{Check, Scenario};
-use wit_bindgen::StreamResult;
+use wit_bindgen::{StreamResult, StreamWriter};
 
 use crate::bindings::plakar::connector::importer::{self, Discovery};
 use crate::bindings::plakar::connector::types::{Entry, Kind};
@@ -34,7 +34,8 @@ pub async fn run(scenario: &Scenario, backup: &Backup) -> Vec<Check> {
 
 /// Scans once, and reads what is found.
 async fn scan(reading: Reading) -> Observed {
-    let (mut settle, settled) = wit_stream::new();
+    let (settle, settled) = wit_stream::new();
+    let mut settling = Settling(Some(settle));
     let (mut found, end) = importer::scan(settled).await;
     let mut records = Vec::new();
     loop {
@@ -45,7 +46,7 @@ async fn scan(reading: Reading) -> Observed {
                 read(&path, &mut record).await;
             }
             if matches!(reading, Reading::InTurn | Reading::Nothing) {
-                settle.write_all(vec![path.clone()]).await;
+                settling.settle(&path).await;
             }
             records.push((path, record));
         }
@@ -61,12 +62,25 @@ async fn scan(reading: Reading) -> Observed {
         Reading::Backwards => {
             for (path, record) in records.iter_mut().rev() {
                 read(path, record).await;
-                settle.write_all(vec![path.clone()]).await;
+                settling.settle(path).await;
             }
         }
         Reading::InTurn | Reading::Nothing => {}
     }
     Observed { records, end }
+}
+
+/// Tells what is settled, to a connector that wants to know.
+struct Settling(Option<StreamWriter<String>>);
+
+impl Settling {
+    async fn settle(&mut self, path: &str) {
+        if let Some(settle) = &mut self.0
+            && !settle.write_all(vec![path.to_owned()]).await.is_empty()
+        {
+            self.0 = None;
+        }
+    }
 }
 
 async fn read(path: &str, record: &mut Record) {

@@ -2,6 +2,7 @@
 //! gives says how the promise is tried.
 
 pub mod changes;
+pub mod documents;
 pub mod libraries;
 pub mod listings;
 pub mod own;
@@ -24,6 +25,7 @@ pub fn all() -> impl Iterator<Item = Named> {
         restores::SCENARIOS,
         uploads::SCENARIOS,
         own::SCENARIOS,
+        documents::SCENARIOS,
     ];
     modules.into_iter().flatten().copied()
 }
