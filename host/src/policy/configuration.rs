@@ -6,7 +6,7 @@ use super::{options, wraps};
 use crate::contract::{Failure, Reason};
 
 /// Parts of an option's name that mark its value as a secret.
-const SECRETS: [&str; 13] = [
+const SECRETS: [&str; 18] = [
     "pass",
     "secret",
     "token",
@@ -20,7 +20,17 @@ const SECRETS: [&str; 13] = [
     "pin",
     "code",
     "assertion",
+    "connection_string",
+    "grant",
+    "mnemonic",
+    "session",
+    "headers",
 ];
+
+/// What the backend Jottacloud writes into its section, beside options.
+///
+/// Source: rclone's backend/jottacloud/jottacloud.go.
+const UNDECLARED: [&str; 2] = ["configVersion", "tokenURL"];
 
 /// Refuses a section of a configuration that may not be.
 pub fn check(name: &str, section: &BTreeMap<String, String>) -> Result<(), Failure> {
@@ -32,7 +42,7 @@ pub fn check(name: &str, section: &BTreeMap<String, String>) -> Result<(), Failu
             )));
         }
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        if key.is_empty() || !key.bytes().all(plain) {
+        if !UNDECLARED.contains(&&**key) && (key.is_empty() || !key.bytes().all(plain)) {
             return Err(denied(format!(
                 "`{}` is no option of an rclone remote: import the remote again",
                 key.escape_debug()

@@ -29,9 +29,14 @@ pub fn named(backend: &str, section: &Section) -> Result<Vec<String>, String> {
         .collect()
 }
 
-/// The host in `https://user@host:port/path` or `host:port`.
+/// The host in `https://user@host:port/path` or `host:port`. With any other scheme none can
+/// be told: some backends put `https://` before it, and it is the host then.
 fn host(text: &str) -> Option<String> {
-    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let rest = match text.split_once("://") {
+        None => text,
+        Some(("http" | "https", rest)) => rest,
+        Some(_) => return None,
+    };
     let authority: Authority = rest.split(['/', '?', '#']).next()?.parse().ok()?;
     let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
     (!host.is_empty()).then_some(host)

@@ -9,7 +9,8 @@ pub fn is_name(name: &str) -> bool {
         .filter(|char| *char != '\u{201b}')
         .map(|char| match char {
             '\u{ff0e}' => '.',
-            '\u{ff0f}' => '/',
+            // What some servers take for a slash.
+            '\u{ff0f}' | '\\' | '\u{ff3c}' => '/',
             char => char,
         })
         .collect();
@@ -34,10 +35,13 @@ mod tests {
             "．．／x",
             "..／．．",
             "a／．",
+            "x\\..\\..\\y",
+            "x＼..",
         ] {
             assert!(!is_name(bad), "{bad:?}");
         }
-        for good in ["a", "a／b", "．hidden", "a．．", "．．．", "／", "-a", "..."] {
+        for good in ["a", "a／b", "a\\b", "．hidden", "a．．", "．．．", "／", "-a", "..."]
+        {
             assert!(is_name(good), "{good:?}");
         }
     }

@@ -131,6 +131,11 @@ impl Asked<'_> {
         if self.path.split('/').any(|name| !name.is_empty() && !is_name(name)) {
             return Err(format!("`{}` has a `..` in it", self.path.escape_debug()));
         }
+        // After the address of a web server, that is another one.
+        if self.backend != LOCAL && self.path.starts_with("//") {
+            let path = self.path.escape_debug();
+            return Err(format!("`{path}` begins with two slashes: write one"));
+        }
         if let Some(paths) = &rule.paths
             && !ancestors(self.path).any(|path| paths.get_ref().iter().any(|it| it.matches(path)))
         {
@@ -261,6 +266,7 @@ mod tests {
             assert!(why.contains("`paths`, see line 5") || why.contains("`..`"), "{path}: {why}");
         }
         assert!(verdict("paths = [\"**\"]", &[S3], "").is_ok());
+        assert!(verdict("", &[S3], "//photos").unwrap_err().contains("begins with two slashes"));
     }
 
     #[test]
@@ -309,6 +315,9 @@ mod tests {
         }
         for host in
             ["https://example.com", "https://s3.example.org@evil.com", "https://[::1]:1", "http://"]
+                .into_iter()
+                // rclone puts `https://` before these.
+                .chain(["evil.com://s3.example.org", "HTTP://s3.example.org"])
         {
             assert!(with(rule, host).is_err(), "{host}");
         }

@@ -1,6 +1,5 @@
 //! What a session's remote needs of this machine's files, as far as its policy lets it.
 
-use std::collections::BTreeSet;
 use std::env;
 use std::path::{Component, PathBuf};
 
@@ -25,18 +24,11 @@ pub fn of(
     let trusted = trusted
         .filter_map(env::var_os)
         .flat_map(|paths| env::split_paths(&paths).collect::<Vec<_>>());
-    let mut read: BTreeSet<PathBuf> = named.chain(trusted).collect();
-    let mut write = BTreeSet::new();
-    let directories = grant.directories.iter().cloned();
-    if grant.write {
-        write.extend(directories);
-    } else {
-        read.extend(directories);
-    }
     Granted {
         own: own.into_iter().collect(),
-        read,
-        write,
+        read: named.chain(trusted).collect(),
+        directories: grant.directories.iter().cloned().collect(),
+        write: grant.write,
         owner,
         ports: grant.ports.clone(),
         limits: grant.limits.clone(),

@@ -6,6 +6,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
@@ -81,8 +82,8 @@ pub fn ruleset(
         // What reads there, as we do, is led nowhere else and waits for nobody.
         ruleset = beneath(ruleset, directory, writing & !AccessFs::MakeSym & !AccessFs::MakeFifo)?;
     }
-    for directory in &granted.write {
-        ruleset = beneath(ruleset, directory, writing)?;
+    for directory in &granted.directories {
+        ruleset = straight(ruleset, directory, if granted.write { writing } else { reading })?;
     }
     if let Ports::Only(ports) = &granted.ports {
         for port in ports {
@@ -100,6 +101,21 @@ fn beneath(
 ) -> Result<RulesetCreated, RulesetError> {
     let Ok(opened) = PathFd::new(path) else { return Ok(ruleset) };
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(VERSION) };
+    ruleset.add_rule(PathBeneath::new(opened, access))
+}
+
+/// The same for what a policy has looked at: a link that took its place, or that of a
+/// directory which it lies in, grants nothing.
+fn straight(
+    ruleset: RulesetCreated,
+    path: &Path,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, RulesetError> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let opened = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+    let Ok(opened) = opened else { return Ok(ruleset) };
+    let directory = fstat(&opened).is_ok_and(|meta| FileType::from_raw_mode(meta.st_mode).is_dir());
+    let access = if directory { access } else { access & AccessFs::from_file(VERSION) };
     ruleset.add_rule(PathBeneath::new(opened, access))
 }
 

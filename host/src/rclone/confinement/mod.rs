@@ -41,12 +41,14 @@ use crate::tenant::OfSession;
 #[derive(Debug, Default)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux can withhold it"))]
 pub struct Granted {
-    /// Files and directories that it may read.
+    /// Files and directories that it may read beside these.
     pub read: BTreeSet<PathBuf>,
     /// Its private directories, in which it makes files and directories and nothing else.
     pub own: BTreeSet<PathBuf>,
-    /// Directories that it may change.
-    pub write: BTreeSet<PathBuf>,
+    /// What a policy grants of the remote itself: real paths, without a link in them.
+    pub directories: BTreeSet<PathBuf>,
+    /// Whether it may change these.
+    pub write: bool,
     /// TCP ports that it may connect to. It never listens on any.
     pub ports: Ports,
     pub limits: policy::Limits,
