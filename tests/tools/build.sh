@@ -4,7 +4,7 @@
 set -euo pipefail
 name=$1 package=$2 directory=$3
 command -v go > /dev/null || {
-    echo "$name is not in PATH and can't be built without Go: install $name, or Go 1.25 or later" >&2
+    echo "$name is not in PATH and can't be built without Go: install $name, or Go 1.26 or later" >&2
     exit 1
 }
 mkdir -p "$directory"

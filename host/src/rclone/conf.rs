@@ -5,6 +5,9 @@
 
 use ini::{Ini, ParseOption};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 pub use crate::policy::Section;
 
@@ -13,6 +16,19 @@ pub type Sections = BTreeMap<String, Section>;
 
 /// What rclone's reader takes for quotes, and how long a value with them is at least.
 const QUOTES: [(&str, usize); 2] = [("`", 2), ("\"\"\"", 6)];
+
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// The text of a file that rclone may have written: whatever that is, it fits in memory.
+pub fn read(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let length = File::open(file)?.take(LARGEST + 1).read_to_string(&mut text)?;
+    if length as u64 > LARGEST {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(text)
+}
 
 /// Takes a configuration apart, or gives the line that can't be: it may hold a secret.
 pub fn parse(text: &str) -> Result<Sections, usize> {
@@ -105,6 +121,15 @@ pub fn with(text: &str, section: &str, key: &str, value: &str) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_is_read_than_fits_in_memory() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        io::Write::write_all(&mut file, b"[a]\ntype = s3\n").unwrap();
+        assert_eq!(read(file.path()).unwrap(), "[a]\ntype = s3\n");
+        file.as_file().set_len(2 << 30).unwrap();
+        assert_eq!(read(file.path()).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
 
     fn value(text: &str) -> String {
         parse(text).unwrap()["a"]["key"].clone()

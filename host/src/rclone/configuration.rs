@@ -69,7 +69,7 @@ impl State {
             .and_then(|lock| lock.ok_or_else(|| io::ErrorKind::NotFound.into()))
             .at(&directory)?;
         let config = directory.join(CONFIG);
-        match fs::read_to_string(&config) {
+        match conf::read(&config) {
             Ok(kept) => allowed(&kept, remote.sections(), &directory)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 match Started::now(remote) {
@@ -119,7 +119,7 @@ impl State {
     /// Whether rclone has rewritten a remote's configuration, and only the private
     /// directory has it, for the next run.
     pub fn keeps(&self, remote: &Remote) -> bool {
-        let Ok(copy) = fs::read_to_string(self.directory_of(remote).join(CONFIG)) else {
+        let Ok(copy) = conf::read(&self.directory_of(remote).join(CONFIG)) else {
             return false;
         };
         match remote.of_user() {

@@ -77,7 +77,7 @@ impl State {
     /// copy has.
     pub(super) fn settle(&self, directory: &Path) -> io::Result<bool> {
         let Some(mut started) = Started::read(directory) else { return Ok(true) };
-        let copy = match fs::read_to_string(directory.join(CONFIG)) {
+        let copy = match conf::read(&directory.join(CONFIG)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
             copy => conf::parse(&copy?).unwrap_or_default(),
         };

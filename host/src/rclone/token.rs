@@ -6,7 +6,7 @@
 
 use rustix::fs::FlockOperation;
 use serde_json::Value;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,7 +92,7 @@ async fn hold(lock: File, config: PathBuf, in_vain: Arc<AtomicBool>) {
 /// Whether a token in the configuration has expired. rclone has it out of the way for a
 /// moment while it replaces it.
 fn needs_refresh(config: &Path) -> bool {
-    let Ok(text) = fs::read_to_string(config) else { return true };
+    let Ok(text) = conf::read(config) else { return true };
     let sections = conf::parse(&text).unwrap_or_default();
     let mut tokens = sections.values().filter_map(|section| section.get("token"));
     tokens.any(|token| is_expired(token))
@@ -115,7 +115,7 @@ mod tests {
 
     fn config(directory: &Path, expiry: &str) -> PathBuf {
         let path = directory.join("rclone.conf");
-        fs::write(&path, format!("[a]\ntoken = {{\"expiry\":\"{expiry}\"}}\n")).unwrap();
+        std::fs::write(&path, format!("[a]\ntoken = {{\"expiry\":\"{expiry}\"}}\n")).unwrap();
         path
     }
 

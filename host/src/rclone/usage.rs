@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::account::{Account, Count};
 use crate::contract::{Failure, Reason};
 use crate::policy::Limits;
-use crate::tenant::{Hosted, OfSession, Place, Share};
+use crate::tenant::{Hosted, OfSession, Permit, Place, Share};
 
 /// How long a process may wait for others to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,7 +32,8 @@ pub struct Usage {
 /// What one process takes of all this while it runs.
 #[derive(Debug)]
 pub struct Taken {
-    _places: Vec<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
+    _shared: Vec<Permit>,
     shares: Vec<Arc<Share>>,
     account: Arc<Account>,
     pid: Option<i32>,
@@ -81,14 +82,14 @@ impl Usage {
                 ),
             ));
         };
-        let mut places = vec![place];
+        let mut shared = Vec::new();
         for share in &self.shares {
-            places.push(share.process(PATIENCE).await?);
+            shared.push(share.process(PATIENCE).await?);
         }
         self.account.add(Count::Started, 1);
         self.account.add(Count::Running, 1);
         let (shares, account) = (self.shares.clone(), self.account.clone());
-        Ok(Taken { _places: places, shares, account, pid: None })
+        Ok(Taken { _place: place, _shared: shared, shares, account, pid: None })
     }
 
     /// How far a new process stands back: a tenant's processes together get the

@@ -67,6 +67,8 @@ fn engine(pool: Option<PoolingAllocationConfig>) -> Result<Engine, Failure> {
     config.memory_init_cow(true);
     if let Some(pool) = pool {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        // Stacks are used again, by whoever comes next.
+        config.async_stack_zeroing(true);
     }
     // Code for any machine of this architecture, so that it can be compiled ahead.
     config
@@ -144,6 +146,8 @@ impl Connectors {
     /// with so many bytes of memory at most.
     pub fn new(directory: PathBuf, sessions: u32, memory: usize) -> Result<Self, Failure> {
         let mut pool = PoolingAllocationConfig::new();
+        // A session's place is free a moment before its instance is gone.
+        let sessions = sessions.saturating_mul(2);
         // A component has a core module of its own and a few that adapt it.
         let modules = sessions.saturating_mul(8);
         pool.total_component_instances(sessions)

@@ -10,6 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::connection;
 use super::greeting::{self, Answer, Hello, VERSION};
 use super::mistrust;
 use super::settings::{self, Tls, wrong};
@@ -96,6 +97,7 @@ impl Target {
         let shaken = async {
             let socket = TcpStream::connect(address).await?;
             socket.set_nodelay(true)?;
+            connection::notice_loss(&socket)?;
             connector.connect(server, socket).await
         };
         let shaken = tokio::time::timeout(greeting::PATIENCE, shaken).await;

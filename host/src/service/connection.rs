@@ -1,11 +1,25 @@
 //! A client's connection, of whatever kind.
 
+use rustix::net::sockopt;
 use std::io;
+use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use super::greeting::{self, Answer, Hello};
 use crate::plakar::Connection;
+
+/// Lets the system notice within two minutes that the other end is gone without a word.
+pub fn notice_loss(socket: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(socket, Duration::from_secs(15))?;
+    sockopt::set_tcp_keepcnt(socket, 4)?;
+    // The same for what is sent and never acknowledged.
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(socket, 120_000)?;
+    Ok(())
+}
 
 /// A connection of somebody who was identified.
 pub enum Line {

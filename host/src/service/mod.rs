@@ -56,7 +56,6 @@ pub struct Service {
     house: House,
     known: RwLock<Known>,
     pub(self) sessions: Sessions,
-    trail: Trail,
     refusals: AtomicU64,
     draining: AtomicBool,
 }
@@ -67,6 +66,23 @@ struct Known {
     lodgers: BTreeMap<String, Arc<Lodger>>,
     tls: Option<TlsAcceptor>,
     drain: Duration,
+    /// Opened anew, too, as the file may have been moved away.
+    trail: Trail,
+}
+
+/// What the service is told by signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let to = |kind| signal(kind).context("signals can't be listened to");
+        let [terminate, interrupt] = [SignalKind::terminate(), SignalKind::interrupt()].map(to);
+        Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: to(SignalKind::hangup())? })
+    }
 }
 
 /// Runs the service that a file describes until it is told to stop.
@@ -77,7 +93,6 @@ pub async fn serve(file: &Path) -> anyhow::Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     open_many_files();
     let house = House::new(&settings).map_err(said)?;
-    let trail = Trail::open(house.audit(), Subject::own()).map_err(said)?;
     let known = known(&house, &settings, &BTreeMap::new()).map_err(said)?;
     let listeners = Listeners::open(&settings.listen).map_err(said)?;
     let service = Arc::new(Service {
@@ -85,16 +100,16 @@ pub async fn serve(file: &Path) -> anyhow::Result<()> {
         house,
         known: RwLock::new(known),
         sessions: Sessions::default(),
-        trail,
         refusals: AtomicU64::new(0),
         draining: AtomicBool::new(false),
     });
     offer_operations(&service, &settings).map_err(said)?;
     tokio::spawn(watch_memory(service.clone()));
+    let signals = Signals::listen()?;
     info!(tenants = service.lodgers().len(), "the service is ready");
     // Nobody may be listening to that.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
-    service.clone().work(&listeners).await?;
+    service.clone().work(&listeners, signals).await?;
     // Whoever comes now is told by the closed door.
     let made = listeners.made.clone();
     drop(listeners);
@@ -115,7 +130,8 @@ fn known(
     let tenants = Tenants::read(&settings.tenants)?;
     let tls = settings.listen.tls.as_ref().map(tls::server).transpose()?.map(TlsAcceptor::from);
     let lodgers = house.lodge(&tenants, &settings.limits, here)?;
-    Ok(Known { tenants, lodgers, tls, drain: settings.limits.drain })
+    let trail = Trail::open(house.audit(), Subject::own())?;
+    Ok(Known { tenants, lodgers, tls, drain: settings.limits.drain, trail })
 }
 
 /// As many as we may: each session has a few.
@@ -182,11 +198,8 @@ impl Service {
     }
 
     /// Takes clients in until somebody says that it is enough.
-    async fn work(self: Arc<Self>, listeners: &Listeners) -> anyhow::Result<()> {
-        let listen_to = |kind| signal(kind).context("signals can't be listened to");
-        let mut terminate = listen_to(SignalKind::terminate())?;
-        let mut interrupt = listen_to(SignalKind::interrupt())?;
-        let mut hangup = listen_to(SignalKind::hangup())?;
+    async fn work(self: Arc<Self>, listeners: &Listeners, signals: Signals) -> anyhow::Result<()> {
+        let Signals { mut terminate, mut interrupt, mut hangup } = signals;
         loop {
             tokio::select! {
                 _ = terminate.recv() => return self.drain(&mut terminate, listeners).await,

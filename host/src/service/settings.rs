@@ -94,7 +94,7 @@ impl Default for Limits {
             sessions: 64,
             queue: 256,
             wait: Duration::from_secs(300),
-            processes: 128,
+            processes: 256,
             bandwidth: None,
             drain: Duration::from_secs(600),
         }

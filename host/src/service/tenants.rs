@@ -58,7 +58,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sessions: 16, queue: 64, processes: 48, memory: None, bandwidth: None }
+        Self { sessions: 16, queue: 64, processes: 64, memory: None, bandwidth: None }
     }
 }
 

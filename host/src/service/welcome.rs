@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, info_span, warn};
 
 use super::Service;
-use super::connection::Line;
+use super::connection::{self, Line};
 use super::greeting::{self, Answer, Hello, VERSION};
 use super::listen::Listeners;
 use super::lodging::Lodger;
@@ -20,7 +19,7 @@ use crate::account::Account;
 use crate::audit::{Event, Subject, new_session};
 use crate::opened::Setting;
 use crate::plakar::{self, Role};
-use crate::tenant::Client;
+use crate::tenant::{Client, Permit};
 
 /// How long it waits where the system has no more connections to give.
 const BREATH: Duration = Duration::from_millis(100);
@@ -34,7 +33,7 @@ struct Guest {
     role: Role,
     identity: Identity,
     /// Its place among the connections of its tenant.
-    permit: OwnedSemaphorePermit,
+    permit: Permit,
 }
 
 impl Service {
@@ -78,6 +77,7 @@ impl Service {
         let from = socket.peer_addr().map(|address| address.to_string()).unwrap_or_default();
         // Few bytes at a time are a wait otherwise.
         let _ = socket.set_nodelay(true);
+        let _ = connection::notice_loss(&socket);
         let shaken = tokio::time::timeout(greeting::PATIENCE, acceptor.accept(socket)).await;
         let stream = match shaken.map_err(|_| std::io::ErrorKind::TimedOut.into()).flatten() {
             Ok(stream) => stream,
@@ -140,7 +140,7 @@ impl Service {
     fn note_refusal(&self, who: String, why: &str) {
         self.refusals.fetch_add(1, Ordering::Relaxed);
         warn!("{who} is refused: {why}");
-        self.trail.note_afterwards(Event::Refusal { who, why: why.to_owned() });
+        self.known().trail.note_afterwards(Event::Refusal { who, why: why.to_owned() });
     }
 
     /// Lets a session run on its tenant's thread.
@@ -174,7 +174,7 @@ impl Service {
 
 /// What a session has as long as it runs, its tenant among it: that may be gone from the
 /// service before it has ended.
-type Held = (Registered, OwnedSemaphorePermit, Arc<Lodger>);
+type Held = (Registered, Permit, Arc<Lodger>);
 
 /// One session, from Plakar's first byte to its last.
 async fn run(line: Line, role: Role, client: Client, held: Held) {

@@ -1,12 +1,10 @@
 //! Who may begin a session: a place among its tenant's sessions and one among all, or a
 //! short wait for both, or the word that everything is busy.
 
+use super::permits::{Permit, Permits};
+use crate::contract::{Failure, Reason};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
-
-use super::permits::Permits;
-use crate::contract::{Failure, Reason};
 
 /// Places for sessions, and for those who wait for one.
 #[derive(Debug)]
@@ -38,7 +36,7 @@ impl Places {
         self.places.taken()
     }
 
-    async fn place(&self, whose: &str) -> Result<OwnedSemaphorePermit, Failure> {
+    async fn place(&self, whose: &str) -> Result<Permit, Failure> {
         if let Some(place) = self.places.try_take() {
             return Ok(place);
         }
@@ -77,8 +75,8 @@ fn busy(why: String) -> Failure {
 /// A session's place, as long as it is held.
 #[derive(Debug)]
 pub struct Place {
-    _of_tenant: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
+    _of_tenant: Permit,
+    _of_all: Permit,
 }
 
 impl Place {

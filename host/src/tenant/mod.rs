@@ -13,7 +13,7 @@ mod share;
 
 pub use admission::{Place, Places};
 pub use groups::{Groups, OfSession, OfTenant};
-pub use permits::Permits;
+pub use permits::{Permit, Permits};
 pub use share::Share;
 
 use std::collections::BTreeSet;
@@ -68,7 +68,13 @@ impl Client {
     /// Waits until the session may begin.
     pub async fn admit(&self) -> Result<Hosted, Failure> {
         let Tenant { name, places, all, patience, shares, group, .. } = &*self.tenant;
-        let place = Place::wait(name, places, all, *patience).await?;
+        let mut stop = self.stop.clone();
+        let place = tokio::select! {
+            place = Place::wait(name, places, all, *patience) => place?,
+            stopped = stop.wait_for(Option::is_some) => {
+                return Err(stopped.ok().and_then(|why| why.clone()).unwrap_or_else(Failure::cancelled));
+            }
+        };
         let group = group.as_ref().map(|group| group.session(&self.subject.session)).transpose();
         let group = group.map_err(|error| {
             Failure::internal(format!("the session can't have a control group: {error}"))

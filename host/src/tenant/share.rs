@@ -5,9 +5,8 @@ use leaky_bucket::RateLimiter;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::permits::Permits;
+use super::permits::{Permit, Permits};
 use crate::contract::{Failure, Reason};
 
 /// How often bytes are allowed anew.
@@ -65,7 +64,7 @@ impl Share {
     }
 
     /// A place for one more process, once there is one.
-    pub async fn process(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Failure> {
+    pub async fn process(&self, patience: Duration) -> Result<Permit, Failure> {
         let place = tokio::time::timeout(patience, self.processes.take()).await;
         place.ok().flatten().ok_or_else(|| {
             Failure::new(
