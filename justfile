@@ -10,7 +10,7 @@ wasm := "wasm32-wasip2"
 apple := "aarch64-apple-darwin"
 example := "examples/documents/bin"
 # Most tests wait for something most of their time.
-at-once := "--test-threads " + shell("expr 3 '*' $(nproc 2> /dev/null || sysctl -n hw.ncpu)")
+at-once := "--test-threads " + shell("expr 1 + $(nproc 2> /dev/null || sysctl -n hw.ncpu)")
 
 export PATH := tools / "bin" + ":" + env("PATH")
 
@@ -105,7 +105,9 @@ mutations *names: wasm-target wac wasmtime
 
 # Real Plakar, real rclone, with so many seconds for each test that makes up nonsense
 end-to-end seconds="": package example rclone rogue probe
-    PLAKBOX_FUZZ={{ seconds }} cargo test --quiet --release --package plakbox-tests -- {{ at-once }}
+    # This one builds everything: alone, it keeps no other waiting.
+    cargo test --quiet --release --package plakbox-tests --test end_to_end package::
+    PLAKBOX_FUZZ={{ seconds }} cargo test --quiet --release --package plakbox-tests -- --skip package:: {{ at-once }}
 
 # Reads and restores under concurrency, faults and cancellation, for so many rounds
 concurrency rounds="1000": package rclone
