@@ -9,7 +9,7 @@ target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 wasm := "wasm32-wasip2"
 apple := "aarch64-apple-darwin"
 example := "examples/documents/bin"
-# Most tests wait for something most of their time.
+# Many tests wait for something most of their time.
 at-once := "--test-threads " + shell("expr 1 + $(nproc 2> /dev/null || sysctl -n hw.ncpu)")
 
 export PATH := tools / "bin" + ":" + env("PATH")

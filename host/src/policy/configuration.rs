@@ -27,11 +27,6 @@ const SECRETS: [&str; 18] = [
     "headers",
 ];
 
-/// What the backend Jottacloud writes into its section, beside options.
-///
-/// Source: rclone's backend/jottacloud/jottacloud.go.
-const UNDECLARED: [&str; 2] = ["configVersion", "tokenURL"];
-
 /// Refuses a section of a configuration that may not be.
 pub fn check(name: &str, section: &BTreeMap<String, String>) -> Result<(), Failure> {
     let table = options::table()?;
@@ -42,7 +37,7 @@ pub fn check(name: &str, section: &BTreeMap<String, String>) -> Result<(), Failu
             )));
         }
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        if !UNDECLARED.contains(&&**key) && (key.is_empty() || !key.bytes().all(plain)) {
+        if !table.is_undeclared(key) && (key.is_empty() || !key.bytes().all(plain)) {
             return Err(denied(format!(
                 "`{}` is no option of an rclone remote: import the remote again",
                 key.escape_debug()
@@ -98,6 +93,23 @@ mod tests {
         }
         for key in ["override.metadata_mapper", "global.rc"] {
             assert!(verdict(&[("type", "sftp"), (key, "x")]).is_err());
+        }
+    }
+
+    #[test]
+    fn what_jottacloud_writes_beside_its_options_is_let_through() {
+        let section = [("type", "jottacloud"), ("configVersion", "1"), ("tokenURL", "https://x")];
+        assert!(verdict(&section).is_ok());
+        assert!(verdict(&[("type", "jottacloud"), ("clientVersion", "1")]).is_err());
+    }
+
+    #[test]
+    fn secrets_are_told_by_their_names() {
+        for key in ["pass", "access_grant", "connection_string", "mnemonic", "headers"] {
+            assert!(is_secret(key), "{key}");
+        }
+        for key in ["region", "endpoint", "user", "host"] {
+            assert!(!is_secret(key), "{key}");
         }
     }
 

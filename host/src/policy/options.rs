@@ -24,6 +24,8 @@ pub struct Table {
     addresses: BTreeSet<(String, String)>,
     /// Those that name a part of one.
     host_parts: BTreeSet<(String, String)>,
+    /// What backends write into their sections beside options.
+    undeclared: BTreeSet<String>,
     /// All that someone has looked at.
     known: BTreeSet<String>,
 }
@@ -42,6 +44,7 @@ pub enum Read {
 #[derive(Deserialize)]
 struct File {
     elsewhere: Vec<String>,
+    undeclared: BTreeSet<String>,
     group: Vec<Group>,
 }
 
@@ -74,6 +77,11 @@ impl Table {
     pub fn runs_command(&self, option: &str) -> bool {
         self.commands.contains(option)
             || option.ends_with("command") && !self.known.contains(option)
+    }
+
+    /// Whether a backend writes it into its section, though it is none of its options.
+    pub fn is_undeclared(&self, key: &str) -> bool {
+        self.undeclared.contains(key)
     }
 
     /// Whether the value of an option of this name is another remote.
@@ -164,6 +172,7 @@ fn parse(text: &str) -> Result<Table, toml::de::Error> {
         group.backends.iter().flat_map(pairs).collect::<Vec<_>>()
     });
     Ok(Table {
+        undeclared: file.undeclared.clone(),
         private: pairs(&[Does::LocalFile, Does::LocalSocket, Does::Ambient]),
         sockets: pairs(&[Does::LocalSocket]),
         named: pairs(&[Does::LocalFile]),
@@ -202,7 +211,9 @@ mod tests {
     #[test]
     fn a_table_with_an_unknown_word_is_none() {
         let group = |does| {
-            format!("elsewhere = []\n[[group]]\ndoes = \"{does}\"\nbackends = []\noptions = []\n")
+            format!(
+                "elsewhere = []\nundeclared = []\n[[group]]\ndoes = \"{does}\"\nbackends = []\noptions = []\n"
+            )
         };
         assert!(parse(&group("harmless")).is_ok());
         assert!(parse(&group("harmles")).is_err());

@@ -17,4 +17,4 @@ mod streams;
 
 pub use component::{Connector, Connectors, Load, beside, compile, file_of, inspect};
 
-pub use session::{Begun, Scan, Session};
+pub use session::{Begun, Scan, Session, stopped};

@@ -60,7 +60,7 @@ pub struct Session {
 struct Stopped(Failure);
 
 /// Waits for the word that a session has to end; for ever, where nobody says it.
-async fn stopped(stop: Option<watch::Receiver<Option<Failure>>>) -> Failure {
+pub async fn stopped(stop: Option<watch::Receiver<Option<Failure>>>) -> Failure {
     let Some(mut stop) = stop else { return std::future::pending().await };
     let why = stop.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
     match why {

@@ -80,8 +80,11 @@ struct Signals {
 impl Signals {
     fn listen() -> anyhow::Result<Self> {
         let to = |kind| signal(kind).context("signals can't be listened to");
-        let [terminate, interrupt] = [SignalKind::terminate(), SignalKind::interrupt()].map(to);
-        Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: to(SignalKind::hangup())? })
+        Ok(Self {
+            terminate: to(SignalKind::terminate())?,
+            interrupt: to(SignalKind::interrupt())?,
+            hangup: to(SignalKind::hangup())?,
+        })
     }
 }
 

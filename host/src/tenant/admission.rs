@@ -1,10 +1,11 @@
 //! Who may begin a session: a place among its tenant's sessions and one among all, or a
 //! short wait for both, or the word that everything is busy.
 
-use super::permits::{Permit, Permits};
-use crate::contract::{Failure, Reason};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use super::permits::{Permit, Permits};
+use crate::contract::{Failure, Reason};
 
 /// Places for sessions, and for those who wait for one.
 #[derive(Debug)]

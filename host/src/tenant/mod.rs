@@ -27,7 +27,7 @@ use crate::audit::Subject;
 use crate::contract::Failure;
 use crate::policy::{Destination, Policies};
 use crate::rclone::state::State;
-use crate::sandbox::Connectors;
+use crate::sandbox::{Connectors, stopped};
 
 /// A tenant as its service knows it at present.
 pub struct Tenant {
@@ -68,12 +68,9 @@ impl Client {
     /// Waits until the session may begin.
     pub async fn admit(&self) -> Result<Hosted, Failure> {
         let Tenant { name, places, all, patience, shares, group, .. } = &*self.tenant;
-        let mut stop = self.stop.clone();
         let place = tokio::select! {
             place = Place::wait(name, places, all, *patience) => place?,
-            stopped = stop.wait_for(Option::is_some) => {
-                return Err(stopped.ok().and_then(|why| why.clone()).unwrap_or_else(Failure::cancelled));
-            }
+            why = stopped(Some(self.stop.clone())) => return Err(why),
         };
         let group = group.as_ref().map(|group| group.session(&self.subject.session)).transpose();
         let group = group.map_err(|error| {

@@ -8,7 +8,7 @@ use landlock::{
 };
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use super::libraries::Loaded;
@@ -99,9 +99,10 @@ fn beneath(
     path: &Path,
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, RulesetError> {
-    let Ok(opened) = PathFd::new(path) else { return Ok(ruleset) };
-    let access = if path.is_dir() { access } else { access & AccessFs::from_file(VERSION) };
-    ruleset.add_rule(PathBeneath::new(opened, access))
+    match PathFd::new(path) {
+        Ok(opened) => grant(ruleset, opened, access),
+        Err(_) => Ok(ruleset),
+    }
 }
 
 /// The same for what a policy has looked at: a link that took its place, or that of a
@@ -112,8 +113,18 @@ fn straight(
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, RulesetError> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let opened = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
-    let Ok(opened) = opened else { return Ok(ruleset) };
+    match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Ok(opened) => grant(ruleset, opened, access),
+        Err(_) => Ok(ruleset),
+    }
+}
+
+/// Grants what was opened, as far as it can have such a right.
+fn grant(
+    ruleset: RulesetCreated,
+    opened: impl AsFd,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, RulesetError> {
     let directory = fstat(&opened).is_ok_and(|meta| FileType::from_raw_mode(meta.st_mode).is_dir());
     let access = if directory { access } else { access & AccessFs::from_file(VERSION) };
     ruleset.add_rule(PathBeneath::new(opened, access))

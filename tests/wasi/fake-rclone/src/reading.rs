@@ -175,8 +175,9 @@ async fn content(
     size: Option<u64>,
 ) -> Result<Content, Failure> {
     let reading = world.begin_read();
-    if world.slowness() > 0 {
-        wait(world.slowness()).await;
+    match world.slowness() {
+        0 => {}
+        milliseconds => wait(milliseconds).await,
     }
     let Given { bytes, end } = given(world, path, photo, size)?;
     let whole = bytes.len() < BEGINNING;

@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::bindings::plakar::connector::types::Failure;
-use crate::world::{World, failure};
+use crate::world::{World, disk, failure};
 
 /// The shortest ID that rclone takes for one in a name of Google Photos.
 const SHORTEST_ID: usize = 55;
@@ -41,7 +41,7 @@ pub fn entries(world: &World, directory: &str) -> Result<Vec<Item>, Failure> {
     world.note("directory", directory);
     if !world.scenario.is_photos() {
         let root = world.remote.join(world.scenario.root);
-        let listed = tree::entries(&root, directory).map_err(|error| unreadable(&error))?;
+        let listed = tree::entries(&root, directory).map_err(unreadable)?;
         return Ok(listed.into_iter().map(|listed| item(world, listed)).collect());
     }
     let (ids, directories) = views(world, directory)?;
@@ -103,8 +103,7 @@ fn views(world: &World, directory: &str) -> Result<(Vec<String>, Vec<String>), F
             if !made && !known.contains(&full.as_str()) && !full.starts_with("media/by-") {
                 return Err(failure(Reason::NotFound, "directory not found"));
             }
-            let (ids, directories) =
-                photos::shown(&world.remote, &full).map_err(|error| unreadable(&error))?;
+            let (ids, directories) = photos::shown(&world.remote, &full).map_err(unreadable)?;
             (ids, directories.into_iter().collect())
         }
     })
@@ -115,7 +114,7 @@ fn named(world: &World, ids: &[String]) -> Result<Vec<(String, String, Time)>, F
     let mut photos = Vec::new();
     let mut counts = HashMap::<String, usize>::new();
     for id in ids {
-        let (name, made) = photos::get(&world.remote, id).map_err(|error| unreadable(&error))?;
+        let (name, made) = photos::get(&world.remote, id).map_err(unreadable)?;
         *counts.entry(name.clone()).or_default() += 1;
         photos.push((name, id.clone(), made));
     }
@@ -141,18 +140,18 @@ pub fn bytes(world: &World, path: &str, id: Option<&str>) -> Result<Vec<u8>, Fai
     match id {
         Some(id) => {
             world.note("download", id);
-            photos::bytes(&world.remote, id).map_err(|error| unreadable(&error))
+            photos::bytes(&world.remote, id).map_err(unreadable)
         }
-        None => fs::read(on_disk(world, path)).map_err(|error| unreadable(&error)),
+        None => fs::read(on_disk(world, path)).map_err(unreadable),
     }
 }
 
-fn unreadable(error: &std::io::Error) -> Failure {
+fn unreadable(error: std::io::Error) -> Failure {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
             failure(Reason::NotFound, "it is not there: check the path")
         }
-        _ => failure(Reason::Internal, format!("the fake's disk: {error}")),
+        _ => disk(error),
     }
 }
 
@@ -169,20 +168,18 @@ pub fn put(world: &World, node: &Node) -> Result<(), Failure> {
     if world.scenario.is_photos() {
         return upload(world, node);
     }
-    let failed = |error: std::io::Error| failure(Reason::Internal, format!("disk: {error}"));
     let root = world.remote.join(world.scenario.root);
-    tree::put(&root, node).map_err(failed)?;
+    tree::put(&root, node).map_err(disk)?;
     if !world.has(&Fault::NoTimes) {
-        return tree::touch(&root.join(&node.path), node.modified).map_err(failed);
+        return tree::touch(&root.join(&node.path), node.modified).map_err(disk);
     }
-    tree::touch(&root.join(&node.path), (1_900_000_000, 0)).map_err(failed)
+    tree::touch(&root.join(&node.path), (1_900_000_000, 0)).map_err(disk)
 }
 
 /// Google Photos takes uploads in two places.
 fn upload(world: &World, node: &Node) -> Result<(), Failure> {
     let path = full(world, &node.path);
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", &path));
-    let disk = |error: std::io::Error| failure(Reason::Internal, format!("disk: {error}"));
     if node.bytes.is_none() {
         // An album, which is made unless it is there.
         if !world.remote.join(&path).is_dir() {

@@ -134,6 +134,11 @@ pub fn failure(reason: Promised, message: impl Into<String>) -> Failure {
     Failure { reason, message: message.into() }
 }
 
+/// What the fake itself can't do.
+pub fn disk(error: std::io::Error) -> Failure {
+    failure(Promised::Internal, format!("the fake's disk: {error}"))
+}
+
 /// A path as the contract wants it: anything else is denied.
 pub fn sound(path: &str) -> Result<(), Failure> {
     let sound =

@@ -14,7 +14,7 @@ use crate::bindings::plakar::connector::types::{Content, Entry, Failure, Kind, T
 use crate::bindings::{wit_future, wit_stream};
 use crate::reading::counted;
 use crate::remote;
-use crate::world::{World, failure, sound, wait, world};
+use crate::world::{World, disk, failure, sound, wait, world};
 
 /// How many bytes a batch may hold.
 const BUDGET: u64 = 256 << 20;
@@ -227,8 +227,4 @@ async fn taken(
 
 fn time(modified: Timestamp) -> tree::Time {
     (u64::try_from(modified.seconds).unwrap_or_default(), modified.nanoseconds)
-}
-
-fn disk(error: std::io::Error) -> Failure {
-    failure(Reason::Internal, format!("the fake's disk: {error}"))
 }
