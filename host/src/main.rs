@@ -36,6 +36,10 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// Each file costs some dozens of small allocations, which the system's makes slower.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Backs up and restores every rclone remote with Plakar, from inside a sandbox.
 ///
 /// plakbox is a plugin of the backup tool Plakar: `plakar pkg add` installs it, and

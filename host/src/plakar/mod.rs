@@ -3,11 +3,13 @@
 //!
 //! - [`stdio`]: our stdin and stdout, which is that connection where Plakar starts us
 //! - [`single`]: a connection that never comes twice
+//! - [`gathered`]: a connection that sends together what is written together
 //! - [`opening`]: what both kinds of plugin do first
 //! - [`records`]: Plakar's records and our entries
 //! - [`importer`], [`exporter`]: the two services
 
 mod exporter;
+mod gathered;
 mod importer;
 mod opening;
 mod records;
@@ -38,6 +40,7 @@ use tonic::transport::server::Router;
 
 use crate::contract::Failure;
 use crate::opened::Setting;
+use gathered::Gathered;
 use opening::Opening;
 
 /// HTTP/2 windows: Plakar reads one file at a time, as fast as it can.
@@ -99,5 +102,5 @@ async fn answer(
         Role::Importer => server.add_service(importer::service(opening)),
         Role::Exporter => server.add_service(exporter::service(opening)),
     };
-    router.serve_with_incoming(single::only(connection, cut)).await
+    router.serve_with_incoming(single::only(Gathered::new(connection), cut)).await
 }
