@@ -5,6 +5,7 @@ use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What waits at most to be sent with more, in bytes. Larger pieces aren't worth a copy.
@@ -12,17 +13,21 @@ const MOST: usize = 64 << 10;
 /// How often all other tasks may go on before what waits is sent: an answer passes
 /// through several. A lap in which none has anything to do costs next to nothing.
 const LAPS: u32 = 12;
+/// How long that may take, where one of them computes.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// Gathers what is written until it is flushed, and others had their turn.
 pub struct Gathered<C> {
     connection: C,
     waiting: BytesMut,
     laps: u32,
+    /// When the first lap began.
+    since: Option<Instant>,
 }
 
 impl<C> Gathered<C> {
     pub fn new(connection: C) -> Self {
-        Self { connection, waiting: BytesMut::with_capacity(MOST), laps: 0 }
+        Self { connection, waiting: BytesMut::with_capacity(MOST), laps: 0, since: None }
     }
 }
 
@@ -36,7 +41,7 @@ impl<C: AsyncWrite + Unpin> Gathered<C> {
                 sent => self.waiting.advance(sent),
             }
         }
-        self.laps = 0;
+        (self.laps, self.since) = (0, None);
         Poll::Ready(Ok(()))
     }
 }
@@ -71,7 +76,8 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Gathered<C> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !this.waiting.is_empty() && this.laps < LAPS {
+        let wait = !this.waiting.is_empty() && this.laps < LAPS;
+        if wait && this.since.get_or_insert_with(Instant::now).elapsed() < PATIENCE {
             this.laps += 1;
             context.waker().wake_by_ref();
             return Poll::Pending;
@@ -160,6 +166,25 @@ mod tests {
         let gathered = gathered.lock().await;
         assert_eq!(gathered.connection.bytes, b"head body end");
         assert_eq!(gathered.connection.sizes, [13]);
+    }
+
+    #[tokio::test]
+    async fn what_is_written_doesn_t_wait_for_a_task_that_computes() {
+        let mut gathered = Gathered::new(Slow { most: usize::MAX, ..Slow::default() });
+        gathered.write_all(b"now").await.unwrap();
+        let mut turns = 0;
+        let computes = std::future::poll_fn(|context| {
+            std::thread::sleep(PATIENCE);
+            turns += 1;
+            context.waker().wake_by_ref();
+            if turns == LAPS { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::select! {
+            biased;
+            () = computes => panic!("it waited for all of it"),
+            flushed = gathered.flush() => flushed.unwrap(),
+        }
+        assert_eq!(gathered.connection.bytes, b"now");
     }
 
     #[tokio::test]
