@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::photos::{Photos, Settings};
 use crate::place::run;
-use crate::{Place, Run};
+use crate::{Place, Run, tools};
 
 /// An emulated account, and a place whose Plakar knows it as `photos`.
 pub struct Account {
@@ -39,6 +39,15 @@ impl Account {
         let location = format!("location=rclone://{part}");
         self.place.plakar(["destination", "set", "photos", &location]).good();
         run(self.place.restore_command("@photos").envs(self.photos.environment()))
+    }
+
+    /// The same of one directory of the last snapshot, to the whole account.
+    pub fn restore_only(&self, directory: &str) -> Run {
+        self.place.plakar(["destination", "set", "photos", "location=rclone://"]).good();
+        let part = format!("{}:{directory}", self.place.last());
+        let mut command = self.place.command(tools::plakar());
+        command.args(["at", &self.place.store(), "restore", "-to", "@photos", &part]);
+        run(command.envs(self.photos.environment()))
     }
 
     /// What can be seen of the account: its photos, and its albums with theirs.

@@ -106,6 +106,21 @@ fn an_empty_album_comes_back_once() {
 }
 
 #[test]
+fn albums_come_back_without_the_rest_of_the_library_the_empty_ones_too() {
+    let (account, ids) = with_photos(3);
+    account.photos.album("Trip", &ids[..2]);
+    account.photos.album("2024/Plans", &[""; 0]);
+    let (_, albums) = account.state();
+    account.backup("").good();
+    account.photos.empty_account();
+    for _ in 0..2 {
+        account.restore_only("/album").good();
+        assert_eq!(account.state().1, albums);
+        assert_eq!(account.photos.items().len(), 2);
+    }
+}
+
+#[test]
 fn an_empty_album_that_google_refuses_fails_the_restore_with_its_name_and_nothing_else() {
     let (account, _) = with_photos(2);
     account.photos.album("Plans", &[""; 0]);

@@ -113,10 +113,13 @@ impl Albums {
     /// The title for the album with this path, where these lie in its directory.
     fn choose(&self, path: &str, albums: &[Album]) -> String {
         let named = path.rsplit('/').next().and_then(names::split);
-        let identity = self.identities.get(path).copied();
-        let identity = identity.or_else(|| Some(listing::identity(named?.id)));
-        if let Some(same) = albums.iter().find(|album| Some(album.identity) == identity) {
-            return same.shown.clone();
+        let noted = self.identities.get(path).copied();
+        // Where the snapshot is of a disk, what is noted identifies nothing here.
+        let identities = noted.into_iter().chain(named.map(|named| listing::identity(named.id)));
+        for identity in identities {
+            if let Some(same) = albums.iter().find(|album| album.identity == identity) {
+                return same.shown.clone();
+            }
         }
         let plain = plain(path);
         let numbered = (2_u64..).map(|number| format!("{plain} ({number})"));
@@ -208,6 +211,16 @@ mod tests {
         // What that made is found again.
         let there = [album("Trip", "x"), album("Trip (2)", "y"), album("Other", "z")];
         assert_eq!(titles(Albums::default(), &paths, &there), expected);
+    }
+
+    #[test]
+    fn a_directory_of_a_disk_goes_into_the_album_whose_id_it_is_named_by() {
+        let [a, b, ..] = ids();
+        let there = [album(&format!("Trip {{{a}}}"), &a), album(&format!("Trip {{{b}}}"), &b)];
+        let path = format!("Trip {{{b}}}");
+        let mut albums = Albums::default();
+        albums.identify(&path, 4711, false);
+        assert_eq!(titles(albums, &[&path], &there), [path]);
     }
 
     #[test]

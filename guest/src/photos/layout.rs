@@ -52,7 +52,11 @@ pub fn place<'a>(root: &str, path: &'a RemotePath) -> Result<Place<'a>, Failure>
 /// where others share it or it is none.
 pub fn album<'a>(root: &str, directory: &'a RemotePath) -> Option<&'a str> {
     match root.trim_matches('/') {
-        "" => directory.as_str().strip_prefix("album/"),
+        "" => match (directory.as_str().split_once('/'), below(directory.as_str())) {
+            (Some(("shared-album", _)), _) | (_, Place::Library { .. }) => None,
+            // What is restored may begin in a directory of the snapshot.
+            (_, Place::Album(album)) => Some(album),
+        },
         root => (root.split('/').next() == Some("album")).then_some(directory.as_str()),
     }
 }
@@ -119,6 +123,21 @@ mod tests {
         assert_eq!(shown("/album", "Trip/a.jpg").0, "Trip/a.jpg");
         assert_eq!(shown("/upload", "2024/a.jpg"), ("a.jpg".to_owned(), true));
         assert!(place("/album", &RemotePath::parse("a.jpg").unwrap()).is_err());
+    }
+
+    #[test]
+    fn directories_are_albums_where_their_files_would_go_into_one_of_our_own() {
+        let album = |root, path| {
+            let path = RemotePath::parse(path).unwrap();
+            album(root, &path).map(str::to_owned)
+        };
+        assert_eq!(album("", "album/2024/Trip").as_deref(), Some("2024/Trip"));
+        assert_eq!(album("", "Trip").as_deref(), Some("Trip"), "`/album` alone is restored");
+        assert_eq!(album("album", "Trip").as_deref(), Some("Trip"));
+        for none in ["media/all", "feature/favorites", "upload/x", "shared-album/Trip"] {
+            assert_eq!(album("", none), None, "{none}");
+        }
+        assert_eq!(album("upload", "Trip"), None);
     }
 
     #[test]
