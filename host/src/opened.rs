@@ -38,7 +38,8 @@ impl Setting {
         }
     }
 
-    fn audit(&self, policies: &Policies) -> Result<Trail, Failure> {
+    /// Where the lines of a session go that these policies concern.
+    pub fn audit(&self, policies: &Policies) -> Result<Trail, Failure> {
         match &self.client {
             Some(client) => {
                 Trail::open(&(&policies.audit() | &client.tenant.audit), client.subject.clone())
@@ -76,6 +77,41 @@ pub struct Allowed {
     trail: Trail,
 }
 
+/// A session that was allowed and hasn't begun, of which the audit log is told if it ends
+/// there.
+struct Beginning {
+    trail: Trail,
+    remote: String,
+    secrets: Secrets,
+    over: bool,
+}
+
+impl Beginning {
+    fn of(Allowed { remote, trail, .. }: &Allowed) -> Self {
+        let secrets = Secrets::of(remote);
+        Self { trail: trail.clone(), remote: remote.fingerprint().short(), secrets, over: false }
+    }
+
+    /// Passes on how it went.
+    fn told<T>(mut self, result: Result<T, Failure>) -> Result<T, Failure> {
+        self.over = true;
+        result.inspect_err(|failure| self.note(&failure.message))
+    }
+
+    fn note(&self, why: &str) {
+        let why = self.secrets.strike(why);
+        self.trail.note_afterwards(Event::Unstarted { remote: self.remote.clone(), why });
+    }
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        if !self.over {
+            self.note("its client went away");
+        }
+    }
+}
+
 /// Starts a component for a remote.
 pub async fn open(said: Said, setting: &Setting, aim: Aim) -> Result<Opened, Failure> {
     let r#use = match aim {
@@ -83,13 +119,26 @@ pub async fn open(said: Said, setting: &Setting, aim: Aim) -> Result<Opened, Fai
         Aim::Restore => Use::Exporter,
     };
     let allowed = allow(said, setting, r#use)?;
+    let beginning = Beginning::of(&allowed);
+    let prepared = prepare(&allowed, setting, aim).await;
+    let (hosted, state, binary) = beginning.told(prepared)?;
+    start(allowed, &state, binary, setting, hosted)
+}
+
+/// What has to be there after the policies' word: a place, a directory, an rclone.
+async fn prepare(
+    allowed: &Allowed,
+    setting: &Setting,
+    aim: Aim,
+) -> Result<(Hosted, State, Binary), Failure> {
     let hosted = setting.admitted().await?;
     let state = setting.state()?;
     let Grant { program, level, .. } = &allowed.grant;
-    let binary = Binary::find(&state, allowed.remote.backend(), program, *level).await?;
+    let backend = allowed.remote.backend();
+    let binary = Binary::find(&state, backend, program, *level, &allowed.trail).await?;
     tracing::info!("rclone {} at `{}`", binary.version, binary.path().display());
     photos::heed(&allowed.remote, &state, aim)?;
-    start(allowed, &state, binary, setting, hosted)
+    Ok((hosted, state, binary))
 }
 
 /// Asks the policies in force about a remote, and notes what they say.
@@ -153,6 +202,17 @@ fn decision(
 
 /// The last step of it: what was found comes together.
 pub fn start(
+    allowed: Allowed,
+    state: &State,
+    binary: Binary,
+    setting: &Setting,
+    hosted: Hosted,
+) -> Result<Opened, Failure> {
+    let beginning = Beginning::of(&allowed);
+    beginning.told(assemble(allowed, state, binary, setting, hosted))
+}
+
+fn assemble(
     allowed: Allowed,
     state: &State,
     binary: Binary,

@@ -216,7 +216,8 @@ fn the_audit_log_tells_what_was_decided_and_done_and_no_secret() {
     let [allowed, refused, _] = of("decision")[..] else { panic!("{text}") };
     assert_eq!((&allowed["allowed"], &refused["allowed"]), (&true.into(), &false.into()));
     assert!(allowed["rules"][0].as_str().unwrap().ends_with("policy.toml:4 `the web`"), "{text}");
-    let process = of("process")[0];
+    let [version, process, ..] = of("process")[..] else { panic!("{text}") };
+    assert_eq!((&version["remote"], &version["argv"][1]), (&"".into(), &"version".into()));
     assert!(process["bytes_out"].as_u64().unwrap() >= 7, "{process}");
     assert!(process["argv"][0].as_str().unwrap().ends_with("rclone"), "{process}");
     assert_eq!(of("session").len(), 2, "{text}");
@@ -241,6 +242,27 @@ fn what_can_t_be_noted_is_not_done() {
     place.policy(&format!("[audit]\nfile = \"/dev/full\"\n{rule}"));
     plakbox(&place, ["cat", "web:file"]).soon().bad("the audit log that the policy wants can't be");
     assert!(web.reads().is_empty());
+}
+
+#[test]
+fn the_audit_log_tells_what_was_allowed_and_could_not_begin() {
+    let (place, web) = (Place::bare(), Web::new());
+    place.remote("web", &[("type", "http"), ("url", &web.url)]);
+    let log = place.path("audit.jsonl");
+    let rule = "[[allow]]\nbackends = [\"http\"]\nuse = [\"importer\"]\nports = \"any\"\n";
+    let needs = "[rclone]\nminimum-version = \"99.0.0\"\n";
+    place.policy(&format!("[audit]\nfile = {log:?}\n{needs}{rule}"));
+    let why = "is older than the policy allows";
+    plakbox(&place, ["ls", "web:"]).soon().bad(why);
+    let text = fs::read_to_string(&log).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let lines: Vec<_> = lines.collect();
+    let events: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["decision", "process", "unstarted"], "{text}");
+    assert_eq!(lines[2]["remote"], lines[0]["remote"]);
+    assert!(lines[2]["why"].as_str().unwrap().contains(why), "{text}");
+    let shown = ["audit", "show", log.to_str().unwrap()];
+    plakbox(&place, shown).good().says("but not begun: rclone 1.");
 }
 
 #[test]

@@ -52,8 +52,12 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         why: String,
     },
+    /// A session that was allowed couldn't begin: everything was busy, or there was no
+    /// rclone that may be run.
+    Unstarted { remote: String, why: String },
     /// An rclone process ended.
     Process {
+        /// Empty where it was only asked for its version.
         remote: String,
         argv: Vec<String>,
         /// How it ended.

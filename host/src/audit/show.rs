@@ -62,7 +62,12 @@ impl Session {
                 self.what = who;
                 self.verdict = format!("refused: {why}");
             }
-            Event::Process { outcome, bytes_in, bytes_out, .. } => {
+            Event::Unstarted { why, .. } => self.verdict += &format!(", but not begun: {why}"),
+            Event::Process { remote, outcome, bytes_in, bytes_out, .. } => {
+                if remote.is_empty() && self.what.is_empty() {
+                    self.what = "`rclone version` alone".to_owned();
+                    self.verdict = outcome.clone();
+                }
                 self.processes += 1;
                 self.failed += u64::from(outcome != "exit status: 0" && outcome != "stopped");
                 self.bytes_in += bytes_in;
@@ -135,14 +140,17 @@ mod tests {
             entry("a", process("exit status: 0")),
             "rclone says something".to_owned(),
             entry("b", decision(false)),
+            entry("c", decision(true)),
+            entry("c", Event::Unstarted { remote: remote(), why: "busy".to_owned() }),
             entry("a", process("exit status: 1")),
             entry("a", end),
         ];
         let (lines, senseless) = table(log.join("\n").as_bytes()).unwrap();
-        assert_eq!((lines.len(), senseless), (3, 1));
+        assert_eq!((lines.len(), senseless), (4, 1));
         for part in ["2 (1!)", "4.0 KiB", "1.5s", "importer of s3:bucket", "allowed by p.toml:3"] {
             assert!(lines[1].contains(part), "{part}: {}", lines[1]);
         }
         assert!(lines[2].ends_with("refused: no"), "{}", lines[2]);
+        assert!(lines[3].ends_with("allowed by p.toml:3, but not begun: busy"), "{}", lines[3]);
     }
 }

@@ -2,9 +2,11 @@
 //! says in one line each what is well, what to know and what to mend.
 
 use anyhow::bail;
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read, Write, stdin, stdout};
 use std::time::Duration;
 
+use crate::audit::{Subject, Trail};
 use crate::contract::Failure;
 use crate::opened::{self, Opened, Setting};
 use crate::policy::{self, Level, Policies, Use};
@@ -146,7 +148,11 @@ pub async fn examine(argument: Option<String>, setting: &Setting) -> anyhow::Res
     let policies = Policies::in_force(setting.policy.as_deref());
     let program = program(parsed.as_ref().ok(), policies.as_ref().ok());
     let level = policies.as_ref().map_or(Level::Required, Policies::level);
-    let tools = tools(&mut report, backend, &program, level).await?;
+    let trail = match &policies {
+        Ok(policies) => setting.audit(policies),
+        Err(_) => Trail::open(&BTreeSet::new(), Subject::own()),
+    };
+    let tools = tools(&mut report, backend, &program, level, trail).await?;
     let (patient, remote) = match parsed {
         Ok(parsed) => parsed,
         Err(failure) => {
@@ -219,10 +225,11 @@ async fn tools(
     backend: &str,
     program: &policy::Program,
     level: Level,
+    trail: Result<Trail, Failure>,
 ) -> std::io::Result<Option<(State, Binary)>> {
     let tools = async {
         let state = State::open()?;
-        let binary = Binary::find(&state, backend, program, level).await?;
+        let binary = Binary::find(&state, backend, program, level, &trail?).await?;
         Ok::<_, Failure>((state, binary))
     };
     match tools.await {

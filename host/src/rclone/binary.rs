@@ -7,13 +7,14 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use super::confinement::{Confinement, Granted, Standing};
 use super::state::{Owner, State};
 use super::{photos, spawner};
+use crate::audit::{Event, Trail};
 use crate::contract::{Failure, Reason};
 use crate::policy::{self, Level, Limits, Program};
 
@@ -43,6 +44,7 @@ impl Binary {
         backend: &str,
         policy: &Program,
         level: Level,
+        trail: &Trail,
     ) -> Result<Self, Failure> {
         let named = policy.path.clone().or_else(|| env::var_os(VARIABLE).map(PathBuf::from));
         let path = match named {
@@ -61,7 +63,7 @@ impl Binary {
         if let Some(wanted) = &policy.sha256 {
             is_the_one(&path, wanted)?;
         }
-        let version = state.known_version(&path, ask(&path, level, state.owner())).await?;
+        let version = state.known_version(&path, ask(&path, level, state.owner(), trail)).await?;
         if version < OLDEST {
             return Err(too_old(&version, &path, backend));
         }
@@ -121,7 +123,12 @@ fn is_executable(path: &Path) -> bool {
 }
 
 /// Runs `rclone version`, which may do nothing else.
-async fn ask(path: &Path, level: Level, owner: Option<Owner>) -> Result<Version, Failure> {
+async fn ask(
+    path: &Path,
+    level: Level,
+    owner: Option<Owner>,
+    trail: &Trail,
+) -> Result<Version, Failure> {
     let unusable = |why: String| {
         let message =
             format!("`{} version` doesn't work ({why}): install rclone anew", path.display());
@@ -129,20 +136,35 @@ async fn ask(path: &Path, level: Level, owner: Option<Owner>) -> Result<Version,
     };
     let granted = Granted { limits: Limits::usual(), level, owner, ..Granted::default() };
     let confinement = Confinement::prepare(path, &granted)?;
+    let started = Instant::now();
     let mut command = Command::new(path);
     command.arg("version").env_clear().env("HOME", "/").current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let child = spawner::spawn(command, &confinement, Standing::default()).await;
     let mut child = child.map_err(|error| unusable(error.to_string()))?;
     let mut text = Vec::new();
-    if let Some(stdout) = &mut child.stdout {
-        let mut stdout = stdout.take(LONGEST);
-        let read = stdout.read_to_end(&mut text);
-        match tokio::time::timeout(PATIENCE, read).await {
-            Ok(read) => read.map_err(|error| unusable(error.to_string()))?,
-            Err(_) => return Err(unusable("it doesn't end".to_owned())),
-        };
-    }
+    let said = async {
+        if let Some(stdout) = child.stdout.take() {
+            stdout.take(LONGEST).read_to_end(&mut text).await?;
+        }
+        child.wait().await
+    };
+    let ended = tokio::time::timeout(PATIENCE, said).await;
+    trail.note(Event::Process {
+        remote: String::new(),
+        argv: vec![path.display().to_string(), "version".to_owned()],
+        outcome: match &ended {
+            Ok(Ok(status)) => status.to_string(),
+            _ => "stopped".to_owned(),
+        },
+        bytes_in: 0,
+        bytes_out: text.len() as u64,
+        milliseconds: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+    })?;
+    match ended {
+        Ok(ended) => ended.map_err(|error| unusable(error.to_string()))?,
+        Err(_) => return Err(unusable("it doesn't end".to_owned())),
+    };
     let text = String::from_utf8_lossy(&text);
     let first = text.lines().next().unwrap_or_default();
     parse(first).ok_or_else(|| unusable(format!("it says `{first}`")))
