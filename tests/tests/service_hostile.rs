@@ -2,11 +2,13 @@
 //! run as the same user.
 
 use plakbox_tests::certificates::{Authority, Valid};
-use plakbox_tests::place::files_below;
+use plakbox_tests::place::{files_below, within};
 use plakbox_tests::plugin::Importer;
 use plakbox_tests::service::{self, Service, Tls, certified_client, ours, policy, session_by};
 use plakbox_tests::{Place, processes, tools, tree};
 use std::fs;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// What is in the way: EACCES.
 const REFUSED: &str = "refused 13";
@@ -73,4 +75,25 @@ async fn an_rclone_that_was_taken_over_reaches_nothing_of_another_tenant() {
     let said = attempt(&service, "read", "/etc/hosts").await;
     assert!(said.contains("read done"), "{said}");
     assert!(other.open("/file").await.is_ok(), "the other tenant goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_say_nothing_take_no_more_than_their_tenants_places() {
+    let place = Place::bare();
+    let granted = place.directory_remote("granted");
+    policy(&place, "ours.toml", &granted, &tools::rclone());
+    let limits = "[tenant.limits]\nsessions = 2\nqueue = 3\n";
+    let service = Service::start(&place, "", &ours(limits));
+    let before = processes::open_files(service.pid());
+    let silent: Vec<_> = (0..400).map(|_| UnixStream::connect(service.path("socket"))).collect();
+    assert!(silent.iter().all(Result::is_ok));
+    // 5 are the tenant's, and 256 those of whom nothing is known.
+    let crowded = || service.metric("plakbox_refusals_total{cause=\"crowded\"}");
+    assert!(within(Duration::from_secs(5), || crowded() == 400.0 - 5.0 - 256.0), "{}", crowded());
+    let open = processes::open_files(service.pid());
+    assert!((before + 200..before + 300).contains(&open), "{before} {open}");
+    drop(silent);
+    let free = || processes::open_files(service.pid()) <= before + 2;
+    assert!(within(Duration::from_secs(5), free), "{}", processes::open_files(service.pid()));
+    assert!(service.session(&granted).await.is_ok());
 }

@@ -65,7 +65,16 @@ async fn metrics_tell_what_each_tenant_does_and_did() {
     let denied = Importer::start_at(&service.path("socket"), &config).await;
     assert!(denied.is_err());
     assert_eq!(service.metric(reason), 1.0);
-    assert_eq!(service.metric("plakbox_refusals_total"), 0.0);
+    assert_eq!(service.metric("plakbox_queue_of_all"), 0.0);
+
+    let unknown = "plakbox_refusals_total{cause=\"unknown\"}";
+    assert_eq!(service.metric(unknown), 0.0);
+    let users = format!("users = [{}]", rustix::process::getuid().as_raw());
+    let elsewhere = ours("").replace(&users, "users = [4321]");
+    fs::write(service.path("tenants.toml"), elsewhere).unwrap();
+    service.read_again("the tenant `ours` has changed");
+    assert!(session(&place, &service).await.is_err());
+    assert_eq!(service.metric(unknown), 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,8 +126,16 @@ async fn bytes_pass_no_faster_than_a_tenant_or_all_may() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_too_much_memory_loses_the_session_that_began_last() {
+    let of_tenant = ours("[tenant.limits]\nmemory = \"96MiB\"\n");
+    loses_the_last("", &of_tenant, "the tenant `ours` together had more than their 96").await;
+    let of_all = "[limits]\nmemory = \"96MiB\"\n";
+    loses_the_last(of_all, &ours(""), "the service had more than its 96").await;
+}
+
+/// Begins sessions that read until one is ended for this reason: the last, not the first.
+async fn loses_the_last(of_all: &str, tenants: &str, why: &str) {
     let place = place();
-    let service = Service::start(&place, "", &ours("[tenant.limits]\nmemory = \"96MiB\"\n"));
+    let service = Service::start(&place, of_all, tenants);
     let mut sessions = Vec::new();
     let mut ended = None;
     for _ in 0..12 {
@@ -137,7 +154,7 @@ async fn who_has_too_much_memory_loses_the_session_that_began_last() {
         }
     }
     let ended = ended.expect("no session was ended");
-    assert!(ended.message().contains("more than their 96"), "{ended}");
+    assert!(ended.message().contains(why), "{ended}");
     assert!(sessions.len() > 1, "one session alone has too much");
     let mut content = sessions[0].open("/file").await.unwrap();
     assert!(piece(&mut content).await.unwrap().is_some(), "the first one goes on");
@@ -165,7 +182,7 @@ async fn limits_that_change_at_work_hold_for_those_who_are_there() {
         fs::write(&file, text.replace("sessions = 4\n", &format!("{limits}\n"))).unwrap();
     };
     limits("sessions = 2\nqueue = 0");
-    service.read_again("were read again");
+    service.read_again("`sessions` in [limits] was 4, and is 2");
     let refused = session(&place, &service).await.err().expect("a third session begins");
     assert!(refused.message().contains("2 sessions of all tenants are running"), "{refused}");
     drop(old);
@@ -174,6 +191,8 @@ async fn limits_that_change_at_work_hold_for_those_who_are_there() {
     while !begins().await {
         assert!(start.elapsed() < Duration::from_secs(10), "no place is free");
     }
+    limits("sessions = 2\nprocesses = 5");
+    service.read_again("[limits]: 2 sessions may need 6 processes");
     limits("sessions = 5");
     service.read_again("can't be above the 4 that the service was started with");
 }

@@ -79,7 +79,7 @@ impl TryFrom<String> for Digest {
 }
 
 /// Where the audit log goes: one of both.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum Audit {
     /// To this file, by its absolute path, at its end.

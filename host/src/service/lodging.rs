@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::settings::{self, Settings, Users, wrong};
 use super::tenants::{Tenants, Written};
 use super::worker::Worker;
-use crate::account::Account;
+use crate::account::{Account, Count};
 use crate::contract::{Failure, Reason};
 use crate::policy::{Audit, Destination, Policies};
 use crate::rclone::state::{Owner, State};
@@ -24,6 +24,9 @@ const MEMORY: usize = 256 << 20;
 
 /// How many threads an rclone process may have, on average: far more than Go starts.
 const THREADS: u64 = 256;
+
+/// What a session needs to list, to read small files, and to read a large one.
+const PROCESSES: u32 = 3;
 
 /// A tenant and what it has.
 pub struct Lodger {
@@ -121,6 +124,15 @@ impl House {
             let here = here.get(&name).map(Arc::as_ref);
             let lodger = self.lodger(written.clone(), policies.clone(), limits.wait, here)?;
             lodgers.insert(name, Arc::new(lodger));
+        }
+        warn_if_scarce("[limits]", limits.sessions, limits.processes);
+        for (written, _) in tenants.all() {
+            let whose = format!("the tenant `{}`", written.name);
+            warn_if_scarce(
+                &whose,
+                written.limits.sessions.min(limits.sessions),
+                written.limits.processes,
+            );
         }
         // Nothing can go wrong any more: what is shared changes for those who share it.
         self.places.resize(limits.sessions, limits.queue);
@@ -228,8 +240,23 @@ impl Lodger {
         });
     }
 
+    /// What its sessions have of memory at present, in bytes: rclone and components.
+    pub fn memory(&self) -> u64 {
+        self.tenant.shares[0].memory() + self.tenant.account.get(Count::Memory)
+    }
+
     pub fn limits(&self) -> &super::tenants::Limits {
         &self.written.limits
+    }
+}
+
+/// Says that sessions may fail half way, which otherwise shows only when all are there.
+fn warn_if_scarce(whose: &str, sessions: u32, processes: u32) {
+    let needed = sessions.saturating_mul(PROCESSES);
+    if processes < needed {
+        tracing::warn!(
+            "{whose}: {sessions} sessions may need {needed} processes, and {processes} are allowed: files may fail half way; set more `processes`, or fewer `sessions`"
+        );
     }
 }
 

@@ -8,6 +8,7 @@ use prometheus_client::registry::Registry;
 use std::fmt;
 
 use super::lodging::Lodger;
+use super::refusals::Refusals;
 use crate::account::{Account, Count};
 
 /// How something is counted, what it is called, and what it is.
@@ -58,11 +59,12 @@ impl Collector for Shown {
     }
 }
 
-/// Everything about these tenants in the text format of OpenMetrics; `refusals` are of
-/// those who got no session.
+/// Everything about these tenants in the text format of OpenMetrics; `waiting` are the
+/// sessions for which their tenant has a place, and all tenants together have none.
 pub fn text<'a>(
     lodgers: impl Iterator<Item = &'a Lodger> + Clone,
-    refusals: u64,
+    waiting: usize,
+    refusals: &Refusals,
 ) -> Result<String, fmt::Error> {
     let of_each = |value: &dyn Fn(&Lodger) -> f64| {
         let labels = |lodger: &Lodger| vec![("tenant", lodger.tenant.name.clone())];
@@ -97,8 +99,17 @@ pub fn text<'a>(
     });
     let counter = |name, help, values| Metric { kind: MetricType::Counter, name, help, values };
     metrics.push(counter("failures", "Failures by their reason", failures.collect()));
-    let refused = vec![(Vec::new(), refusals as f64)];
-    metrics.push(counter("refusals", "Connections that got no session", refused));
+    let refused = refusals.all().map(|(cause, count)| {
+        let labels = vec![("cause", cause.to_owned())];
+        (labels, count as f64)
+    });
+    metrics.push(counter("refusals", "Connections that got no session", refused.collect()));
+    metrics.push(Metric {
+        kind: MetricType::Gauge,
+        name: "queue_of_all",
+        help: "Sessions that wait for a place among those of all tenants",
+        values: vec![(Vec::new(), waiting as f64)],
+    });
     let mut registry = Registry::with_prefix("plakbox");
     registry.register_collector(Box::new(Shown(metrics)));
     let mut text = String::new();

@@ -5,6 +5,8 @@
 //! - [`listen`], [`tls`], [`greeting`], [`connection`]: how clients come in
 //! - [`lodging`], [`worker`]: what each tenant has here
 //! - [`sessions`]: what is running
+//! - [`memory`]: who has too much of it
+//! - [`refusals`]: why clients get no session
 //! - [`operations`], [`metrics`]: what operators see and do
 //! - [`connect`], [`mistrust`]: the client, in Plakar's package
 //! - [`console`]: `plakbox sessions`
@@ -15,9 +17,11 @@ pub mod console;
 mod greeting;
 mod listen;
 mod lodging;
+mod memory;
 mod metrics;
 mod mistrust;
 mod operations;
+mod refusals;
 mod sessions;
 mod settings;
 mod tenants;
@@ -29,34 +33,41 @@ use anyhow::{Context, anyhow};
 use sd_notify::NotifyState;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
-use crate::account::Count;
 use crate::audit::{Subject, Trail};
 use crate::contract::{Failure, Reason};
+use crate::tenant::Permits;
 use listen::Listeners;
 use lodging::{House, Lodger};
+use refusals::Refusals;
 use sessions::Sessions;
 use settings::Settings;
-use tenants::Tenants;
+use tenants::{Identity, Tenants};
 
-/// How often tenants' memory is looked at.
-const LOOK: Duration = Duration::from_secs(1);
+/// How many may be about to say who they are, of whom nothing is known.
+const STRANGERS: usize = 256;
 /// How long sessions may take to end when they were told to.
 const LAST: Duration = Duration::from_secs(10);
 
 /// A service at work.
 pub struct Service {
     file: PathBuf,
+    /// What was set when it was started.
+    started: Settings,
     house: House,
     known: RwLock<Known>,
     pub(self) sessions: Sessions,
-    refusals: AtomicU64,
+    pub(self) refusals: Refusals,
+    /// Places for those who haven't said anything yet, and are nobody's.
+    pub(self) strangers: Permits,
+    /// And for those who come over the network, until they have shown a certificate.
+    pub(self) handshakes: Permits,
     draining: AtomicBool,
 }
 
@@ -65,7 +76,7 @@ struct Known {
     tenants: Tenants,
     lodgers: BTreeMap<String, Arc<Lodger>>,
     tls: Option<TlsAcceptor>,
-    drain: Duration,
+    settings: Settings,
     /// Opened anew, too, as the file may have been moved away.
     trail: Trail,
 }
@@ -96,18 +107,21 @@ pub async fn serve(file: &Path) -> anyhow::Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     open_many_files();
     let house = House::new(&settings).map_err(said)?;
-    let known = known(&house, &settings, &BTreeMap::new()).map_err(said)?;
+    let known = known(&house, settings.clone(), &BTreeMap::new()).map_err(said)?;
     let listeners = Listeners::open(&settings.listen).map_err(said)?;
     let service = Arc::new(Service {
         file: file.to_owned(),
+        started: settings.clone(),
         house,
         known: RwLock::new(known),
         sessions: Sessions::default(),
-        refusals: AtomicU64::new(0),
+        refusals: Refusals::default(),
+        strangers: Permits::new(STRANGERS),
+        handshakes: Permits::new(STRANGERS),
         draining: AtomicBool::new(false),
     });
     offer_operations(&service, &settings).map_err(said)?;
-    tokio::spawn(watch_memory(service.clone()));
+    tokio::spawn(memory::watch(service.clone()));
     let signals = Signals::listen()?;
     info!(tenants = service.lodgers().len(), "the service is ready");
     // Nobody may be listening to that.
@@ -127,14 +141,14 @@ pub async fn serve(file: &Path) -> anyhow::Result<()> {
 /// Reads what can be read anew.
 fn known(
     house: &House,
-    settings: &Settings,
+    settings: Settings,
     here: &BTreeMap<String, Arc<Lodger>>,
 ) -> Result<Known, Failure> {
     let tenants = Tenants::read(&settings.tenants)?;
     let tls = settings.listen.tls.as_ref().map(tls::server).transpose()?.map(TlsAcceptor::from);
     let lodgers = house.lodge(&tenants, &settings.limits, here)?;
     let trail = Trail::open(house.audit(), Subject::own())?;
-    Ok(Known { tenants, lodgers, tls, drain: settings.limits.drain, trail })
+    Ok(Known { tenants, lodgers, tls, settings, trail })
 }
 
 /// As many as we may: each session has a few.
@@ -159,30 +173,15 @@ fn offer_operations(service: &Arc<Service>, settings: &Settings) -> Result<(), F
     Ok(())
 }
 
-/// Ends sessions of tenants that have more memory than they may.
-async fn watch_memory(service: Arc<Service>) {
-    loop {
-        tokio::time::sleep(LOOK).await;
-        for lodger in service.lodgers() {
-            let Some(most) = lodger.limits().memory else { continue };
-            let tenant = &lodger.tenant;
-            let has = tenant.shares[0].memory() + tenant.account.get(Count::Memory);
-            if has > most.as_u64() {
-                let why = format!(
-                    "the sessions of the tenant `{}` together had more than their {most} of memory, and this one began last: run fewer at a time",
-                    tenant.name
-                );
-                warn!(tenant = tenant.name, has, "a session is ended: too much memory");
-                let why = Failure::new(Reason::RateLimited, why);
-                service.sessions.cancel_youngest(&tenant.name, &why);
-            }
-        }
-    }
-}
-
 impl Service {
     fn known(&self) -> RwLockReadGuard<'_, Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tenant that somebody is of.
+    fn lodger(&self, identity: &Identity) -> Option<Arc<Lodger>> {
+        let known = self.known();
+        known.tenants.of(identity).and_then(|name| known.lodgers.get(name)).cloned()
     }
 
     /// The tenants at present.
@@ -196,8 +195,8 @@ impl Service {
 
     pub fn metrics(&self) -> Result<String, std::fmt::Error> {
         let lodgers = self.lodgers();
-        let refusals = self.refusals.load(Ordering::Relaxed);
-        metrics::text(lodgers.iter().map(Arc::as_ref), refusals)
+        let lodgers = lodgers.iter().map(Arc::as_ref);
+        metrics::text(lodgers, self.house.places.waiting(), &self.refusals)
     }
 
     /// Takes clients in until somebody says that it is enough.
@@ -220,14 +219,15 @@ impl Service {
             .and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now]));
         let read = Settings::read(&self.file).and_then(|settings| {
             let here = self.known().lodgers.clone();
-            known(&self.house, &settings, &here)
+            known(&self.house, settings, &here)
         });
         match read {
             Err(failure) => {
                 error!("nothing has changed, as it can't be read: {}", failure.shown());
             }
             Ok(new) => {
-                let changes = new.tenants.changes(&self.known().tenants);
+                let mut changes = new.settings.changes(&self.known().settings, &self.started);
+                changes.extend(new.tenants.changes(&self.known().tenants));
                 let old = std::mem::replace(
                     &mut *self.known.write().unwrap_or_else(PoisonError::into_inner),
                     new,
@@ -264,7 +264,7 @@ impl Service {
     ) -> anyhow::Result<()> {
         self.draining.store(true, Ordering::Relaxed);
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
-        let (left, patience) = (self.sessions.count(), self.known().drain);
+        let (left, patience) = (self.sessions.count(), self.known().settings.limits.drain);
         info!(sessions = left, "no more sessions are taken; those that run may end");
         let ended = async {
             while self.sessions.count() > 0 {

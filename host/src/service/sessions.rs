@@ -122,14 +122,16 @@ impl Sessions {
         wanted.for_each(|running| running.end(why));
     }
 
-    /// Ends the youngest session of a tenant that has an rclone.
-    pub fn cancel_youngest(&self, tenant: &str, why: &Failure) {
+    /// Ends the youngest session of a tenant that has an rclone; false, if there is none.
+    pub fn cancel_youngest(&self, tenant: &str, why: &Failure) -> bool {
         let sessions = self.lock();
         let its = sessions.values().filter(|it| it.tenant == tenant);
         let its = its.filter(|it| it.account.get(Count::Running) > 0 && !it.is_told());
-        if let Some(youngest) = its.max_by_key(|running| running.began) {
+        let youngest = its.max_by_key(|running| running.began);
+        youngest.is_some_and(|youngest| {
             youngest.end(why);
-        }
+            true
+        })
     }
 }
 
@@ -173,7 +175,8 @@ mod tests {
         let (one, two) = (register("1", "a"), register("2", "b"));
         assert_eq!(sessions.shown().iter().map(|it| &*it.id).collect::<Vec<_>>(), ["1", "2"]);
         assert!(!sessions.cancel("3", &cancelled()));
-        sessions.cancel_youngest("b", &cancelled());
+        assert!(sessions.cancel_youngest("b", &cancelled()));
+        assert!(!sessions.cancel_youngest("b", &cancelled()), "it was told already");
         assert!(two.stop.borrow().is_some() && one.stop.borrow().is_none());
         two.cut.cancelled().await;
         drop(two);

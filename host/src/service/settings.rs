@@ -11,7 +11,7 @@ use crate::contract::{Failure, Reason};
 use crate::policy::Audit;
 
 /// The file of a service.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
     /// The version of this format, which is 1.
@@ -37,7 +37,7 @@ pub struct Settings {
 }
 
 /// Where clients come in.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Listen {
     /// A Unix socket; whose user connects is who the kernel says it is.
@@ -48,7 +48,7 @@ pub struct Listen {
 }
 
 /// Files in PEM form.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Tls {
     /// Our certificate, and those that lead to its authority.
@@ -59,7 +59,7 @@ pub struct Tls {
 }
 
 /// Where operators look in.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Operations {
     /// A Unix socket for `plakbox sessions`, metrics and health.
@@ -69,7 +69,7 @@ pub struct Operations {
 }
 
 /// How much all tenants have together.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Limits {
     /// Sessions at the same time.
@@ -83,9 +83,28 @@ pub struct Limits {
     pub processes: u32,
     /// Bytes a second, of all together.
     pub bandwidth: Option<ByteSize>,
+    /// Bytes of memory that the rclone processes and components of all may have.
+    pub memory: Option<ByteSize>,
     /// How long sessions may take to end when the service has to.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub drain: Duration,
+}
+
+impl Limits {
+    /// Each by its name, as it is shown.
+    fn named(&self) -> [(&'static str, String); 7] {
+        let size = |size: Option<ByteSize>| size.map_or("no limit".into(), |it| it.to_string());
+        let time = |time: Duration| format!("{time:?}");
+        [
+            ("sessions", self.sessions.to_string()),
+            ("queue", self.queue.to_string()),
+            ("wait", time(self.wait)),
+            ("processes", self.processes.to_string()),
+            ("bandwidth", size(self.bandwidth)),
+            ("memory", size(self.memory)),
+            ("drain", time(self.drain)),
+        ]
+    }
 }
 
 impl Default for Limits {
@@ -96,6 +115,7 @@ impl Default for Limits {
             wait: Duration::from_secs(300),
             processes: 256,
             bandwidth: None,
+            memory: None,
             drain: Duration::from_secs(600),
         }
     }
@@ -118,6 +138,34 @@ impl Settings {
             None => Ok(settings),
             Some(what) => Err(wrong(format!("`{}`: {what}", file.display()))),
         }
+    }
+
+    /// What is otherwise, in words: limits, than it was read before, and what takes a new
+    /// start, than when the service was started.
+    pub fn changes(&self, before: &Self, started: &Self) -> Vec<String> {
+        let limits = self.limits.named().into_iter().zip(before.limits.named());
+        let limits = limits.filter(|(now, then)| now != then).map(|((name, now), (_, then))| {
+            format!("`{name}` in [limits] was {then}, and is {now}")
+        });
+        let fixed = self.fixed().into_iter().zip(started.fixed());
+        let fixed = fixed.filter(|(now, then)| now != then).map(|((name, _), _)| {
+            format!("`{name}` is another: that takes a new start of the service")
+        });
+        limits.chain(fixed).collect()
+    }
+
+    /// What isn't read again.
+    fn fixed(&self) -> [(&'static str, String); 7] {
+        let Self { state, connectors, listen, operations, cgroups, users, audit, .. } = self;
+        [
+            ("state", format!("{state:?}")),
+            ("connectors", format!("{connectors:?}")),
+            ("[listen]", format!("{:?} {:?}", listen.socket, listen.address)),
+            ("[operations]", format!("{operations:?}")),
+            ("cgroups", format!("{cgroups}")),
+            ("[users]", format!("{users:?}")),
+            ("[audit]", format!("{:?}", audit.as_ref().and_then(Audit::destination))),
+        ]
     }
 
     fn locate(&mut self, directory: &Path) {
@@ -208,6 +256,25 @@ mod tests {
         assert!(read.listen.socket.unwrap().is_absolute());
         assert_eq!(read.state, Path::new("/var/lib/x"));
         assert_eq!((read.limits.sessions, read.limits.wait), (64, Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn what_is_written_otherwise_is_told_by_name() {
+        let one = settings(&format!("{HEAD}[listen]\nsocket = \"/x\"\n")).unwrap();
+        let more = "cgroups = true\n[listen]\nsocket = \"/y\"\n[limits]\nmemory = \"1GiB\"\nwait = \"1m\"\n";
+        let two = settings(&format!("{HEAD}{more}")).unwrap();
+        assert_eq!(one.changes(&two, &one).into_iter().skip(2).collect::<Vec<_>>(), [""; 0]);
+        let told: Vec<_> =
+            two.changes(&one, &one).into_iter().filter(|it| !it.starts_with("`state`")).collect();
+        assert_eq!(
+            told,
+            [
+                "`wait` in [limits] was 300s, and is 60s",
+                "`memory` in [limits] was no limit, and is 1.0 GiB",
+                "`[listen]` is another: that takes a new start of the service",
+                "`cgroups` is another: that takes a new start of the service",
+            ]
+        );
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! From a connection to a session: who is it, whose is it, and is there room.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
@@ -12,6 +11,7 @@ use super::connection::{self, Line};
 use super::greeting::{self, Answer, Hello, VERSION};
 use super::listen::Listeners;
 use super::lodging::Lodger;
+use super::refusals::{Cause, Refusal};
 use super::sessions::Registered;
 use super::tenants::Identity;
 use super::tls;
@@ -19,7 +19,7 @@ use crate::account::Account;
 use crate::audit::{Event, Subject, new_session};
 use crate::opened::Setting;
 use crate::plakar::{self, Role};
-use crate::tenant::{Client, Permit};
+use crate::tenant::{Client, Permit, Permits};
 
 /// How long it waits where the system has no more connections to give.
 const BREATH: Duration = Duration::from_millis(100);
@@ -74,6 +74,10 @@ impl Service {
 
     async fn welcome_remote(self: Arc<Self>, socket: TcpStream, acceptor: Option<TlsAcceptor>) {
         let Some(acceptor) = acceptor else { return };
+        let Some(handshake) = self.handshakes.try_take() else {
+            self.refusals.add(Cause::Crowded);
+            return;
+        };
         let from = socket.peer_addr().map(|address| address.to_string()).unwrap_or_default();
         // Few bytes at a time are a wait otherwise.
         let _ = socket.set_nodelay(true);
@@ -83,10 +87,12 @@ impl Service {
             Ok(stream) => stream,
             Err(error) => {
                 let who = format!("somebody at {from}");
-                self.note_refusal(who, &format!("there is no TLS with it: {error}"));
+                let message = format!("there is no TLS with it: {error}");
+                self.note_refusal(who, &Refusal { cause: Cause::Tls, message });
                 return;
             }
         };
+        drop(handshake);
         let (_, tls) = stream.get_ref();
         let certificates = tls.peer_certificates().unwrap_or_default();
         let names = certificates.first().map(tls::names).unwrap_or_default();
@@ -94,6 +100,17 @@ impl Service {
     }
 
     async fn welcome(self: Arc<Self>, mut line: Line, identity: Identity) {
+        // Who says nothing has a place, too, so that nobody keeps others out by silence.
+        let early = self.lodger(&identity).and_then(|lodger| {
+            let permit = lodger.connections.try_take()?;
+            Some((lodger.connections.clone(), permit))
+        });
+        let stranger = early.is_none().then(|| self.strangers.try_take());
+        if matches!(stranger, Some(None)) {
+            // No line for each: there may be any number of them.
+            self.refusals.add(Cause::Crowded);
+            return;
+        }
         let hello = match line.hear().await {
             Ok(hello) => hello,
             Err(error) => {
@@ -101,46 +118,59 @@ impl Service {
                 return;
             }
         };
-        match self.guest(&hello, identity.clone()) {
+        match self.guest(&hello, identity.clone(), early) {
             Ok(guest) => self.begin(line, guest).await,
-            Err(message) => {
-                self.note_refusal(identity.to_string(), &message);
+            Err(refusal) => {
+                self.note_refusal(identity.to_string(), &refusal);
                 // Who has gone away needn't hear it.
-                let _ = line.say(&Answer::Refused { message }).await;
+                let _ = line.say(&Answer::Refused { message: refusal.message }).await;
             }
         }
     }
 
     /// Whose guest somebody is, if there is room.
-    fn guest(&self, hello: &Hello, identity: Identity) -> Result<Guest, String> {
+    fn guest(
+        &self,
+        hello: &Hello,
+        identity: Identity,
+        early: Option<(Arc<Permits>, Permit)>,
+    ) -> Result<Guest, Refusal> {
+        let refused = |cause, message| Refusal { cause, message };
         if hello.version != VERSION {
-            return Err(format!(
+            let message = format!(
                 "the package speaks version {} with the service, and this service speaks version {VERSION}: install the package and the service of one release",
                 hello.version
-            ));
+            );
+            return Err(refused(Cause::Version, message));
         }
-        let known = self.known();
-        let lodger = known.tenants.of(&identity).and_then(|name| known.lodgers.get(name)).cloned();
-        let lodger = lodger.ok_or_else(|| {
-            format!("{identity} is no tenant of this service: ask its operator to name it")
+        let lodger = self.lodger(&identity).ok_or_else(|| {
+            let message =
+                format!("{identity} is no tenant of this service: ask its operator to name it");
+            refused(Cause::Unknown, message)
         })?;
         if self.is_draining() {
-            return Err("the service is being stopped and takes no more sessions: try again later"
-                .to_owned());
+            let message =
+                "the service is being stopped and takes no more sessions: try again later";
+            return Err(refused(Cause::Stopping, message.to_owned()));
         }
-        let permit = lodger.connections.try_take().ok_or_else(|| {
-            format!(
+        // It may be another tenant's by now.
+        let early = early.filter(|(of, _)| Arc::ptr_eq(of, &lodger.connections));
+        let permit = early.map(|(_, permit)| permit);
+        let permit = permit.or_else(|| lodger.connections.try_take()).ok_or_else(|| {
+            let message = format!(
                 "the service is busy: the tenant `{}` has as many sessions and waits for as many as it may: try again later",
                 lodger.tenant.name
-            )
+            );
+            refused(Cause::Busy, message)
         })?;
         Ok(Guest { lodger, role: hello.role, identity, permit })
     }
 
-    fn note_refusal(&self, who: String, why: &str) {
-        self.refusals.fetch_add(1, Ordering::Relaxed);
-        warn!("{who} is refused: {why}");
-        self.known().trail.note_afterwards(Event::Refusal { who, why: why.to_owned() });
+    fn note_refusal(&self, who: String, refusal: &Refusal) {
+        let Refusal { cause, message } = refusal;
+        self.refusals.add(*cause);
+        warn!("{who} is refused: {message}");
+        self.known().trail.note_afterwards(Event::Refusal { who, why: message.clone() });
     }
 
     /// Lets a session run on its tenant's thread.
