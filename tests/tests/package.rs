@@ -3,6 +3,7 @@
 use plakbox_tests::place::run;
 use plakbox_tests::{Place, tools, tree};
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 #[test]
@@ -58,7 +59,9 @@ fn plakar_builds_it_from_a_tagged_clone() {
     let mut command = place.command(tools::plakar());
     command.args(["pkg", "build", "./recipe.yaml"]);
     // What was compiled before needn't be again; a user has to wait for it once.
-    command.env("CARGO_TARGET_DIR", tools::repository().join("target"));
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| tools::repository().join("target"));
+    command.env("CARGO_TARGET_DIR", target);
     for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
