@@ -1,8 +1,10 @@
 //! What runs, and what it says of itself in /proc.
 
+use crate::place::within;
 use rustix::process::{Pid, Signal};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// The processes whose command line holds both texts, apart from this one.
 pub fn find(first: &str, second: &str) -> Vec<u32> {
@@ -29,6 +31,12 @@ pub fn rclones(place: &Path) -> Vec<u32> {
         .into_iter()
         .filter(|id| command_line(*id).contains("--use-json-log"))
         .collect()
+}
+
+/// Whether all the rclone processes of this place end within a moment: the kernel ends what
+/// is killed in its own time, which on a busy machine is after its parent's end.
+pub fn rclones_end(place: &Path) -> bool {
+    within(Duration::from_secs(5), || rclones(place).is_empty())
 }
 
 /// The plakbox processes of this place.

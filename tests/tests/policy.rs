@@ -188,7 +188,7 @@ fn limits_of_a_policy_hold() {
         "{said}"
     );
     plakbox(&place, ["ls", "web:"]).good().says("/file");
-    assert!(plakbox_tests::processes::rclones(&place.path("")).is_empty());
+    assert!(plakbox_tests::processes::rclones_end(&place.path("")));
 }
 
 #[test]

@@ -187,5 +187,5 @@ async fn a_component_that_never_ends_a_restore_is_stopped() {
     let (_, end) = restored(&place, "out-never", records, &component).await;
     assert!(end.unwrap_err().contains("the policy lets a session last 3s"));
     assert!(start.elapsed() < Duration::from_secs(30));
-    assert!(processes::rclones(&place.path("")).is_empty());
+    assert!(processes::rclones_end(&place.path("")));
 }

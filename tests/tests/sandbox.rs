@@ -12,7 +12,7 @@ fn rogue(place: &Place, what: &str) -> Run {
     let mut command = place.command(tools::plakbox());
     command.arg("--component").arg(tools::rogue()).args(["ls", &format!("remote:{what}")]);
     let run = run(&mut command);
-    assert!(processes::rclones(&place.path("")).is_empty());
+    assert!(processes::rclones_end(&place.path("")));
     run
 }
 
@@ -129,7 +129,7 @@ fn a_component_that_starts_processes_without_end_has_eight_and_is_stopped() {
         }
         finish(child, start).soon().bad("the policy lets a session last 4s");
         assert!((2..=8).contains(&most), "{what}: {most}");
-        assert!(processes::rclones(&place.path("")).is_empty());
+        assert!(processes::rclones_end(&place.path("")));
     }
 }
 
