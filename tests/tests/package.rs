@@ -62,6 +62,8 @@ fn plakar_builds_it_from_a_tagged_clone() {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let target = target.unwrap_or_else(|| tools::repository().join("target"));
     command.env("CARGO_TARGET_DIR", target);
+    // Whether it builds is the question here, not how fast it is.
+    command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
