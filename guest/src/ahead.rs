@@ -26,6 +26,9 @@ const HELD: u64 = 1 << 20;
 /// What a file of unknown size counts for until it is known.
 const UNKNOWN: u64 = 256 << 10;
 
+/// The part of the files begun ahead, as a divisor, that is begun anew together.
+const TOGETHER: usize = 8;
+
 /// How many large files are begun ahead: each is a process of its own.
 const LARGE: usize = 2;
 
@@ -165,12 +168,23 @@ impl State {
         }
     }
 
-    /// The next file to begin, if there is one and room for it.
-    fn next(&mut self, session: &Session) -> Option<(Rc<str>, Fetcher)> {
+    /// How many files may be begun and not opened.
+    fn most(&self, session: &Session) -> usize {
         // A change or a few among many files say nothing of the next file.
         let few = if session.photos.is_some() { NEW_PHOTOS } else { 1 };
-        let most = self.streak.saturating_sub(few).min(session.options.streams);
-        while self.held < most {
+        self.streak.saturating_sub(few).min(session.options.streams)
+    }
+
+    /// Whether there is room for several files: begun together they wake rclone, the host
+    /// and the component less often than one by one.
+    fn has_room(&self, session: &Session) -> bool {
+        let most = self.most(session);
+        most.saturating_sub(self.held) > most / TOGETHER
+    }
+
+    /// The next file to begin, if there is one and room for it.
+    fn next(&mut self, session: &Session) -> Option<(Rc<str>, Fetcher)> {
+        while self.held < self.most(session) {
             let path = self.coming.front()?.clone();
             let Some(file) = self.files.get_mut(&path).filter(|file| file.is_to_be_fetched())
             else {
@@ -196,8 +210,11 @@ impl State {
     }
 }
 
-/// Begins as many files as may be begun.
+/// Begins as many files as may be begun, unless they are too few to be worth it yet.
 pub fn advance(session: &Rc<Session>) {
+    if !session.ahead.state.borrow().has_room(session) {
+        return;
+    }
     loop {
         let next = session.ahead.state.borrow_mut().next(session);
         let Some((path, sender)) = next else { return };
