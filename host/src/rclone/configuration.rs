@@ -70,7 +70,10 @@ impl State {
             .at(&directory)?;
         let config = directory.join(CONFIG);
         match conf::read(&config) {
-            Ok(kept) => allowed(&kept, remote.sections(), &directory)?,
+            Ok(kept) => {
+                allowed(&kept, remote.sections(), &directory)?;
+                self.hand_over(&kept, &directory).at(&directory)?;
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 match Started::now(remote) {
                     Some(started) => started.write(&directory),
@@ -94,6 +97,18 @@ impl State {
             lock: Some(lock),
             warned: AtomicBool::new(false),
         })
+    }
+
+    /// Makes a kept configuration its owner's, if it was kept when the operator had given the
+    /// tenant no user, or another. It is written anew, as what stands there may be a link.
+    fn hand_over(&self, kept: &str, directory: &Path) -> io::Result<()> {
+        let owner = self.owner();
+        let meta = fs::symlink_metadata(directory.join(CONFIG))?;
+        if owner.is_none_or(|owner| (owner.uid, owner.gid) == (meta.uid(), meta.gid())) {
+            return Ok(());
+        }
+        write_private(&directory.join(CONFIG), kept.as_bytes(), owner)?;
+        give(directory, owner)
     }
 
     /// Where a remote's configuration is, or would be.
@@ -281,6 +296,7 @@ impl Configuration {
 mod tests {
     use super::*;
     use crate::rclone::remote::Said;
+    use crate::rclone::state::Owner;
 
     fn state() -> (tempfile::TempDir, State) {
         let directory = tempfile::tempdir().unwrap();
@@ -331,5 +347,24 @@ mod tests {
         let failure = state.configure(&mut imported("t")).err().unwrap();
         assert_eq!(failure.reason, Reason::Denied);
         assert!(failure.message.contains("the option `ssh`"), "{}", failure.message);
+    }
+
+    #[test]
+    fn a_configuration_kept_before_tenants_had_users_of_their_own_is_given_to_its_user() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let (_directory, state) = state();
+        let config = state.configure(&mut imported("t")).unwrap().killed();
+        let text = fs::read_to_string(&config).unwrap().replace("token = t", "token = refreshed");
+        fs::write(&config, &text).unwrap();
+        let owner = Owner { uid: 71_000, gid: 71_000 };
+        let state = State::at(state.root().to_owned(), Some(owner)).unwrap();
+        let _given = state.configure(&mut imported("t")).unwrap();
+        assert_eq!(fs::read_to_string(&config).unwrap(), text);
+        for path in [config.as_path(), config.parent().unwrap()] {
+            let meta = fs::metadata(path).unwrap();
+            assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o077), (71_000, 71_000, 0));
+        }
     }
 }
