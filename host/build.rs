@@ -1,9 +1,97 @@
-//! Makes the types of Plakar's plugin protocol from `proto/`.
+//! Makes the types of Plakar's plugin protocol from `proto/`, and the sentences by which
+//! rclone tells what it leaves out from `omissions.toml`.
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+use serde::Deserialize;
+use std::error::Error;
+use std::fmt::Write;
+use std::path::Path;
+use std::{env, fs};
+
+const OMISSIONS: &str = "src/rclone/omissions.toml";
+
+fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=../wit");
+    println!("cargo::rerun-if-changed={OMISSIONS}");
     let files = protox::compile(["importer.proto", "exporter.proto"], ["proto"])?;
     tonic_prost_build::configure().bytes(".").build_client(false).compile_fds(files)?;
+    let out = env::var("OUT_DIR")?;
+    fs::write(Path::new(&out).join("omissions.rs"), omissions()?)?;
     Ok(())
+}
+
+#[derive(Deserialize)]
+struct Table {
+    place: Vec<Place>,
+}
+
+/// What the host needs of a place in rclone's source.
+#[derive(Deserialize)]
+struct Place {
+    at: String,
+    before: String,
+    level: String,
+    says: Option<String>,
+    #[serde(default)]
+    object: String,
+    decided: String,
+    help: Option<String>,
+}
+
+/// The table of sentences, as Rust.
+fn omissions() -> Result<String, Box<dyn Error>> {
+    let Table { place } = toml::from_str(&fs::read_to_string(OMISSIONS)?)?;
+    let mut code = "static SENTENCES: &[Sentence] = &[\n".to_owned();
+    for Place { at, before, level, says, object, decided, help } in place {
+        let Some(says) = says else { continue };
+        let at = if at == "none" { before } else { at };
+        let path = at.rsplit_once(':').map_or(at.as_str(), |(path, _)| path);
+        let backend = path.strip_prefix("backend/").and_then(|rest| rest.split('/').next());
+        let quiet = backend.filter(|_| level == "debug");
+        let object = match object.as_str() {
+            "path" => "Path",
+            "upstream-path" => "UpstreamPath",
+            "quoted" => "Quoted",
+            "remote" | "none" => "Remote",
+            other => return Err(format!("{at}: `{other}` is not an object").into()),
+        };
+        let decided = match decided.as_str() {
+            "path" => "Path",
+            "run" => "Run",
+            "right" | "limit" => "Nothing",
+            other => return Err(format!("{at}: `{other}` is not a decision").into()),
+        };
+        writeln!(
+            code,
+            "Sentence {{ file: {:?}, parts: &{:?}, quiet: {quiet:?}, object: Object::{object}, \
+             decided: Decided::{decided}, help: {help:?} }},",
+            logged(path),
+            parts(&says)
+        )?;
+    }
+    code.push_str("];\n");
+    Ok(code)
+}
+
+/// The part of a source file's path that rclone logs: its directory and its name.
+fn logged(path: &str) -> &str {
+    let cut = path.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
+    &path[cut..]
+}
+
+/// The texts between the verbs of a format string of Go's.
+fn parts(format: &str) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut part = String::new();
+    let mut chars = format.chars().peekable();
+    while let Some(char) = chars.next() {
+        if char != '%' || chars.next_if_eq(&'%').is_some() {
+            part.push(char);
+            continue;
+        }
+        while chars.next().is_some_and(|char| !char.is_ascii_alphabetic()) {}
+        parts.push(std::mem::take(&mut part));
+    }
+    parts.push(part);
+    parts
 }

@@ -129,15 +129,12 @@ impl Parser {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
             bytes = rest;
-            let item = if self.partial.is_empty() {
-                self.line(line)?
+            if self.partial.is_empty() {
+                self.line(line, &mut each)?;
             } else {
                 let mut whole = std::mem::take(&mut self.partial);
                 whole.extend_from_slice(line);
-                self.line(&whole)?
-            };
-            if let Some(item) = item {
-                each(item);
+                self.line(&whole, &mut each)?;
             }
         }
         self.partial.extend_from_slice(bytes);
@@ -147,25 +144,30 @@ impl Parser {
         Ok(())
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<Option<Item>, Malformed> {
+    /// Takes one line. Remotes that list several others at once (combine) may have rclone
+    /// print two objects on one line, and a comma on another.
+    fn line(&mut self, line: &[u8], each: &mut impl FnMut(Item)) -> Result<(), Malformed> {
         if line.len() > LONGEST_LINE {
             return Err(Malformed::EndlessLine);
         }
         match line {
-            b"" | b"[" => Ok(None),
-            _ if self.ended => Err(Malformed::AfterEnd),
-            b"]" | b"[]" => {
-                self.ended = true;
-                Ok(None)
-            }
+            b"" | b"[" | b"," => {}
+            _ if self.ended => return Err(Malformed::AfterEnd),
+            b"]" | b"[]" => self.ended = true,
             _ => {
-                let object = line.strip_suffix(b",").unwrap_or(line);
-                serde_json::from_slice(object).map(Some).map_err(|error| Malformed::NoEntry {
-                    line: String::from_utf8_lossy(&object[..object.len().min(120)]).into_owned(),
-                    error,
-                })
+                let objects = line.strip_suffix(b",").unwrap_or(line);
+                for item in serde_json::Deserializer::from_slice(objects).into_iter() {
+                    each(
+                        item.map_err(|error| Malformed::NoEntry {
+                            line: String::from_utf8_lossy(&objects[..objects.len().min(120)])
+                                .into_owned(),
+                            error,
+                        })?,
+                    );
+                }
             }
         }
+        Ok(())
     }
 }
 
@@ -212,6 +214,14 @@ mod tests {
         let mut parser = Parser::default();
         parser.feed(&broken.as_bytes()[..broken.len() - 5], |_| ()).unwrap();
         assert!(matches!(parser.end(|_| ()), Err(Malformed::NoEntry { .. })));
+    }
+
+    #[test]
+    fn a_listing_whose_lines_were_printed_at_the_same_time_keeps_every_item() {
+        let mixed = b"[\n,\n{\"Path\":\"a\"}{\"Path\":\"b\"},\n{\"Path\":\"c\"}\n]\n";
+        let (items, complete) = parse(&[mixed]);
+        let paths: Vec<_> = items.iter().map(|item| item.path.as_str()).collect();
+        assert_eq!((paths, complete), (vec!["a", "b", "c"], true));
     }
 
     #[test]

@@ -84,12 +84,14 @@ pub async fn read_alone(session: &Rc<Session>, absolute: &str) -> Result<Content
     {
         spawn_local(warm(session.clone()));
     }
-    if let Some(fetching) = fetching
-        && let Ok(Ok(content)) = fetching.await
-    {
-        return Ok(content);
+    match fetching {
+        Some(fetching) => match fetching.await {
+            Ok(Ok(content)) => Ok(content),
+            Ok(Err(failure)) if is_final(&failure) => Err(failure),
+            _ => open(session, absolute).await,
+        },
+        None => open(session, absolute).await,
     }
-    open(session, absolute).await
 }
 
 /// Lets the readers list everything, so that reads need no look-up. Reads go on
@@ -112,16 +114,38 @@ pub async fn open(session: &Session, absolute: &str) -> Result<Content, Failure>
         return photos::read::open(photos, &path, &photo.id, session.ahead.total()).await;
     }
     if size.is_none_or(|size| size < LARGE)
-        && let Some(content) = read_small(&session.readers, &path, size).await
+        && let Some(read) = read_small(&session.readers, &path, size).await
     {
-        return Ok(content);
+        return read;
     }
     // The server behind the reader gives no reasons: this says what is wrong,
     // where anything is.
-    rclone::cat(path.to_string(), size).await
+    rclone::cat(path.to_string(), size).await.map_err(|failure| named(&path, failure))
 }
 
-async fn read_small(readers: &Readers, path: &RemotePath, size: Option<u64>) -> Option<Content> {
+/// A failure of a file, with what its name has to do with it.
+fn named(path: &RemotePath, failure: Failure) -> Failure {
+    // rclone shows this for what isn't UTF-8, and finds no such file.
+    if failure.reason == Reason::NotFound && path.as_str().contains('\u{fffd}') {
+        return Failure::new(
+            Reason::NotFound,
+            "its name isn't UTF-8, and rclone can't read it: rename it at the remote",
+        );
+    }
+    failure
+}
+
+/// Whether another try would come to the same.
+fn is_final(failure: &Failure) -> bool {
+    failure.reason == Reason::Unsupported
+}
+
+/// The file by way of a reader; `None` where it is to be read in another way.
+async fn read_small(
+    readers: &Readers,
+    path: &RemotePath,
+    size: Option<u64>,
+) -> Option<Result<Content, Failure>> {
     if in_data_directory(path) {
         let mut data = readers.data.lock().await;
         if data.0 != path.parent() {
@@ -134,7 +158,7 @@ async fn read_small(readers: &Readers, path: &RemotePath, size: Option<u64>) -> 
         if gone(&read) {
             lost(&readers.data.lock().await.1, &reader).await;
         }
-        read.ok()
+        settled(read)
     } else {
         let slot = readers.next();
         let reader = started(slot, "").await?;
@@ -142,7 +166,15 @@ async fn read_small(readers: &Readers, path: &RemotePath, size: Option<u64>) -> 
         if gone(&read) {
             lost(slot, &reader).await;
         }
-        read.ok()
+        settled(read)
+    }
+}
+
+/// A read that succeeded, or whose failure is final.
+fn settled(read: Result<Content, Failure>) -> Option<Result<Content, Failure>> {
+    match read {
+        Err(failure) if !is_final(&failure) => None,
+        read => Some(read),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The importer's scan: rclone's listing, entry by entry.
 
 use futures::channel::mpsc;
-use futures::{FutureExt, SinkExt, Stream, StreamExt};
+use futures::{FutureExt, SinkExt, Stream, StreamExt, stream};
 use std::pin::pin;
 use std::rc::Rc;
 use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, spawn_local};
@@ -19,6 +19,9 @@ use crate::photos;
 use crate::photos::once::Photo;
 use crate::session::{self, Session};
 use crate::times::{self, Known};
+
+/// How many paths are asked for again after a listing.
+const REFUSED: usize = 10_000;
 
 /// How much of the listing is taken at once.
 const PIECE: usize = 64 * 1024;
@@ -132,13 +135,48 @@ async fn everything(session: &Session, found: mpsc::Sender<Vec<Discovery>>) -> R
     let Listing { items, end } = begin(session, selection, found.clone()).await?;
     let knowing = async {
         if costly {
-            discover(session, times::own(session, items), found).await;
+            discover(session, times::own(session, items), found.clone()).await;
         } else {
             let known = items.map(|some| some.into_iter().map(Ok).collect());
-            discover(session, known, found).await;
+            discover(session, known, found.clone()).await;
         }
     };
-    futures::join!(end, knowing).0
+    let (ended, ()) = futures::join!(end, knowing);
+    let Listed { mut items, first, refused } = ended?;
+    if !refused.is_empty() {
+        items += again(session, refused, found).await;
+    }
+    match first {
+        // What was there yesterday must not become an empty snapshot.
+        Some(failure) if items == 0 => Err(failure),
+        None if items == 0 && session.is_nothing_missing() => Err(Failure::new(
+            Reason::NotFound,
+            "nothing is there, and this backend has no empty directories: check the path",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Looks up what the server refused while everything was listed at once; says how many
+/// were found.
+async fn again(
+    session: &Session,
+    refused: Vec<Trouble>,
+    found: mpsc::Sender<Vec<Discovery>>,
+) -> usize {
+    let files: Vec<_> = refused.iter().map(|trouble| trouble.path.clone()).collect();
+    let (mut known, mut failed) = times::found(session, files).await;
+    let known: Vec<Known> = refused
+        .into_iter()
+        .map(|Trouble { path, failure }| match known.remove(&path) {
+            Some(item) => Ok(item),
+            None => Err((failed.remove(&path).unwrap_or(failure), path)),
+        })
+        .map(|known| known.map_err(|(failure, path)| (path, failure)))
+        .collect();
+    let count = known.iter().filter(|known| known.is_ok()).count();
+    discover(session, stream::once(async { known }), found).await;
+    count
 }
 
 /// A listing that has begun. Its items have to be taken while its end is waited for.
@@ -148,50 +186,74 @@ pub struct Listing<E> {
     pub end: E,
 }
 
+/// What a listing came to.
+pub struct Listed {
+    /// How many objects it named.
+    items: usize,
+    /// Why the first path that could not be listed couldn't.
+    first: Option<Failure>,
+    /// What a server refused for a while, and isn't reported yet.
+    refused: Vec<Trouble>,
+}
+
 /// Begins a listing. Paths that can't be listed go to `failed`.
 pub async fn begin(
     session: &Session,
     selection: Selection,
     failed: mpsc::Sender<Vec<Discovery>>,
-) -> Result<Listing<impl Future<Output = Result<(), Failure>>>, Failure> {
+) -> Result<Listing<impl Future<Output = Result<Listed, Failure>>>, Failure> {
     let (lines, troubles, end) = rclone::list(selection).await?;
     let (items_in, items) = mpsc::channel(2);
     let end = async move {
         let listing = list(lines, items_in);
-        let (complete, troubles) = futures::join!(listing, report(session, troubles, failed));
-        // A listing that makes no sense is given up, so its end would only say that.
-        let complete = complete?;
+        let (listed, reported) = futures::join!(listing, report(session, troubles, failed));
+        let Reported { first, refused } = reported;
+        // A listing that can't be understood is given up, so its end would only say that.
+        let (items, complete) = listed?;
         end.await?;
-        if !complete && troubles == 0 {
+        if !complete && first.is_none() {
             return Err(Failure::new(
                 Reason::Corrupted,
                 "rclone's listing ended before its end: run the backup again",
             ));
         }
-        Ok(())
+        Ok(Listed { items, first, refused })
     };
     Ok(Listing { items, end })
 }
 
-/// A listing that is short enough to be had at once; what can't be listed isn't told.
-pub async fn whole(selection: Selection) -> (Vec<Item>, Result<(), Failure>) {
-    let mut items = Vec::new();
+/// A listing that is short enough to be had at once: its items, what can't be listed, and
+/// how it ended.
+pub async fn whole(selection: Selection) -> (Vec<Item>, Vec<Trouble>, Result<(), Failure>) {
+    let (mut items, mut failed) = (Vec::new(), Vec::new());
     let ended = async {
-        let (mut lines, troubles, end) = rclone::list(selection).await?;
-        // Troubles that nobody takes would hold up the end.
-        drop(troubles);
-        let mut parser = Parser::default();
-        loop {
-            let (result, piece) = lines.read(Vec::with_capacity(PIECE)).await;
-            parser.feed(&piece, |item| items.push(item))?;
-            if !matches!(result, StreamResult::Complete(_)) {
-                parser.end(|item| items.push(item))?;
-                return end.await;
+        let (mut lines, mut troubles, end) = rclone::list(selection).await?;
+        let taking = async {
+            let mut parser = Parser::default();
+            loop {
+                let (result, piece) = lines.read(Vec::with_capacity(PIECE)).await;
+                parser.feed(&piece, |item| items.push(item))?;
+                if !matches!(result, StreamResult::Complete(_)) {
+                    parser.end(|item| items.push(item))?;
+                    return Ok::<(), Failure>(());
+                }
             }
-        }
+        };
+        let telling = async {
+            loop {
+                let (result, some) = troubles.read(Vec::with_capacity(64)).await;
+                failed.extend(some);
+                if !matches!(result, StreamResult::Complete(_)) {
+                    return;
+                }
+            }
+        };
+        let (taken, ()) = futures::join!(taking, telling);
+        taken?;
+        end.await
     }
     .await;
-    (items, ended)
+    (items, failed, ended)
 }
 
 /// The listing's own directory, which rclone doesn't list. Its time isn't known,
@@ -210,11 +272,12 @@ fn root_entry(session: &Session) -> Entry {
     }
 }
 
-/// Takes the listing apart; says whether it came to its end.
+/// Takes the listing apart; says how many objects it named, and whether it came to its end.
 async fn list(
     mut lines: StreamReader<u8>,
     mut items: mpsc::Sender<Vec<Item>>,
-) -> Result<bool, Failure> {
+) -> Result<(usize, bool), Failure> {
+    let mut count = 0;
     let mut parser = Parser::default();
     let mut buffer = Vec::with_capacity(PIECE);
     loop {
@@ -224,11 +287,12 @@ async fn list(
         if parsed.is_ok() && !matches!(result, StreamResult::Complete(_)) {
             parsed = parser.end(|item| some.push(item)).map(Some);
         }
+        count += some.len();
         if !some.is_empty() && items.send(some).await.is_err() {
             return Err(Failure::new(Reason::Cancelled, "the scan was cancelled"));
         }
         if let Some(complete) = parsed? {
-            return Ok(complete);
+            return Ok((count, complete));
         }
         buffer = piece;
         buffer.clear();
@@ -255,27 +319,50 @@ async fn discover(
     }
 }
 
-/// Reports the paths that rclone couldn't list; says how many.
+/// What came of reporting paths.
+#[derive(Default)]
+struct Reported {
+    first: Option<Failure>,
+    refused: Vec<Trouble>,
+}
+
+/// Reports the paths that rclone couldn't list, but for those that may be found when they
+/// are asked for again.
 async fn report(
     session: &Session,
     mut troubles: StreamReader<Trouble>,
     mut found: mpsc::Sender<Vec<Discovery>>,
-) -> usize {
-    let mut count = 0;
+) -> Reported {
+    let mut reported = Reported::default();
     loop {
         let (result, some) = troubles.read(Vec::with_capacity(64)).await;
-        count += some.len();
-        let failed =
-            |Trouble { path, failure }| Discovery::Failed((session.root.absolute(&path), failure));
-        let some: Vec<_> = some.into_iter().map(failed).collect();
-        if !some.is_empty() {
+        let mut failed = Vec::new();
+        for trouble in some {
+            reported.first.get_or_insert_with(|| trouble.failure.clone());
+            if is_for_a_while(&trouble)
+                && session.photos.is_none()
+                && reported.refused.len() < REFUSED
+            {
+                reported.refused.push(trouble);
+            } else {
+                let Trouble { path, failure } = trouble;
+                failed.push(Discovery::Failed((session.root.absolute(&path), failure)));
+            }
+        }
+        if !failed.is_empty() {
             // A closed channel ends the listing, which says so itself.
-            found.send(some).map(drop).await;
+            found.send(failed).map(drop).await;
         }
         if !matches!(result, StreamResult::Complete(_)) {
-            return count;
+            return reported;
         }
     }
+}
+
+/// Whether a server may answer when it is asked for the path once more.
+fn is_for_a_while(trouble: &Trouble) -> bool {
+    matches!(trouble.failure.reason, Reason::RateLimited | Reason::Unavailable)
+        && RemotePath::parse(&trouble.path).is_ok()
 }
 
 /// An item as Plakar is told of it. `photo` is the photo that the path is one of.

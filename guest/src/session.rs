@@ -48,7 +48,26 @@ const FREE_HASHES: [&str; 14] = [
     "pikpak",
 ];
 
+/// Backends without directories: what is at a path is what has a name that begins with it.
+const OBJECT_STORES: [&str; 8] = [
+    "s3",
+    "google cloud storage",
+    "azureblob",
+    "b2",
+    "swift",
+    "qingstor",
+    "oracleobjectstorage",
+    "storj",
+];
+
 impl Session {
+    /// Whether a listing without any entry means that the root isn't there: it lies in a
+    /// bucket of an object store.
+    pub fn is_nothing_missing(&self) -> bool {
+        OBJECT_STORES.contains(&self.backend.as_str())
+            && self.root.path().trim_matches('/').contains('/')
+    }
+
     /// Whether content hashes are asked for.
     pub fn lists_hashes(&self) -> bool {
         FREE_HASHES.contains(&self.backend.as_str())

@@ -24,6 +24,9 @@ const GROUP: usize = 1000;
 /// ...and how many of these run at the same time.
 const PROCESSES: usize = 2;
 
+/// How many processes look up the files of a group in which some fail.
+const TRIES: usize = 200;
+
 /// Whether the times of this session's files have to be looked up.
 pub fn are_costly(session: &Session) -> bool {
     session.options.own_times && COSTLY.contains(&session.backend.as_str())
@@ -55,30 +58,71 @@ fn groups(items: impl Stream<Item = Vec<Item>> + Unpin) -> impl Stream<Item = Ve
 }
 
 async fn look_up(session: &Session, items: Vec<Item>) -> Vec<Known> {
-    let files = items.iter().filter(|item| !item.is_dir && RemotePath::parse(&item.path).is_ok());
+    // A path that no snapshot can hold is reported as that, and can't be asked for.
+    let files = items.iter().filter(|item| is_to_be_asked(item));
     let files: Vec<String> = files.map(|item| item.path.clone()).collect();
     if files.is_empty() {
         return items.into_iter().map(Ok).collect();
     }
-    let selection = Selection {
-        directory: String::new(),
-        recursive: true,
-        hashes: session.lists_hashes(),
-        server_times: false,
-        files: Some(files),
-        excluded: Vec::new(),
-    };
-    // What could not be looked up is missing.
-    let (found, ended) = scan::whole(selection).await;
-    let mut own: HashMap<_, _> = found.into_iter().map(|item| (item.path.clone(), item)).collect();
+    let (mut own, mut failed) = found(session, files).await;
     let known = |item: Item| match own.remove(&item.path) {
         Some(item) => Ok(item),
-        None if item.is_dir => Ok(item),
+        None if !is_to_be_asked(&item) => Ok(item),
         None => {
             let gone = "it was removed while the remote was listed: run the backup again";
-            let failure = ended.clone().err();
+            let failure = failed.remove(&item.path);
             Err((item.path, failure.unwrap_or_else(|| Failure::new(Reason::NotFound, gone))))
         }
     };
     items.into_iter().map(known).collect()
+}
+
+fn is_to_be_asked(item: &Item) -> bool {
+    !item.is_dir && RemotePath::parse(&item.path).is_ok()
+}
+
+/// Looks files up by their paths: those that were found, and why others could not be looked
+/// up. What is in neither isn't there.
+///
+/// The first look-up that fails ends rclone's run. So the files that are missing then are
+/// looked up again in halves, until the failure is one file's own.
+pub async fn found(
+    session: &Session,
+    files: Vec<String>,
+) -> (HashMap<String, Item>, HashMap<String, Failure>) {
+    let (mut own, mut failed) = (HashMap::new(), HashMap::new());
+    let mut groups = vec![files];
+    for tries in 0.. {
+        let Some(group) = groups.pop() else { break };
+        let selection = Selection {
+            directory: String::new(),
+            recursive: true,
+            hashes: session.lists_hashes(),
+            server_times: !session.options.own_times,
+            files: Some(group.clone()),
+            excluded: Vec::new(),
+        };
+        let (some, troubles, ended) = scan::whole(selection).await;
+        own.extend(some.into_iter().map(|item| (item.path.clone(), item)));
+        failed.extend(troubles.into_iter().map(|trouble| (trouble.path, trouble.failure)));
+        let Err(failure) = ended else { continue };
+        let mut missing: Vec<_> =
+            group.into_iter().filter(|path| !own.contains_key(path)).collect();
+        missing.retain(|path| !failed.contains_key(path));
+        if missing.len() > 1 && tries < TRIES && is_of_a_file(&failure) {
+            let half = missing.split_off(missing.len() / 2);
+            groups.extend([half, missing]);
+        } else {
+            failed.extend(missing.into_iter().map(|path| (path, failure.clone())));
+        }
+    }
+    (own, failed)
+}
+
+/// Whether a failure may be that of one file among others.
+fn is_of_a_file(failure: &Failure) -> bool {
+    !matches!(
+        failure.reason,
+        Reason::InvalidConfiguration | Reason::Unauthenticated | Reason::Cancelled
+    )
 }

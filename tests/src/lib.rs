@@ -12,6 +12,7 @@
 //! - [`measured`]: the most memory that something took, and medians of times
 //! - [`photos`]: Google Photos, strict, counting, and going wrong where it is told to
 //! - [`web`]: a plain web server that counts, and breaks where it is told to
+//! - [`scripted`]: a web server whose answers a test writes
 //! - [`plugin`]: the importer, driven without Plakar
 //! - [`raw`]: the same by a client that means no good
 //! - [`searched`]: what programs left in memory and in files
@@ -31,6 +32,7 @@ pub mod processes;
 pub mod raw;
 pub mod relay;
 pub mod rounds;
+pub mod scripted;
 pub mod searched;
 pub mod servers;
 pub mod service;

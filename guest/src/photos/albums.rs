@@ -155,7 +155,7 @@ async fn list(directory: &str) -> Result<Directory, Failure> {
         files: None,
         excluded: Vec::new(),
     };
-    let (items, ended) = scan::whole(selection).await;
+    let (items, _, ended) = scan::whole(selection).await;
     match ended {
         Err(Failure { reason: Reason::NotFound, .. }) => return Ok(Directory::default()),
         ended => ended?,

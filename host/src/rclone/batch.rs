@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::log::{Line, SAID};
+use super::told::Told;
 use super::{Rclone, photos, reason, sound};
 use crate::contract::{Content, Entry, Failure, Kind, Outcome, Reason, Timestamp};
 
@@ -70,6 +71,7 @@ impl Batch {
     /// Puts an entry into the batch.
     pub async fn add(&self, entry: Entry, content: Option<Content>) -> Result<(), Failure> {
         let path = sound(&entry.path)?;
+        self.inner.rclone.claim(&path).await?;
         let modified = entry.metadata.modified;
         let failed = |error: std::io::Error| not_collected(&path, &error);
         match (entry.metadata.kind, content) {
@@ -194,6 +196,8 @@ impl Batch {
             let verb = rclone.verb("copy").args(["--ignore-times", "--transfers", TRANSFERS]);
             verb.arg("--create-empty-src-dirs")
         };
+        // Two spellings of a name in Unicode are two files.
+        let verb = verb.arg("--no-unicode-normalization");
         let verb = verb.args(["--checkers", TRANSFERS]).arg(self.source()).arg(rclone.target(""));
         let process = verb.start(false, Some(sink)).await?;
         let (outcomes_in, outcomes) = mpsc::channel(64);
@@ -212,14 +216,14 @@ impl Batch {
     }
 }
 
-/// Passes on what rclone says of single files; returns how many failed.
+/// Passes on what rclone says of single files; returns what it says of those that failed.
 async fn tell(
     batch: Batch,
     mut said: mpsc::Receiver<Line>,
     outcomes: mpsc::Sender<Outcome>,
-) -> usize {
-    let mut failures = 0;
-    while let Some(Line { level, message, object }) = said.recv().await {
+) -> Told {
+    let mut told = Told::default();
+    while let Some(Line { level, message, object, .. }) = said.recv().await {
         let outcome = match () {
             () if level.is_error() => Err(reason::understand(&message)),
             () if message.starts_with("Copied (")
@@ -231,11 +235,18 @@ async fn tell(
         };
         let Some(path) = object.filter(|path| !path.is_empty()) else { continue };
         let path = batch.named(path);
-        failures += usize::from(outcome.is_err());
+        let watchdog = &batch.inner.rclone.inner.watchdog;
+        match &outcome {
+            Ok(()) => watchdog.answered(),
+            Err(failure) => {
+                told.note(&message);
+                watchdog.failed(failure);
+            }
+        }
         // Nobody listening is told by the end.
         let _ = outcomes.send(Outcome { path, outcome }).await;
     }
-    failures
+    told
 }
 
 fn not_collected(path: &str, error: &std::io::Error) -> Failure {

@@ -2,9 +2,9 @@
 
 use tokio::sync::mpsc;
 
-use super::list::pump;
+use super::list::{Pumped, pump};
 use super::process::Process;
-use super::{BEGINNING, Rclone, photos, reader};
+use super::{BEGINNING, Rclone, growth, photos, reader};
 use crate::contract::{Content, Failure, Reason};
 
 pub async fn cat(rclone: &Rclone, path: &str, size: Option<u64>) -> Result<Content, Failure> {
@@ -20,22 +20,44 @@ pub async fn cat(rclone: &Rclone, path: &str, size: Option<u64>) -> Result<Conte
         None => verb.arg(rclone.target(path)),
     };
     let process = verb.start(false, None).await?;
+    let watchdog = rclone.inner.watchdog.clone();
+    let (rclone, path) = (rclone.clone(), path.to_owned());
     let (bytes, end, content) = Content::channel(4);
     tokio::spawn(async move {
-        let _ = end.send(run(process, bytes, size).await);
+        let result = run(&rclone, &path, process, bytes, size).await;
+        result.iter().for_each(|()| watchdog.answered());
+        result.as_ref().err().into_iter().for_each(|failure| watchdog.failed(failure));
+        let _ = end.send(result);
     });
     content.begun(BEGINNING).await
 }
 
 async fn run(
+    rclone: &Rclone,
+    path: &str,
     mut process: Process,
     bytes: mpsc::Sender<bytes::Bytes>,
     size: Option<u64>,
 ) -> Result<(), Failure> {
-    let count = pump(&mut process, &bytes).await?;
+    let most = size.filter(|_| growth::is_possible(&rclone.inner.remote));
+    let Pumped { mut count, is_cut } = pump(&mut process, &bytes, most).await?;
+    if let (true, Some(size)) = (is_cut, size) {
+        growth::warn(path, size);
+        return Ok(());
+    }
     // The end of the bytes is told after how they ended is known: whoever reads
     // them never takes a broken transfer for a short file.
-    let ended = process.end().await;
+    let mut ended = process.end().await;
+    if let (Err(failure), Some(size)) = (&ended, size)
+        && growth::is(failure)
+    {
+        growth::warn(path, size);
+        let mut rest = growth::rest(rclone, path, count).await?;
+        let Pumped { count: more, is_cut } =
+            pump(&mut rest, &bytes, Some(size.saturating_sub(count))).await?;
+        count += more;
+        ended = if is_cut { Ok(()) } else { rest.end().await };
+    }
     drop(bytes);
     ended.map_err(|failure| match failure.reason {
         // rclone says this of the file's directory.

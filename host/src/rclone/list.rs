@@ -1,24 +1,28 @@
 //! The verb `list`: `rclone lsjson`, line by line.
 
 use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::log::{Line, SAID};
+use super::omission::{self, Account};
 use super::process::Process;
-use super::{Rclone, reason, sound};
+use super::told::Told;
+use super::{Rclone, growth, photos, sound, upstreams};
 use crate::account::Count;
-use crate::contract::{Failure, Selection, Trouble};
+use crate::contract::{Failure, Reason, Selection, Trouble};
 
 /// How much of a pipe is taken at once.
 pub const PIECE: usize = 256 << 10;
 
-/// How rclone begins to say that a directory could not be listed; it goes on with
-/// the others then (rclone's fs/walk/walk.go).
-const NOT_LISTED: &str = "error listing";
-
 /// How many files are looked up at once.
 const LOOK_UPS: &str = "64";
+
+/// How many calls a second look files up where the server has refused some: few enough for
+/// the limits that web servers are given as a rule.
+const LOOK_UPS_PER_SECOND: &str = "10";
 
 /// A listing as it comes.
 pub struct Listing {
@@ -30,8 +34,18 @@ pub struct Listing {
 
 pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Failure> {
     let mut verb = rclone.verb("lsjson").arg("--no-mimetype");
+    if omission::are_quiet(rclone.inner.remote.backends()) {
+        verb = verb.debug();
+    }
     if selection.recursive {
         verb = verb.arg("--recursive");
+    } else if !photos::is(&rclone.inner.remote) {
+        // A look whether the remote answers.
+        verb = verb.args(["--low-level-retries", "3", "--contimeout", "15s", "--timeout", "30s"]);
+    }
+    if rclone.inner.remote.backends().any(|backend| backend == "swift") {
+        // A server may send fewer entries than it was asked for before the end.
+        verb = verb.arg("--swift-fetch-until-empty-page");
     }
     if selection.hashes {
         verb = verb.arg("--hash");
@@ -42,7 +56,12 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
     let names = selection.files.as_deref().map(|files| rclone.file_of_lines(files)).transpose()?;
     if let Some(names) = &names {
         verb = verb.arg("--files-from-raw").arg(names);
-        verb = verb.args(["--no-traverse", "--checkers", LOOK_UPS]);
+        verb = verb.arg("--no-traverse");
+        verb = if rclone.inner.is_refused.load(Ordering::Relaxed) {
+            verb.args(["--checkers", "1", "--tpslimit", LOOK_UPS_PER_SECOND])
+        } else {
+            verb.args(["--checkers", LOOK_UPS])
+        };
     }
     for directory in &selection.excluded {
         verb = verb.arg("--filter").arg(format!("- /{}/**", literal(&sound(directory)?)));
@@ -52,12 +71,20 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
         directory => sound(directory)?,
     };
     let (sink, said) = mpsc::channel(SAID);
+    let upstreams = upstreams::of(&rclone.inner.remote);
+    upstreams::check(rclone, &upstreams).await?;
     let process = verb.arg(rclone.target(&directory)).start(false, Some(sink)).await?;
+    let rclone = rclone.clone();
+    let is_refused = rclone.inner.is_refused.clone();
     let (lines_in, lines) = mpsc::channel(4);
     let (troubles_in, troubles) = mpsc::channel(64);
     let (end_in, end) = oneshot::channel();
     tokio::spawn(async move {
-        let result = run(process, lines_in, tell(said, troubles_in)).await;
+        let mut result = run(process, lines_in, tell(said, troubles_in, is_refused)).await;
+        if result.is_ok() {
+            // One that went away meanwhile was left out from then on.
+            result = upstreams::check(&rclone, &upstreams).await;
+        }
         if let Some(names) = names {
             // What stays goes with the session.
             let _ = std::fs::remove_file(names);
@@ -81,56 +108,93 @@ fn literal(path: &str) -> String {
 async fn run(
     mut process: Process,
     lines: mpsc::Sender<Bytes>,
-    telling: impl Future<Output = usize> + Send + 'static,
+    telling: impl Future<Output = (Told, Option<Failure>)> + Send + 'static,
 ) -> Result<(), Failure> {
     let telling = tokio::spawn(telling);
-    pump(&mut process, &lines).await?;
+    pump(&mut process, &lines, None).await?;
     drop(lines);
-    process.end_told(async { telling.await.unwrap_or_default() }).await
+    let mut short = None;
+    let told = async {
+        let (told, failure) = telling.await.unwrap_or_default();
+        short = failure;
+        told
+    };
+    process.end_told(told).await?;
+    short.map_or(Ok(()), Err)
 }
 
-/// Passes on what rclone says of single directories; returns how many there were.
-async fn tell(mut said: mpsc::Receiver<Line>, troubles: mpsc::Sender<Trouble>) -> usize {
-    let mut count = 0;
-    while let Some(Line { level, message, object }) = said.recv().await {
-        match object {
-            Some(path)
-                if level.is_error() && !path.is_empty() && message.starts_with(NOT_LISTED) =>
-            {
-                count += 1;
-                let failure = reason::understand(&message);
+/// Accounts for everything that rclone says of single paths: passes on what it leaves
+/// out. The failure is of what can't be told by a path: the listing is short.
+async fn tell(
+    mut said: mpsc::Receiver<Line>,
+    troubles: mpsc::Sender<Trouble>,
+    is_refused: Arc<AtomicBool>,
+) -> (Told, Option<Failure>) {
+    let (mut told, mut short) = (Told::default(), None);
+    while let Some(line) = said.recv().await {
+        match omission::account(&line) {
+            Account::Nothing => {}
+            Account::Run(failure) => short = short.or(Some(failure)),
+            Account::Path(path, failure) => {
+                told.note(&line.message);
+                if matches!(failure.reason, Reason::RateLimited | Reason::Unavailable) {
+                    is_refused.store(true, Ordering::Relaxed);
+                }
                 // Nobody listening is told by the end.
                 let _ = troubles.send(Trouble { path, failure }).await;
             }
-            _ => {}
         }
     }
-    count
+    (told, short)
 }
 
-/// Moves a process's output on until it ends, or until nobody takes it.
-pub async fn pump(process: &mut Process, bytes: &mpsc::Sender<Bytes>) -> Result<u64, Failure> {
+/// What moving a process's output on came to.
+pub struct Pumped {
+    /// How many bytes were moved.
+    pub count: u64,
+    /// Whether there were more than wanted.
+    pub is_cut: bool,
+}
+
+/// Moves a process's output on until it ends, `most` bytes are moved, or the receiver is gone.
+pub async fn pump(
+    process: &mut Process,
+    bytes: &mpsc::Sender<Bytes>,
+    most: Option<u64>,
+) -> Result<Pumped, Failure> {
     let stdout = process.stdout.take();
     let mut stdout = stdout.ok_or_else(|| Failure::internal("rclone has no output"))?;
     let mut count = 0;
     loop {
         let mut piece = BytesMut::with_capacity(PIECE);
         let read = tokio::select! {
-            read = stdout.read_buf(&mut piece) => read,
+            read = async {
+                let _waiting = process.watchdog().wait();
+                stdout.read_buf(&mut piece).await
+            } => read,
             () = bytes.closed() => return Err(Failure::cancelled()),
         };
         match read {
-            Ok(0) => return Ok(count),
+            Ok(0) => return Ok(Pumped { count, is_cut: false }),
             Ok(read) => {
                 count += read as u64;
+                process.watchdog().answered();
                 process.passed(Count::BytesOut, read).await;
             }
             Err(error) => {
                 return Err(Failure::internal(format!("rclone's output can't be read: {error}")));
             }
         }
-        if bytes.send(piece.freeze()).await.is_err() {
+        let surplus = most.and_then(|most| count.checked_sub(most)).filter(|surplus| *surplus > 0);
+        let piece = match surplus {
+            Some(surplus) => growth::cut(&piece.freeze(), surplus),
+            None => piece.freeze(),
+        };
+        if bytes.send(piece).await.is_err() {
             return Err(Failure::cancelled());
+        }
+        if let Some(surplus) = surplus {
+            return Ok(Pumped { count: count - surplus, is_cut: true });
         }
     }
 }

@@ -28,6 +28,25 @@ pub struct Line {
     /// The path below the remote's root that it is about; `None` where it is
     /// about the run.
     pub object: Option<String>,
+    /// The Go type of the object: `*local.Fs`, `*s3.Object`, `string`.
+    #[serde(default, rename = "objectType")]
+    pub object_type: Option<String>,
+    /// The place in rclone's source that logs it: `crypt/crypt.go:358`.
+    #[serde(default)]
+    pub source: Option<String>,
+}
+
+impl Line {
+    /// Whether it is about the remote as a whole, not about a path in it.
+    pub fn is_about_remote(&self) -> bool {
+        self.object_type.as_deref().is_some_and(|kind| kind.ends_with("Fs"))
+    }
+
+    /// Whether it is about one file or directory: a text may be something else.
+    pub fn is_about_object(&self) -> bool {
+        let kind = self.object_type.as_deref().unwrap_or_default();
+        ["Object", "Directory", "Dir"].iter().any(|name| kind.ends_with(name))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -57,7 +76,13 @@ const REFUSALS: [&str; 2] = ["Get request open error:", "GET request error:"];
 /// How rclone's server says once more, in Go's words, why a listing failed.
 const REPEATED: &str = "list failed: &";
 
-/// Gets every line that is about a file or directory, as it comes.
+/// How a process begins to say that its run failed: `Failed to lsjson with 2 errors: last
+/// error was: ...`.
+///
+/// Source: `Run` in rclone's cmd/cmd.go.
+pub const SUMMARY: &str = "Failed to ";
+
+/// Gets every line, as it comes.
 pub type Sink = mpsc::Sender<Line>;
 
 /// How many of these lines may wait: whoever takes them must keep up, or rclone says more
@@ -94,6 +119,8 @@ struct Kept {
     errors: HashMap<String, String>,
     /// The last error of all.
     last: Option<String>,
+    /// What the process says of its whole run where that failed.
+    summary: Option<String>,
 }
 
 impl Log {
@@ -139,6 +166,11 @@ impl Log {
     /// The error that was logged about a file, which is forgotten by this.
     pub fn take_error(&self, object: &str) -> Option<String> {
         lock(&self.taking).kept.errors.remove(object)
+    }
+
+    /// What the process said of its whole run, if that failed.
+    pub fn summary(&self) -> Option<String> {
+        lock(&self.taking).kept.summary.clone()
     }
 
     /// The last error of all.
@@ -208,6 +240,8 @@ impl Taking {
             level: Level::Notice,
             message: String::from_utf8_lossy(line).into_owned(),
             object: None,
+            object_type: None,
+            source: None,
         });
         line.message = self.secrets.strike(&line.message);
         self.vain.hear(&line.message, Instant::now());
@@ -218,9 +252,7 @@ impl Taking {
         }
         self.trace(&line);
         self.keep(&line);
-        if let Some(sink) = &self.sink
-            && line.object.is_some()
-        {
+        if let Some(sink) = &self.sink {
             // Nobody listening any more is no reason to stop taking in.
             if let Err(mpsc::error::TrySendError::Full(_)) = sink.try_send(line) {
                 self.vain.tell("rclone reports more than can be taken in: install rclone anew");
@@ -228,7 +260,7 @@ impl Taking {
         }
     }
 
-    fn trace(&self, Line { level, message, object }: &Line) {
+    fn trace(&self, Line { level, message, object, .. }: &Line) {
         let (verb, object) = (self.verb, object.as_deref().unwrap_or_default());
         match level {
             // The connector reports errors itself, with the path in Plakar's words.
@@ -238,11 +270,14 @@ impl Taking {
         }
     }
 
-    fn keep(&mut self, Line { level, message, object }: &Line) {
+    fn keep(&mut self, Line { level, message, object, .. }: &Line) {
         if message.starts_with(REPEATED) {
             return;
         }
         let kept = &mut self.kept;
+        if object.is_none() && *level == Level::Notice && message.starts_with(SUMMARY) {
+            kept.summary = Some(message.clone());
+        }
         match object {
             Some(object) if level.is_error() && !object.is_empty() => {
                 if kept.errors.len() < KEPT {
@@ -252,10 +287,7 @@ impl Taking {
             }
             _ if level.is_error() => kept.last = Some(message.clone()),
             // The summary comes as a notice, after the errors it sums up.
-            _ if kept.last.is_none()
-                && *level == Level::Notice
-                && message.starts_with("Failed to ") =>
-            {
+            _ if kept.last.is_none() && *level == Level::Notice && message.starts_with(SUMMARY) => {
                 kept.last = Some(message.clone());
             }
             _ => {}

@@ -13,19 +13,27 @@
 //! - [`process`], [`spawner`]: one rclone process, from its start to its end
 //! - [`confinement`]: what that process may do to this machine
 //! - [`log`], [`vain`]: what it says on stderr, and when it can only try in vain
+//! - [`watchdog`]: the end of a session whose remote doesn't answer
 //! - [`reason`]: what its words mean
+//! - [`upstreams`]: the remotes of a union, which doesn't tell what is missing
+//! - [`omission`], [`told`]: what it leaves out, and which errors an end is about
 //! - [`photos`]: what is particular about Google Photos
+//! - [`growth`]: files that grow while they are read
+//! - [`collision`]: entries that a destination takes for one
 //! - [`list`], [`cat`], [`reader`], [`batch`], [`receive`]: the verbs
 
 mod batch;
 pub mod binary;
 mod cat;
+mod collision;
 pub mod conf;
 pub mod configuration;
 mod confinement;
 pub mod fingerprint;
+mod growth;
 mod list;
 mod log;
+mod omission;
 pub mod photos;
 mod process;
 mod reader;
@@ -38,9 +46,12 @@ mod spawner;
 mod started;
 pub mod state;
 pub mod token;
+mod told;
+mod upstreams;
 mod usage;
 pub mod users;
 mod vain;
+mod watchdog;
 
 pub use batch::Batch;
 pub use list::Listing;
@@ -48,8 +59,10 @@ pub use log::Secrets;
 pub use reader::Reader;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 use crate::account::{Account, Count};
 use crate::audit::{Event, Trail};
@@ -57,13 +70,16 @@ use crate::contract::{Content, Failure, Reason, Selection, Timestamp};
 use crate::policy::{self, Grant};
 use crate::tenant::Hosted;
 use binary::Binary;
+use collision::Names;
 use configuration::Configuration;
 use confinement::Confinement;
 use fingerprint::Fingerprint;
 use process::Verb;
+use receive::Backend;
 use remote::Remote;
 use state::{Scratch, Slot, State};
 use usage::Usage;
+use watchdog::Watchdog;
 
 /// How much of a file is here before its content is given: smaller ones are complete
 /// then, or failed, and whoever reads ahead holds no more than this of a larger one.
@@ -93,6 +109,13 @@ struct Inner {
     scratch: Scratch,
     /// What must not appear in any message.
     secrets: log::Secrets,
+    /// What the backend can do, once it was asked.
+    features: OnceCell<Backend>,
+    /// The names that a restore has used, where case doesn't tell them apart.
+    names: OnceCell<Option<Names>>,
+    /// Whether the server refused a look-up because there were too many at once.
+    is_refused: Arc<AtomicBool>,
+    watchdog: Arc<Watchdog>,
     /// Why nothing can be had from the remote any more today.
     in_vain: Arc<OnceLock<Failure>>,
 }
@@ -130,10 +153,15 @@ impl Rclone {
             config,
             scratch,
             secrets,
+            features: OnceCell::new(),
+            names: OnceCell::new(),
+            is_refused: Arc::default(),
+            watchdog: watchdog::new(),
             in_vain: Arc::default(),
         };
         let inner = Arc::new(inner);
         tokio::spawn(keep_up(Arc::downgrade(&inner)));
+        tokio::spawn(watchdog::watch(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
@@ -191,7 +219,29 @@ impl Rclone {
         content: Content,
     ) -> Result<(), Failure> {
         self.writable()?;
-        receive::receive(self, &sound(path)?, size, modified, content).await
+        let path = sound(path)?;
+        self.claim(&path).await?;
+        receive::receive(self, &path, size, modified, content).await
+    }
+
+    /// What the backend can do.
+    async fn features(&self) -> Result<&Backend, Failure> {
+        self.inner.features.get_or_try_init(|| receive::features(self)).await
+    }
+
+    /// Takes a path for an entry of a restore.
+    ///
+    /// # Errors
+    ///
+    /// The destination takes it for the path of another entry.
+    async fn claim(&self, path: &str) -> Result<(), Failure> {
+        let names = self.inner.names.get_or_try_init(async || {
+            let apart = !collision::is_to_be_asked(&self.inner.remote)
+                || photos::is(&self.inner.remote)
+                || !self.features().await?.is_case_insensitive();
+            Ok((!apart).then(Names::default))
+        });
+        names.await?.as_ref().map_or(Ok(()), |names| names.take(path))
     }
 
     /// A process with this verb; arguments follow by [`Verb::arg`].

@@ -14,6 +14,9 @@ use crate::contract::{Failure, Reason};
 /// rclone's name of the backend.
 pub const BACKEND: &str = "google photos";
 
+/// What of Google Photos is listed to ask whether it answers: its root is rclone's own.
+pub const ASKED: &str = "album";
+
 /// How a person gets a client of their own.
 const OWN_CLIENT: &str = "https://rclone.org/googlephotos/#making-your-own-client-id";
 

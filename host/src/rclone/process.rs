@@ -10,8 +10,10 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use super::confinement::Standing;
 use super::log::{Log, Sink};
 use super::token::Turn;
+use super::told::Told;
 use super::usage::Taken;
 use super::vain::Vain;
+use super::watchdog::Watchdog;
 use super::{Rclone, photos, reason, spawner};
 use crate::account::{Account, Count};
 use crate::audit::Event;
@@ -37,6 +39,9 @@ const ENVIRONMENT: [&str; 13] = [
     "https_proxy",
     "no_proxy",
 ];
+
+/// The verbs that upload.
+const UPLOADS: [&str; 2] = ["copy", "rcat"];
 
 /// How long a process may take to end by itself when it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -94,6 +99,11 @@ impl<'a> Verb<'a> {
         self
     }
 
+    /// Makes it log at the level of debugging.
+    pub fn debug(self) -> Self {
+        self.arg("-v")
+    }
+
     /// Starts it. `sink` gets what it logs of single files.
     pub async fn start(mut self, stdin: bool, sink: Option<Sink>) -> Result<Process, Failure> {
         let failed = |error: std::io::Error| {
@@ -118,6 +128,7 @@ impl<'a> Verb<'a> {
         // The command was moved, and with it our copy of the write end.
         let (group, inner) = (group(&child), rclone.inner.clone());
         place.by(group.map(Pid::as_raw_nonzero).map(i32::from));
+        inner.watchdog.started(group, UPLOADS.contains(&self.name));
         let in_vain = inner.in_vain.clone();
         let vain = Vain::new(photos::is(&inner.remote), move |error| {
             let _ = in_vain.set(reason::understand(error));
@@ -132,6 +143,7 @@ impl<'a> Verb<'a> {
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
             child,
+            group,
             log,
             in_vain: inner.in_vain.clone(),
             account: Account::below(&inner.usage.account),
@@ -170,6 +182,8 @@ pub struct Process {
     pub stdin: Option<ChildStdin>,
     pub stdout: Option<ChildStdout>,
     child: Child,
+    /// Its process group, by its first process.
+    group: Option<Pid>,
     pub log: Log,
     in_vain: Arc<OnceLock<Failure>>,
     /// What went through its pipes.
@@ -194,13 +208,14 @@ impl Process {
         if status.success() { Ok(()) } else { Err(self.failure(status)) }
     }
 
-    /// Waits for its end where failures of single files are told one by one; `told`
-    /// gives their number. They are none of the whole run's, unless it was killed
-    /// before it was through.
-    pub async fn end_told(mut self, told: impl Future<Output = usize>) -> Result<(), Failure> {
+    /// Waits for its end where failures of single paths are told one by one; `telling`
+    /// gives them. An end that is about these alone isn't one of the whole run.
+    pub async fn end_told(mut self, telling: impl Future<Output = Told>) -> Result<(), Failure> {
         let status = self.wait().await?;
-        let told = told.await;
-        if status.success() || status.code().is_some() && told > 0 {
+        let told = telling.await;
+        if status.success()
+            || status.code().is_some() && told.excuses(self.log.summary().as_deref())
+        {
             return Ok(());
         }
         Err(self.failure(status))
@@ -209,9 +224,13 @@ impl Process {
     /// Waits for its end, with everything that it logged taken in.
     pub async fn wait(&mut self) -> Result<ExitStatus, Failure> {
         drop(self.stdin.take());
+        let watchdog = self.ending.rclone.inner.watchdog.clone();
+        let waiting = watchdog.wait();
         let status = self.child.wait().await.map_err(|error| {
             Failure::internal(format!("rclone {} could not be waited for: {error}", self.verb))
         })?;
+        drop(waiting);
+        watchdog.ended(self.group);
         self.ending.status = Some(status);
         self.account.add(Count::Failed, u64::from(!status.success()));
         self.log.finish().await;
@@ -263,6 +282,16 @@ impl Process {
         otherwise.then(|| self.failure(status))
     }
 
+    /// What watches the session that it is of.
+    pub fn watchdog(&self) -> &Watchdog {
+        &self.ending.rclone.inner.watchdog
+    }
+
+    /// Why the session has ended, if it has.
+    pub fn ended_by(&self) -> Option<Failure> {
+        self.in_vain.get().cloned()
+    }
+
     /// Counts bytes that went through its pipes, and waits until more may.
     pub async fn passed(&self, way: Count, bytes: usize) {
         self.account.add(way, bytes as u64);
@@ -285,7 +314,8 @@ fn group(child: &Child) -> Option<Pid> {
     child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
 }
 
-fn kill(group: Option<Pid>, signal: Signal) {
+/// Sends a signal to all processes of a group.
+pub fn kill(group: Option<Pid>, signal: Signal) {
     if let Some(group) = group {
         // It may have ended meanwhile.
         let _ = rustix::process::kill_process_group(group, signal);
@@ -295,6 +325,7 @@ fn kill(group: Option<Pid>, signal: Signal) {
 impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
+        self.watchdog().ended(self.group);
         let Ending { argv, started, status, rclone } = &mut self.ending;
         let inner = &rclone.inner;
         let noted = inner.trail.note(Event::Process {

@@ -10,12 +10,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::BufReader;
 use tokio::sync::mpsc;
 use tokio_util::io::InspectReader;
 
 use super::process::Process;
-use super::{BEGINNING, Rclone, reason, sound};
+use super::{BEGINNING, Rclone, growth, reason, sound};
 use crate::account::Count;
 use crate::contract::{Content, Failure, Reason};
 
@@ -30,6 +31,10 @@ const WINDOWS: u32 = 256 << 20;
 /// The largest frame: one Plakar chunk.
 const FRAME: u32 = 1 << 20;
 
+/// How long a file without bytes may take to be opened on a server where it may be a named
+/// pipe.
+const EMPTY: Duration = Duration::from_secs(20);
+
 /// How much is taken from the pipe at once.
 const BUFFER: usize = 256 << 10;
 
@@ -40,6 +45,10 @@ type Sender = http2::SendRequest<Empty<Bytes>>;
 pub struct Reader {
     sender: Sender,
     process: Arc<Process>,
+    /// Whether files may be cut to the length that was listed.
+    may_cut: bool,
+    /// Whether a file without bytes may be one that never answers.
+    may_hang: bool,
 }
 
 impl Reader {
@@ -67,7 +76,9 @@ impl Reader {
                 tracing::debug!("the connection to rclone serve ended: {error}");
             }
         });
-        Ok(Self { sender, process: Arc::new(process) })
+        let may_cut = growth::is_possible(&rclone.inner.remote);
+        let may_hang = rclone.inner.remote.backend() == "sftp";
+        Ok(Self { sender, process: Arc::new(process), may_cut, may_hang })
     }
 
     /// Lists everything below the root once: the server keeps what it has listed,
@@ -95,6 +106,28 @@ impl Reader {
 
     /// The bytes of one file below the reader's root.
     pub async fn read(&self, path: &str, size: Option<u64>) -> Result<Content, Failure> {
+        let read = if self.may_hang && size == Some(0) {
+            self.begin_empty(path).await
+        } else {
+            self.begin(path, size).await
+        };
+        read.as_ref().err().into_iter().for_each(|failure| self.process.watchdog().failed(failure));
+        read
+    }
+
+    /// A file without bytes, which SFTP shows a named pipe as, too: the server waits for a
+    /// writer to it for ever.
+    async fn begin_empty(&self, path: &str) -> Result<Content, Failure> {
+        let read = tokio::time::timeout(EMPTY, self.begin(path, Some(0))).await;
+        read.unwrap_or_else(|_| {
+            Err(Failure::new(
+                Reason::Unsupported,
+                "it has no bytes and can't be opened, as a named pipe: leave it out with Plakar's `-ignore`, or set `skip_links` on the remote, which leaves out links as well",
+            ))
+        })
+    }
+
+    async fn begin(&self, path: &str, size: Option<u64>) -> Result<Content, Failure> {
         let path = sound(path)?;
         if redirected(&path) {
             return Err(Failure::new(
@@ -106,7 +139,9 @@ impl Reader {
         let request = Request::get(uri)
             .body(Empty::new())
             .map_err(|error| Failure::internal(format!("`{path}` can't be asked for: {error}")))?;
+        let waiting = self.process.watchdog().wait();
         let response = self.sender.clone().send_request(request).await;
+        drop(waiting);
         let response = response.map_err(|error| self.broken(&error))?;
         if response.status() != StatusCode::OK {
             self.process.log.flush();
@@ -119,6 +154,17 @@ impl Reader {
         self.clone().content(response.into_body(), path, size).await
     }
 
+    /// The next bytes of a body.
+    async fn data(&self, body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
+        let waiting = self.process.watchdog().wait();
+        let piece = data(body).await;
+        drop(waiting);
+        if let Some(Ok(_)) = &piece {
+            self.process.watchdog().answered();
+        }
+        piece
+    }
+
     /// Small contents are checked before they are given, the others while they are.
     async fn content(
         self,
@@ -129,10 +175,15 @@ impl Reader {
         let mut held = VecDeque::new();
         let mut count = 0;
         while count < BEGINNING as u64 {
-            let ended = match data(&mut body).await {
+            let ended = match self.data(&mut body).await {
                 Some(Ok(piece)) => {
                     count += piece.len() as u64;
                     self.process.pace(piece.len()).await;
+                    if let Some(surplus) = self.surplus(count, size) {
+                        growth::warn(&path, count - surplus);
+                        held.push_back(growth::cut(&piece, surplus));
+                        return Ok(Content::whole(held));
+                    }
                     held.push_back(piece);
                     continue;
                 }
@@ -149,8 +200,17 @@ impl Reader {
         Ok(content.after(held))
     }
 
+    /// How many bytes came that were not listed, of a file that may be cut.
+    fn surplus(&self, count: u64, size: Option<u64>) -> Option<u64> {
+        let surplus = size.filter(|_| self.may_cut).and_then(|size| count.checked_sub(size));
+        surplus.filter(|surplus| *surplus > 0)
+    }
+
     /// What a broken exchange means: the process is gone, or only this file is.
     fn broken(&self, error: &hyper::Error) -> Failure {
+        if let Some(failure) = self.process.ended_by() {
+            return failure;
+        }
         let reason = match self.sender.is_closed() {
             true => Reason::Cancelled,
             false => Reason::Unavailable,
@@ -168,7 +228,7 @@ impl Reader {
     ) -> Result<(), Failure> {
         let ended = loop {
             let piece = tokio::select! {
-                piece = data(&mut body) => piece,
+                piece = self.data(&mut body) => piece,
                 () = bytes.closed() => return Err(Failure::cancelled()),
             };
             match piece {
@@ -177,8 +237,14 @@ impl Reader {
                 Some(Ok(piece)) => {
                     count += piece.len() as u64;
                     self.process.pace(piece.len()).await;
+                    let surplus = self.surplus(count, size);
+                    let piece = growth::cut(&piece, surplus.unwrap_or_default());
                     if bytes.send(piece).await.is_err() {
                         return Err(Failure::cancelled());
+                    }
+                    if let Some(surplus) = surplus {
+                        growth::warn(path, count - surplus);
+                        return Ok(());
                     }
                 }
             }

@@ -81,7 +81,10 @@ const MEANINGS: &[Meaning] = &[
             "network is unreachable",
             "no route to host",
             "connection reset",
+            ": eof",
             "unexpected eof",
+            "connection lost",
+            "connection closed",
             "timeout",
             "temporary failure",
             "broken pipe",
@@ -119,7 +122,8 @@ fn mentions(text: &str, word: &str) -> bool {
 }
 
 /// What rclone wraps around an error.
-const WRAPPINGS: [&str; 11] = [
+const WRAPPINGS: [&str; 12] = [
+    "--files-from failed to read file: ",
     "Failed to copy: ",
     "Failed to open: ",
     "Failed to rcat: ",
@@ -147,7 +151,7 @@ const NOISE: [(&str, Option<&str>); 7] = [
 ];
 
 /// The error without what rclone wraps around it, and without noise.
-fn plain(error: &str) -> String {
+pub(super) fn plain(error: &str) -> String {
     let mut plain = error;
     if plain.starts_with("Attempt ")
         && let Some((_, rest)) = plain.split_once(" errors and: ")

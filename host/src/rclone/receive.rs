@@ -1,6 +1,7 @@
 //! The verb `receive`: one large file, uploaded as it comes.
 
 use serde::Deserialize;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use tokio::io::AsyncWriteExt;
 
 use super::process::Process;
@@ -18,7 +19,7 @@ const CANNOT_SET_TIMES: &str = "can't set modified time";
 /// What a backend can do, as `rclone backend features` prints it.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Backend {
+pub struct Backend {
     precision: i64,
     features: Features,
 }
@@ -32,6 +33,35 @@ struct Features {
     /// Files can be renamed.
     #[serde(rename = "Move", default)]
     renames: bool,
+    /// Names that differ in case alone are one.
+    #[serde(default)]
+    case_insensitive: bool,
+}
+
+impl Backend {
+    /// Whether names that differ in case alone are one there.
+    pub fn is_case_insensitive(&self) -> bool {
+        self.features.case_insensitive
+    }
+}
+
+/// What a name gets while its file isn't whole, after a dot and a number.
+const PARTIAL: &str = "partial";
+
+/// The path under which a file is uploaded until it is whole: in its directory, its own for
+/// each upload, and with a name that isn't longer than the file's or 32 bytes, so that what
+/// takes the one takes the other.
+fn partial(path: &str) -> String {
+    let (directory, name) = path.rsplit_once('/').map_or(("", path), |(up, name)| (up, name));
+    // Each state of this kind is made of other random bits.
+    let random = RandomState::new().build_hasher().finish() as u32;
+    let suffix = format!(".{random:08x}.{PARTIAL}");
+    let room = name.len().max(32).saturating_sub(suffix.len()).min(name.len());
+    let kept = &name[..name.floor_char_boundary(room)];
+    match directory {
+        "" => format!("{kept}{suffix}"),
+        directory => format!("{directory}/{kept}{suffix}"),
+    }
 }
 
 pub async fn receive(
@@ -41,15 +71,11 @@ pub async fn receive(
     modified: Timestamp,
     content: Content,
 ) -> Result<(), Failure> {
-    let backend = features(rclone).await?;
+    let backend = rclone.features().await?;
     // There, what may be under the same name is another photo, which must stay.
     let whole = backend.features.bucket_based || photos::is(&rclone.inner.remote);
     // Elsewhere a broken upload could leave a short file under the file's name.
-    let under = if whole || !backend.features.renames {
-        path.to_owned()
-    } else {
-        format!("{path}.{}.partial", std::process::id())
-    };
+    let under = if whole || !backend.features.renames { path.to_owned() } else { partial(path) };
     let uploaded = upload(rclone, &under, size, content).await;
     if let Err(failure) = uploaded {
         if !whole {
@@ -59,7 +85,9 @@ pub async fn receive(
         return Err(failure);
     }
     if under != path {
-        rclone.run("moveto", &[&rclone.target(&under), &rclone.target(path)]).await?;
+        rclone
+            .run("moveto", &["--ignore-times", &rclone.target(&under), &rclone.target(path)])
+            .await?;
     }
     if backend.precision < NO_TIMES {
         let time = format!("{}.{:09}", rfc3339(modified.seconds), modified.nanoseconds);
@@ -76,7 +104,7 @@ pub async fn receive(
     Ok(())
 }
 
-async fn features(rclone: &Rclone) -> Result<Backend, Failure> {
+pub async fn features(rclone: &Rclone) -> Result<Backend, Failure> {
     let mut process =
         rclone.verb("backend").arg("features").arg(rclone.target("")).start(false, None).await?;
     let mut text = Vec::new();
@@ -121,7 +149,10 @@ async fn feed(process: &mut Process, size: u64, mut content: Content) -> Result<
                 break;
             }
             process.passed(Count::BytesIn, piece.len()).await;
-            if let Err(error) = stdin.write_all(&piece).await {
+            let waiting = process.watchdog().wait();
+            let written = stdin.write_all(&piece).await;
+            drop(waiting);
+            if let Err(error) = written {
                 result = Err(Failure::internal(format!("rclone took only a part: {error}")));
                 break;
             }

@@ -155,6 +155,13 @@ impl Remote {
         Ok(())
     }
 
+    /// rclone's names of its backend and of those that it wraps. A wrapped local path has
+    /// no section.
+    pub fn backends(&self) -> impl Iterator<Item = &str> {
+        let sections = self.sections.values().filter_map(|section| section.get("type"));
+        sections.map(String::as_str).chain(["local"])
+    }
+
     /// rclone's name of the backend: `s3`, `google photos`.
     pub fn backend(&self) -> &str {
         match self.option("type").unwrap_or_default() {

@@ -60,7 +60,7 @@ pub fn list(selection: Selection) -> Result<Listing, Failure> {
 fn printed(world: &World, selection: &Selection) -> (Vec<u8>, Vec<Trouble>, Result<(), Failure>) {
     let (mut items, mut troubles) = (Vec::new(), Vec::new());
     let mut end = match &selection.files {
-        Some(files) => look_up(world, files, &mut items, &mut troubles),
+        Some(files) => look_up(world, files, &mut items),
         None => walk(world, selection, &mut items, &mut troubles),
     };
     let mut lines: Vec<_> =
@@ -135,34 +135,24 @@ fn walk(
 }
 
 /// Looks single files up; those that aren't there are left out.
-fn look_up(
-    world: &World,
-    files: &[String],
-    items: &mut Vec<Item>,
-    troubles: &mut Vec<Trouble>,
-) -> Result<(), Failure> {
+fn look_up(world: &World, files: &[String], items: &mut Vec<Item>) -> Result<(), Failure> {
     for path in files {
         sound(path)?;
         world.note("look-up", path);
+        let refused = world.fault(|fault| match fault {
+            Fault::NoLookUp(refused, reason) if refused == path => Some(*reason),
+            _ => None,
+        });
+        if let Some(reason) = refused {
+            return Err(failure(reason, format!("`{path}` can't be looked up")));
+        }
         let removed = |fault: &Fault| matches!(fault, Fault::Removed(gone) if gone == path);
         if world.scenario.faults.iter().any(removed) {
             continue;
         }
         items.extend(remote::file(world, path));
     }
-    match world.fault(|fault| match fault {
-        Fault::NoLookUps(reason) => Some(*reason),
-        _ => None,
-    }) {
-        Some(reason) => {
-            let failure = failure(reason, "rclone was sent away: run it again");
-            let lost = items.split_off(items.len() / 2).into_iter();
-            troubles
-                .extend(lost.map(|Item { path, .. }| Trouble { path, failure: failure.clone() }));
-            Err(failure)
-        }
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// One line, as Go prints it.

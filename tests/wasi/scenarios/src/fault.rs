@@ -32,8 +32,8 @@ pub enum Fault {
     Trouble(&'static str, Reason),
     /// A file is removed after it was listed.
     Removed(&'static str),
-    /// Look-ups of single files fail.
-    NoLookUps(Reason),
+    /// The look-up of this file ends the run that looks up others with it.
+    NoLookUp(&'static str, Reason),
 
     // What the remote is like.
     /// Sizes aren't known.
