@@ -11,7 +11,7 @@ mod sockets;
 
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch, sock_filter,
+    SeccompFilter, SeccompRule, TargetArch,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -186,7 +186,7 @@ fn filter(rules: BTreeMap<i64, Vec<SeccompRule>>, error: i32) -> Result<BpfProgr
 #[cfg(target_arch = "x86_64")]
 fn other_numbers() -> BpfProgram {
     const X32: u32 = 0x4000_0000;
-    let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    let instruction = |code, jt, jf, k| seccompiler::sock_filter { code, jt, jf, k };
     vec![
         // The number of the call; if it is at least this, kill, else allow (bpf(4)).
         instruction((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0, 0),
