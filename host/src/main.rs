@@ -15,6 +15,7 @@ mod audit;
 mod contract;
 #[cfg(test)]
 mod fuzzing;
+mod logging;
 mod opened;
 mod person;
 mod pipe;
@@ -30,11 +31,9 @@ use clap::{Parser, Subcommand};
 use opened::Setting;
 use plakar::Role;
 use service::{connect, console};
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Each file costs some dozens of small allocations, which the system's makes slower.
 #[global_allocator]
@@ -159,20 +158,15 @@ enum AuditCommand {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let usual = match arguments.command {
-        Command::Serve { .. } => "info",
-        _ => "warn",
-    };
-    let filter = EnvFilter::try_from_env("PLAKBOX_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let terminal = std::io::stderr().is_terminal();
-    match arguments.command {
-        // Whoever collects it wants to find a tenant's and a session's lines.
-        Command::Serve { .. } if !terminal => log.json().flatten_event(true).init(),
-        _ => log.with_ansi(terminal).without_time().init(),
-    }
+    let is_service = matches!(arguments.command, Command::Serve { .. });
+    let is_plugin = matches!(arguments.command, Command::Importer | Command::Exporter);
+    logging::start(is_service);
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whatever reads our output has enough of it, as `head` has.
+        Err(error) if logging::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        // Plakar itself has ended, or was stopped, and says so.
+        Err(error) if is_plugin && error.is::<Stopped>() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("plakbox: {error:#}");
             ExitCode::FAILURE
@@ -252,5 +246,10 @@ async fn told_to_stop() -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
         _ = hangup.recv() => {}
     }
-    anyhow::bail!("stopped")
+    Err(Stopped.into())
 }
+
+/// A signal asked this program to end.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped")]
+struct Stopped;

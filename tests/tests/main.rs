@@ -43,17 +43,26 @@ mod service_tls;
 mod strictest_policy;
 mod unchanged;
 mod unknown_sizes;
+mod words;
 mod write_a_connector;
 
 use std::fs;
+use std::path::Path;
 
 #[test]
 fn every_file_here_is_run() {
-    let here = include_str!("main.rs");
-    let directory = plakbox_tests::tools::repository().join("tests/tests");
-    for file in fs::read_dir(directory).unwrap() {
-        let name = file.unwrap().file_name().into_string().unwrap();
-        let module = name.strip_suffix(".rs").unwrap_or(&name);
-        assert!(module == "main" || here.contains(&format!("mod {module};")), "{name}");
+    assert_run(&plakbox_tests::tools::repository().join("tests/tests"), "main");
+}
+
+/// Every file and directory beside this module must be a module of it.
+fn assert_run(directory: &Path, module: &str) {
+    let here = fs::read_to_string(directory.join(module).with_extension("rs")).unwrap();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(name == module || here.contains(&format!("mod {name};")), "{}", path.display());
+        if path.is_dir() {
+            assert_run(&path, "mod");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
+use super::print_lines;
 use crate::audit::show;
 
 /// Prints a line for each session of an audit log.
@@ -12,7 +13,7 @@ pub fn show(file: &Path) -> anyhow::Result<()> {
     let unreadable = || format!("the audit log `{}` can't be read", file.display());
     let log = File::open(file).with_context(unreadable)?;
     let (lines, senseless) = show::table(BufReader::new(log)).with_context(unreadable)?;
-    lines.iter().for_each(|line| println!("{line}"));
+    print_lines(&lines)?;
     if senseless > 0 {
         eprintln!("plakbox: {senseless} lines are not of an audit log");
     }

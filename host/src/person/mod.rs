@@ -21,15 +21,20 @@ fn said(failure: Failure) -> anyhow::Error {
     anyhow!(failure.shown())
 }
 
+/// Prints lines; whatever reads them may go away.
+fn print_lines(lines: &[String]) -> anyhow::Result<()> {
+    let mut output = stdout().lock();
+    Ok(lines.iter().try_for_each(|line| writeln!(output, "{line}"))?)
+}
+
 /// Lists what a component imports and exports, and says whether it would be run.
 pub fn inspect(path: &Path) -> anyhow::Result<()> {
     let inspection = sandbox::inspect(path).map_err(said)?;
-    print!("{inspection}");
+    write!(stdout(), "{inspection}")?;
     match inspection.verdict() {
-        Ok(()) => println!("it would be run"),
+        Ok(()) => Ok(writeln!(stdout(), "it would be run")?),
         Err(why) => bail!("it would not be run: {why}"),
     }
-    Ok(())
 }
 
 /// Compiles a component ahead.

@@ -1,9 +1,10 @@
 //! `plakbox policy`: whether a policy file is sound, and what it allows.
 
 use anyhow::bail;
+use std::io::{Write, stdout};
 use std::path::Path;
 
-use super::said;
+use super::{print_lines, said};
 use crate::policy::{Policies, Use, Written, explain as words, explain_request, schema};
 use crate::rclone::remote::{Remote, Said};
 
@@ -11,20 +12,15 @@ use crate::rclone::remote::{Remote, Said};
 pub fn check(file: &Path) -> anyhow::Result<()> {
     let written = Written::read(file).map_err(said)?;
     let rules = written.policy.allow.len();
-    println!(
-        "`{}` is sound: {rules} {}",
-        file.display(),
-        if rules == 1 { "rule" } else { "rules" }
-    );
-    Ok(())
+    let noun = if rules == 1 { "rule" } else { "rules" };
+    Ok(writeln!(stdout(), "`{}` is sound: {rules} {noun}", file.display())?)
 }
 
 /// Says what a policy file allows, or what one remote of the user's rclone.conf may do.
 pub fn explain(file: &Path, remote: Option<&str>) -> anyhow::Result<()> {
     let written = Written::read(file).map_err(said)?;
     let Some(named) = remote else {
-        words(&written).iter().for_each(|line| println!("{line}"));
-        return Ok(());
+        return print_lines(&words(&written));
     };
     let config = [("location".to_owned(), format!("rclone://{named}"))].into();
     let directory = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
@@ -32,7 +28,7 @@ pub fn explain(file: &Path, remote: Option<&str>) -> anyhow::Result<()> {
         Remote::from_plakar(Said { config, hostname: String::new(), directory }).map_err(said)?;
     let policies = Policies { written: vec![written] };
     let (lines, allowed) = explain_request(&policies, remote.request(Use::Importer));
-    lines.iter().for_each(|line| println!("{line}"));
+    print_lines(&lines)?;
     if !allowed {
         bail!("the policy doesn't allow `{named}`");
     }
@@ -41,6 +37,5 @@ pub fn explain(file: &Path, remote: Option<&str>) -> anyhow::Result<()> {
 
 /// Prints the JSON schema of policy files.
 pub fn print_schema() -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(&schema())?);
-    Ok(())
+    print_lines(&[serde_json::to_string_pretty(&schema())?])
 }
