@@ -13,6 +13,8 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::invocation;
+
 pub mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",
@@ -34,12 +36,12 @@ impl Failure {
         Self { reason, message }
     }
 
-    /// The message as it may be shown: of one line, of a length that can be read, and
-    /// without characters that a terminal obeys, whoever wrote it.
+    /// The message as it may be shown: of one line, of a length that can be read, without
+    /// characters that a terminal obeys, wherever it comes from, and with commands that can be run.
     pub fn shown(&self) -> String {
         const LONGEST: usize = 2000;
         let plain = |char: char| if char.is_control() { '\u{fffd}' } else { char };
-        self.message.chars().take(LONGEST).map(plain).collect()
+        invocation::with_command(&self.message).chars().take(LONGEST).map(plain).collect()
     }
 
     /// A mistake of the host, or something about this machine that it can't do without.

@@ -15,6 +15,7 @@ mod audit;
 mod contract;
 #[cfg(test)]
 mod fuzzing;
+mod invocation;
 mod logging;
 mod opened;
 mod person;
@@ -27,7 +28,7 @@ mod service;
 mod tenant;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use opened::Setting;
 use plakar::Role;
 use service::{connect, console};
@@ -46,7 +47,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// run rclone on one remote and do nothing else. The commands `ls` and `cat` try
 /// it by hand, on the remotes of your rclone.conf; `doctor` says what is wrong with one.
 #[derive(Parser)]
-#[command(version, about, long_about, after_help = ENVIRONMENT)]
+#[command(version, about, long_about, after_help = ENVIRONMENT, disable_help_subcommand = true)]
 struct Arguments {
     /// The connector, if not PROTOCOL.wasm beside this program (rclone.wasm by hand).
     #[arg(long, global = true, value_name = "FILE")]
@@ -86,6 +87,8 @@ enum Command {
         /// rclone config show NAME | plakbox doctor
         remote: Option<String>,
     },
+    /// Explains a command, or Google Photos from `rclone config` to a restore (`google-photos`)
+    Help { topic: Vec<String> },
     /// Checks a policy file, and explains what it allows
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -160,6 +163,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let is_service = matches!(arguments.command, Command::Serve { .. });
     let is_plugin = matches!(arguments.command, Command::Importer | Command::Exporter);
+    if is_service {
+        invocation::is_a_service();
+    }
     logging::start(is_service);
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -200,6 +206,7 @@ async fn command(command: Command, setting: &Setting) -> anyhow::Result<()> {
         Command::Ls { remote } => person::list(&remote, setting).await,
         Command::Cat { file } => person::print(&file, setting).await,
         Command::Doctor { remote } => person::doctor::examine(remote, setting).await,
+        Command::Help { topic } => person::help::explain(&topic, Arguments::command()),
         Command::Policy(PolicyCommand::Check { file }) => person::policy::check(&file),
         Command::Policy(PolicyCommand::Explain { file, remote }) => {
             person::policy::explain(&file, remote.as_deref())

@@ -23,7 +23,7 @@ use crate::session::Session;
 
 const EMPTY: &str = "Google Photos shows rclone no photo at all: since 2025-03-31 Google lets an \
      application see only what it uploaded itself. Nothing was backed up; for the other photos see \
-     docs/google-photos.md (Google Takeout)";
+     `plakbox help google-photos` (Google Takeout)";
 
 /// Lists what there is, and passes it on.
 pub async fn scan(

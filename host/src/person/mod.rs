@@ -1,9 +1,9 @@
 //! What plakbox does for a person: list and read a remote without Plakar, look into
-//! a component, say what is wrong with a remote ([`doctor`]), what a policy allows
-//! ([`policy`]) and what an audit log tells ([`audit`]).
+//! a component, say what is wrong with a remote ([`doctor`]), explain itself ([`help`]), and say what a policy allows ([`policy`]) and what an audit log tells ([`audit`]).
 
 pub mod audit;
 pub mod doctor;
+pub mod help;
 pub mod policy;
 
 use anyhow::{Context, anyhow, bail};

@@ -6,6 +6,7 @@ use std::io;
 use tokio::io::Join;
 use tokio::net::unix::pipe::{Receiver, Sender};
 
+use crate::invocation;
 use crate::pipe;
 
 /// Why there is no connection.
@@ -13,7 +14,8 @@ use crate::pipe;
 pub enum Unusable {
     #[error(
         "this is a plugin that plakar starts by itself: install the package with `plakar pkg add`, \
-         or try `plakbox ls NAME:path` (see `plakbox --help`)"
+         or try `{0} ls NAME:path` (see `{0} --help`)",
+        invocation::command()
     )]
     Terminal,
     #[error("stdin and stdout must be pipes, as plakar makes them: {0}")]
