@@ -45,7 +45,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// plakbox is a plugin of the backup tool Plakar: `plakar pkg add` installs it, and
 /// Plakar starts it by itself. The connector is a WebAssembly component that can
 /// run rclone on one remote and do nothing else. The commands `ls` and `cat` try
-/// it by hand, on the remotes of your rclone.conf; `doctor` says what is wrong with one.
+/// it by hand, on the remotes of your rclone.conf; `doctor` says what is wrong with one,
+/// and `renew` brings a reconnected one into Plakar.
 #[derive(Parser)]
 #[command(version, about, long_about, after_help = ENVIRONMENT, disable_help_subcommand = true)]
 struct Arguments {
@@ -86,6 +87,25 @@ enum Command {
         /// NAME:path of your rclone.conf; without it, the configuration comes on stdin:
         /// rclone config show NAME | plakbox doctor
         remote: Option<String>,
+    },
+    /// Brings a remote that was reconnected in rclone into Plakar's source and destination
+    ///
+    /// Takes the token, and whatever else your rclone.conf says of the remote, into the source
+    /// and the destination that were imported from it. Their `location` and all other options
+    /// stay. No secret is printed.
+    Renew {
+        /// The remote's name in your rclone.conf
+        name: String,
+        /// What Plakar calls the source and the destination, if otherwise
+        #[arg(long = "as", value_name = "NAME")]
+        known_as: Option<String>,
+        /// Takes what `rclone config dump` or `rclone config show NAME` prints, on stdin, in the
+        /// place of rclone.conf
+        #[arg(long)]
+        stdin: bool,
+        /// Where Plakar has its configuration, if not in ~/.config/plakar
+        #[arg(long, value_name = "DIRECTORY")]
+        config: Option<PathBuf>,
     },
     /// Explains a command, or Google Photos from `rclone config` to a restore (`google-photos`)
     Help { topic: Vec<String> },
@@ -206,6 +226,9 @@ async fn command(command: Command, setting: &Setting) -> anyhow::Result<()> {
         Command::Ls { remote } => person::list(&remote, setting).await,
         Command::Cat { file } => person::print(&file, setting).await,
         Command::Doctor { remote } => person::doctor::examine(remote, setting).await,
+        Command::Renew { name, known_as, stdin, config } => {
+            person::renew::renew(&name, known_as.as_deref(), stdin, config)
+        }
         Command::Help { topic } => person::help::explain(&topic, Arguments::command()),
         Command::Policy(PolicyCommand::Check { file }) => person::policy::check(&file),
         Command::Policy(PolicyCommand::Explain { file, remote }) => {

@@ -157,7 +157,7 @@ pub fn allow(said: Said, setting: &Setting, r#use: Use) -> Result<Allowed, Failu
         // Whoever runs the service has one, and tenants don't.
         Some(_) if said.names_users_remote() => Err(Failure::new(
             Reason::Unsupported,
-            "a service reads nobody's rclone.conf: import the remote with `rclone config show NAME | plakar source import -rclone`, or from the file itself with `-config`",
+            "a service reads nobody's rclone.conf: import the remote with `rclone config dump | plakar source import -rclone NAME`",
         )),
         _ => remote::Remote::unchecked(said),
     };

@@ -10,7 +10,8 @@ use plakbox_tests::photos::media::photo;
 use plakbox_tests::photos::{Call, Photos, Settings};
 use plakbox_tests::place::run;
 
-const AGAIN: &str = "run `rclone config reconnect NAME:` and import the remote into plakar again";
+const AGAIN: &str = "run `rclone config reconnect NAME:`, and `/";
+const IF_IMPORTED: &str = "plakbox renew NAME` if it was imported";
 
 fn backup(account: &Account) -> Run {
     account.backup("").soon()
@@ -95,7 +96,9 @@ fn an_access_that_was_taken_away_has_to_be_given_again() {
     let account = Account::new(Settings::default());
     account.photos.fill(3, 1, 0, 1);
     account.photos.revoke();
-    let run = backup(&account).bad(&format!("invalid_grant: maybe token expired: {AGAIN}"));
+    let run = backup(&account)
+        .bad(&format!("invalid_grant: maybe token expired: {AGAIN}"))
+        .says(IF_IMPORTED);
     assert!(!run.text.contains("\"rclone config reconnect remote:\""), "{}", run.text);
     assert!(!run.text.contains("googleapis.com"), "{}", run.text);
 }
@@ -116,7 +119,7 @@ fn a_remote_that_an_old_rclone_connected_has_to_be_connected_anew() {
     let account = Account::new(Settings::before_1_70());
     account.photos.fill(3, 1, 0, 1);
     backup(&account).bad(
-        "Request had insufficient authentication scopes. (403 PERMISSION_DENIED): the remote was connected by an rclone before 1.70 or without this permission: run `rclone config reconnect NAME:` with rclone 1.70 or later and import the remote into plakar again",
+        "Request had insufficient authentication scopes. (403 PERMISSION_DENIED): the remote was connected by an rclone before 1.70 or without this permission: run `rclone config reconnect NAME:` with rclone 1.70 or later, and `/",
     );
 }
 
@@ -125,7 +128,7 @@ fn an_rclone_that_is_too_old_for_google_says_why() {
     let account = Account::new(Settings::default());
     let rclone = account.place.rclone_that_says("rclone v1.69.3");
     run(account.place.backup_command("@photos").env("PLAKBOX_RCLONE", rclone)).soon().bad(
-        "is too old for Google Photos, which since 2025-03-31 refuses the permissions that it asks for: install rclone 1.70.0 or later (https://rclone.org/install), run `rclone config reconnect NAME:` and import the remote into plakar again",
+        "is too old for Google Photos, which since 2025-03-31 refuses the permissions that it asks for: install rclone 1.70.0 or later (https://rclone.org/install), run `rclone config reconnect NAME:`, and `/",
     );
 }
 
@@ -164,7 +167,7 @@ fn a_read_only_remote_is_refused_as_a_destination_before_anything_is_sent() {
     let account = Account::new(Settings::read_only());
     directory(&account, &[("1.jpg", photo(1, 1, 100))]);
     restore(&account).bad(
-        "the remote is connected with `read_only`, so nothing can be restored to it: run `rclone config update NAME read_only=false` and `rclone config reconnect NAME:`, and import the remote into plakar again",
+        "the remote is connected with `read_only`, so nothing can be restored to it: run `rclone config update NAME read_only=false` and `rclone config reconnect NAME:`, and `/",
     );
     assert_eq!(account.photos.calls().api(), 0);
 }

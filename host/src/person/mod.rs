@@ -1,10 +1,13 @@
 //! What plakbox does for a person: list and read a remote without Plakar, look into
-//! a component, say what is wrong with a remote ([`doctor`]), explain itself ([`help`]), and say what a policy allows ([`policy`]) and what an audit log tells ([`audit`]).
+//! a component, say what is wrong with a remote ([`doctor`]), bring a reconnected one into Plakar
+//! ([`renew`]), explain itself ([`help`]), and say what a policy allows ([`policy`]) and what an audit log tells ([`audit`]).
 
 pub mod audit;
 pub mod doctor;
 pub mod help;
+mod known;
 pub mod policy;
+pub mod renew;
 
 use anyhow::{Context, anyhow, bail};
 use std::io::{Write, stdout};

@@ -39,13 +39,13 @@ pub fn check(name: &str, section: &BTreeMap<String, String>) -> Result<(), Failu
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if !table.is_undeclared(key) && (key.is_empty() || !key.bytes().all(plain)) {
             return Err(denied(format!(
-                "`{}` is no option of an rclone remote: import the remote again",
+                "`{}` is no option of an rclone remote: remove it with `plakar source unset`, or import the remote again",
                 key.escape_debug()
             )));
         }
         if value.chars().any(char::is_control) {
             return Err(denied(format!(
-                "the option `{key}` of the remote has a line break or control character in its value: import the remote again"
+                "the option `{key}` of the remote has a line break or control character in its value: run `plakbox renew NAME`, or import the remote again"
             )));
         }
         if table.runs_command(key) && !value.is_empty() {

@@ -106,7 +106,7 @@ fn too_old(version: &Version, path: &Path, backend: &str) -> Failure {
     let (why, then) = match backend == photos::BACKEND {
         true => (
             " for Google Photos, which since 2025-03-31 refuses the permissions that it asks for",
-            ", run `rclone config reconnect NAME:` and import the remote into plakar again",
+            ", run `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
         ),
         false => ("", ""),
     };

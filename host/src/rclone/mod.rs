@@ -1,8 +1,9 @@
 //! Everything that concerns rclone: its configuration, its processes and their
-//! pipes. Only this module starts processes and touches secrets.
+//! pipes. Only this module starts rclone and touches its secrets.
 //!
 //! - [`binary`]: which rclone, and whether it is recent enough
 //! - [`remote`], [`users`]: what a user says of a remote, imported or in the own rclone.conf
+//! - [`location`]: which mistake a location is that names none
 //! - [`conf`], [`sections`]: the form of that file, and what may be in it
 //! - [`configuration`]: its private configuration
 //! - [`started`], [`renewed`]: what rclone renews of a user's own remote, and its way back
@@ -32,6 +33,7 @@ mod confinement;
 pub mod fingerprint;
 mod growth;
 mod list;
+mod location;
 mod log;
 mod omission;
 pub mod photos;

@@ -64,12 +64,12 @@ pub const MEANINGS: &[Meaning] = &[
     (
         &["insufficient authentication scopes. (403"],
         Reason::Denied,
-        "the remote was connected by an rclone before 1.70 or without this permission: run `rclone config reconnect NAME:` with rclone 1.70 or later and import the remote into plakar again",
+        "the remote was connected by an rclone before 1.70 or without this permission: run `rclone config reconnect NAME:` with rclone 1.70 or later, and `plakbox renew NAME` if it was imported",
     ),
     (
         &["expected oauth 2 access token"],
         Reason::Unauthenticated,
-        "run `rclone config reconnect NAME:` and import the remote into plakar again",
+        "run `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
     ),
     (
         &["trying to create this media item"],
@@ -93,7 +93,7 @@ pub const MEANINGS: &[Meaning] = &[
     (
         &["can't upload files in read only mode"],
         Reason::Denied,
-        "run `rclone config update NAME read_only=false` and `rclone config reconnect NAME:`, and import the remote into plakar again",
+        "run `rclone config update NAME read_only=false` and `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
     ),
     (
         &["can't upload files here", "can't make directories here"],
@@ -163,7 +163,7 @@ pub fn heed(remote: &Remote, state: &State, aim: Aim) -> Result<(), Failure> {
 }
 
 /// How a remote becomes one that can be written.
-const WRITABLE: &str = "run `rclone config update NAME read_only=false` and `rclone config reconnect NAME:`, and import the remote into plakar again";
+const WRITABLE: &str = "run `rclone config update NAME read_only=false` and `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported";
 
 /// All that is to know of the remote, for whoever asks.
 pub fn findings(remote: &Remote) -> Vec<Finding> {
@@ -183,7 +183,7 @@ fn client(remote: &Remote) -> Option<Finding> {
     match (has("client_id"), has("client_secret")) {
         (true, true) => None,
         (true, false) => Some(Finding::Problem(
-            "the remote has a `client_id` without its `client_secret`: run `rclone config update NAME client_secret=...` and `rclone config reconnect NAME:`, and import the remote into plakar again".to_owned(),
+            "the remote has a `client_id` without its `client_secret`: run `rclone config update NAME client_secret=...` and `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported".to_owned(),
         )),
         (false, _) => Some(Finding::Notice(format!(
             "the remote has no `client_id` and uses rclone's shared one, which stops working in 2026 and whose quota all share: make your own ({OWN_CLIENT})"
@@ -211,7 +211,7 @@ fn quality(remote: &Remote) -> Option<String> {
 fn token(remote: &Remote) -> Option<Finding> {
     let problem = |what: &str| {
         Some(Finding::Problem(format!(
-            "{what}: run `rclone config reconnect NAME:` and import the remote into plakar again"
+            "{what}: run `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported"
         )))
     };
     let Some(token) = remote.option("token").filter(|token| !token.is_empty()) else {

@@ -29,12 +29,12 @@ const MEANINGS: &[Meaning] = &[
     (
         &["invalid_client", "unauthorized_client"],
         Reason::Unauthenticated,
-        "the remote's client_id doesn't work (any more): make your own (https://rclone.org/googlephotos/#making-your-own-client-id; other providers alike), run `rclone config update NAME client_id=... client_secret=...` and `rclone config reconnect NAME:`, and import the remote into plakar again",
+        "the remote's client_id doesn't work (any more): make your own (https://rclone.org/googlephotos/#making-your-own-client-id; other providers alike), run `rclone config update NAME client_id=... client_secret=...` and `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
     ),
     (
         &["invalid_grant", "token expired", "couldn't fetch token", "empty token"],
         Reason::Unauthenticated,
-        "run `rclone config reconnect NAME:` and import the remote into plakar again",
+        "run `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
     ),
     (
         &[

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use super::conf::{self, Section, Sections};
 use super::fingerprint::Fingerprint;
 use super::sections::{check, lasting};
-use super::{photos, users};
+use super::{location, photos, users};
 use crate::contract::{Failure, Reason};
 use crate::policy::{self, Pins, Read, Request, Use};
 
 /// What Plakar puts before each key of an imported rclone configuration.
-const PREFIX: &str = "rclone_";
+pub const PREFIX: &str = "rclone_";
 
 /// The name of an imported remote in its private configuration.
 const IMPORTED: &str = "remote";
 
 /// What `rclone config show` prints instead of a password.
-const HIDDEN: &str = "*** ENCRYPTED ***";
+pub const HIDDEN: &str = "*** ENCRYPTED ***";
 
 /// A remote, and a path inside it.
 #[derive(Debug, Clone)]
@@ -84,24 +84,30 @@ impl Remote {
         let mut remote = if section.is_empty() {
             Self::from_user_file(&protocol, place, &said.hostname)?
         } else {
-            Self::imported(section, place, &said.hostname)?
+            Self::imported(&protocol, section, place, &said.hostname)?
         };
         remote.resolve(&said.directory)?;
         Ok((remote, options))
     }
 
     /// A remote that was imported into Plakar: it has no name, and nothing beside it.
-    fn imported(section: Section, path: &str, hostname: &str) -> Result<Self, Failure> {
+    fn imported(
+        protocol: &str,
+        section: Section,
+        path: &str,
+        hostname: &str,
+    ) -> Result<Self, Failure> {
         if section.get("type").is_none_or(|backend| backend.is_empty()) {
             return Err(invalid(
-                "the remote has no `rclone_type`: import it again with `rclone config show NAME | plakar source import -rclone`",
+                "the remote has no `rclone_type`: run `plakbox renew NAME`, or import it again with `rclone config dump | plakar source import -rclone -overwrite NAME`",
             ));
         }
         if let Some((key, _)) = section.iter().find(|(_, value)| *value == HIDDEN) {
             return Err(invalid(format!(
-                "the remote's `{key}` was hidden by `rclone config show`: import it with `plakar source import -rclone -overwrite -config ~/.config/rclone/rclone.conf NAME`, or back up rclone://NAME:path"
+                "the remote's `{key}` was hidden by `rclone config show`: run `plakbox renew NAME`, or where rclone.conf is encrypted `rclone config dump | plakbox renew --stdin NAME`"
             )));
         }
+        location::check_path(protocol, path)?;
         Ok(Self {
             name: IMPORTED.to_owned(),
             sections: BTreeMap::from([(IMPORTED.to_owned(), section)]),
@@ -115,9 +121,7 @@ impl Remote {
     /// `NAME:path` of the user's own rclone.conf.
     fn from_user_file(protocol: &str, place: &str, hostname: &str) -> Result<Self, Failure> {
         let Some((name, path)) = place.split_once(':') else {
-            return Err(invalid(format!(
-                "`{protocol}://{place}` has neither `rclone_type` nor the name of a remote: import one with `rclone config show NAME | plakar source import -rclone`, or name one of your rclone.conf as {protocol}://NAME:path"
-            )));
+            return Err(location::unnamed(protocol, place));
         };
         Self::of_file(users::file()?, name, path, hostname)
     }
@@ -131,7 +135,7 @@ impl Remote {
         users::check_name(name)?;
         Ok(Self {
             name: name.to_owned(),
-            sections: users::sections(&users::read(&file)?, name)?,
+            sections: users::sections(&users::read(&file, name)?, name)?,
             path: path.to_owned(),
             file: Some(file),
             hostname: hostname.to_owned(),
@@ -205,7 +209,7 @@ impl Remote {
     /// Takes what the user's own file says by now.
     pub fn read_again(&mut self) -> Result<(), Failure> {
         let Some(file) = self.file.clone() else { return Ok(()) };
-        let sections = users::sections(&users::read(&file)?, &self.name)?;
+        let sections = users::sections(&users::read(&file, &self.name)?, &self.name)?;
         check(&sections)?;
         let before = std::mem::replace(&mut self.sections, sections);
         self.pinned.apply(&mut self.sections);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::conf::{self, Sections};
 use crate::contract::{Failure, Reason};
+use crate::invocation::quoted;
 use crate::policy;
 
 /// What of sections doesn't change when a token is refreshed.
@@ -22,7 +23,8 @@ pub fn check(sections: &Sections) -> Result<(), Failure> {
             return Err(Failure::new(
                 Reason::Denied,
                 format!(
-                    "the name of the remote `{name}` has a dot, for which rclone gives it the options of a remote `{parent}` as well: call it otherwise in rclone.conf"
+                    "the name of the remote `{name}` has a dot, for which rclone gives it the options of a remote `{parent}` as well: import it with `rclone config dump | plakar source import -rclone {}`, or call it otherwise in rclone.conf",
+                    quoted(name)
                 ),
             ));
         }

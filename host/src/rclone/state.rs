@@ -111,7 +111,7 @@ impl State {
 
     /// Waits until nobody else has it. Whoever locks one of the directories in it as well
     /// does so afterwards.
-    pub(super) fn lock(&self) -> Result<File, Failure> {
+    pub fn lock(&self) -> Result<File, Failure> {
         try_lock(&self.root, FlockOperation::LockExclusive)
             .and_then(|lock| lock.ok_or_else(|| io::ErrorKind::NotFound.into()))
             .at(&self.root)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::conf::{self, Section, Sections};
 use crate::contract::{Failure, Reason};
+use crate::invocation::quoted;
 use crate::policy;
 
 fn invalid(message: impl AsRef<str>) -> Failure {
@@ -34,14 +35,15 @@ pub fn file() -> Result<PathBuf, Failure> {
         })
 }
 
-/// Everything that a user's rclone.conf says.
-pub fn read(file: &Path) -> Result<Sections, Failure> {
+/// Everything that a user's rclone.conf says. `name` is the remote that it is wanted for.
+pub fn read(file: &Path, name: &str) -> Result<Sections, Failure> {
     let shown = file.display();
     let text = fs::read_to_string(file)
         .map_err(|error| invalid(format!("`{shown}` can't be read: {error}")))?;
     if is_encrypted(&text) {
         return Err(invalid(format!(
-            "`{shown}` is encrypted: import the remote with `rclone config show NAME | plakar source import -rclone` instead"
+            "`{shown}` is encrypted, and plakbox doesn't know its password: import the remote with `rclone config dump | plakar source import -rclone {0}`, and back up @{0}",
+            quoted(name)
         )));
     }
     conf::parse(&text).map_err(|line| {

@@ -183,6 +183,11 @@ impl Photos {
         self.google().grants.revoke();
     }
 
+    /// The owner gives access once more: a configuration has another token from then on.
+    pub fn reconnect(&self) {
+        self.google().grants.reconnect();
+    }
+
     /// Access tokens become invalid before their time.
     pub fn forget_access_tokens(&self) {
         self.google().grants.forget();

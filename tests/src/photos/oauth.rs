@@ -57,6 +57,13 @@ impl Grants {
         self.access.clear();
     }
 
+    /// The owner gives access once more, as by `rclone config reconnect`.
+    pub fn reconnect(&mut self) {
+        self.refresh = self.ids.next("1//0", 103);
+        self.revoked = false;
+        self.access.clear();
+    }
+
     /// No access token is valid any more, whatever was said of its life.
     pub fn forget(&mut self) {
         self.access.clear();

@@ -1,6 +1,8 @@
 //! Words lead to what works: each error names the mistake, and each command that one
 //! advises is run as it was read.
 
+mod imports;
+mod renewal;
 mod terminal;
 
 use plakbox_tests::Place;
