@@ -1,10 +1,13 @@
 //! What rclone's words mean: a reason for a program, and a remedy for a person.
 
-use super::photos;
+use super::{photos, proxy};
 use crate::contract::{Failure, Reason};
 
 /// Words of an error, in lower case; the reason; what to do about it.
 pub type Meaning = (&'static [&'static str], Reason, &'static str);
+
+/// What to do where something on the way to the server fails.
+const NETWORK: &str = "check the network and the server, and run it again";
 
 /// What errors mean. The first row of which any word occurs wins, so the more telling
 /// ones come first, and those of one backend before these.
@@ -25,6 +28,31 @@ const MEANINGS: &[Meaning] = &[
         &["unable to decrypt configuration", "couldn't decrypt configuration", "config_pass"],
         Reason::InvalidConfiguration,
         "set RCLONE_CONFIG_PASS to the password of your rclone.conf",
+    ),
+    (
+        // A token that can't be fetched for one of these is as good as it was.
+        &[
+            "dial tcp",
+            "dial udp",
+            "no such host",
+            "connection refused",
+            "i/o timeout",
+            "handshake timeout",
+            "network is unreachable",
+            "no route to host",
+        ],
+        Reason::Unavailable,
+        NETWORK,
+    ),
+    (
+        &["ssh_auth_sock", "ssh-agent", "ssh agent"],
+        Reason::InvalidConfiguration,
+        "plakbox gives rclone no ssh-agent: set the remote's `key_file` in rclone.conf",
+    ),
+    (
+        &["no ec2 imds role found"],
+        Reason::Unauthenticated,
+        "plakbox gives rclone none of the AWS variables: set the remote's `access_key_id` and `secret_access_key` in rclone.conf, or keep them in ~/.aws/credentials",
     ),
     (
         &["invalid_client", "unauthorized_client"],
@@ -75,11 +103,6 @@ const MEANINGS: &[Meaning] = &[
     ),
     (
         &[
-            "connection refused",
-            "no such host",
-            "i/o timeout",
-            "network is unreachable",
-            "no route to host",
             "connection reset",
             ": eof",
             "unexpected eof",
@@ -93,7 +116,7 @@ const MEANINGS: &[Meaning] = &[
             "504",
         ],
         Reason::Unavailable,
-        "check the network and the server, and run it again",
+        NETWORK,
     ),
     (&["hashes differ", "sizes differ", "corrupted"], Reason::Corrupted, "run it again"),
     (&["no space left", "disk quota"], Reason::Unavailable, "make room and run it again"),
@@ -107,6 +130,9 @@ pub fn understand(error: &str) -> Failure {
         .chain(MEANINGS)
         .find(|(words, ..)| words.iter().any(|word| mentions(&lower, word)));
     let error = plain(error);
+    if let Some(remedy) = proxy::remedy(&lower) {
+        return Failure::new(Reason::Unavailable, format!("{error}: {remedy}"));
+    }
     match meaning {
         Some((_, reason, remedy)) => Failure::new(*reason, format!("{error}: {remedy}")),
         None => Failure::new(Reason::Internal, error),
@@ -177,7 +203,7 @@ pub(super) fn plain(error: &str) -> String {
     }
     let plain =
         NOISE.iter().fold(plain.to_owned(), |text, (start, end)| without(text, start, *end));
-    let plain = without_calls(plain);
+    let plain = without_repetition(without_calls(plain));
     plain.trim().trim_end_matches(['?', '.']).to_owned()
 }
 
@@ -210,6 +236,19 @@ fn without_calls(mut text: String) -> String {
     text
 }
 
+/// The text without the second number in `(429 429 Too Many Requests)`, as Google's errors
+/// come through rclone.
+fn without_repetition(mut text: String) -> String {
+    let repeated = text.match_indices('(').map(|(at, _)| at + 1).find(|at| {
+        let status = text.get(*at..at + 3).filter(|it| it.bytes().all(|it| it.is_ascii_digit()));
+        status.is_some_and(|status| text[at + 3..].starts_with(&format!(" {status} ")))
+    });
+    if let Some(at) = repeated {
+        text.replace_range(at..at + 4, "");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +272,16 @@ mod tests {
                 "401 Unauthorized: check the remote's user, password or keys",
             ),
             ("wrote 4010/9429 bytes", Reason::Internal, "wrote 4010/9429 bytes"),
+            (
+                r#"couldn't list files: Post "https://x.googleapis.com/v1": couldn't fetch token: Post "https://oauth2.googleapis.com/token": dial tcp: lookup oauth2.googleapis.com: no such host"#,
+                Reason::Unavailable,
+                "dial tcp: lookup oauth2.googleapis.com: no such host: check the network and the server, and run it again",
+            ),
+            (
+                "Image not found or broken (404 404 Not Found)",
+                Reason::NotFound,
+                "Image not found or broken (404 Not Found): it is gone from Google Photos: run the backup again to see the library as it is now",
+            ),
         ] {
             assert_eq!(understand(error), Failure { reason, message: message.into() });
         }
