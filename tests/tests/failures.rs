@@ -39,6 +39,11 @@ fn rclone_missing() {
     let place = with_source();
     run(place.backup_command("@source").env("PLAKBOX_RCLONE", "/nowhere/rclone"))
         .soon()
+        .bad("PLAKBOX_RCLONE names `/nowhere/rclone` as rclone, which isn't a file");
+    let empty = place.path("empty");
+    fs::create_dir(&empty).unwrap();
+    run(place.backup_command("@source").env("PATH", empty))
+        .soon()
         .bad("rclone was not found: install rclone 1.70.0 or later (https://rclone.org/install), or set PLAKBOX_RCLONE to its path");
 }
 
@@ -73,7 +78,7 @@ fn rclone_that_is_a_script() {
 fn no_type() {
     let place = Place::new();
     place.import_text("source", b"[half]\nurl = http://localhost/\n");
-    place.backup("@half").soon().bad("the remote has no `rclone_type`: import it again with `rclone config show NAME | plakar source import -rclone`");
+    place.backup("@half").soon().bad("or import it again with `rclone config dump | plakar source import -rclone -overwrite NAME`");
     place
         .backup("rclone://nothing")
         .soon()

@@ -122,7 +122,8 @@ fn a_policy_decides_which_rclone_is_run() {
         .bad("and the policy allows only the one with");
     let digest = run(place.command("sha256sum").arg(tools::rclone())).good().text;
     with(&format!("sha256 = \"{}\"", &digest[..64])).good().says("/a");
-    with("path = \"/nowhere/rclone\"").bad("rclone was not found");
+    with("path = \"/nowhere/rclone\"")
+        .bad("the policy names `/nowhere/rclone` as rclone, which isn't a file");
     let path = format!("path = {:?}", tools::rclone());
     place.policy(&format!("{rule}[rclone]\n{path}\n"));
     let mut command = place.command(tools::plakbox());

@@ -139,11 +139,11 @@ impl Asked<'_> {
         if let Some(paths) = &rule.paths
             && !ancestors(self.path).any(|path| paths.get_ref().iter().any(|it| it.matches(path)))
         {
-            let path = self.path.escape_debug();
-            return Err(format!(
-                "the path `{path}` is none of its `paths`, {}",
-                on(written.line(paths))
-            ));
+            let path = match self.path.trim_matches('/') {
+                "" => "the whole remote".to_owned(),
+                _ => format!("the path `{}`", self.path.escape_debug()),
+            };
+            return Err(format!("{path} is none of its `paths`, {}", on(written.line(paths))));
         }
         self.options(rule).map_err(|option| match &rule.options {
             Some(options) => format!(

@@ -48,7 +48,8 @@ impl Binary {
     ) -> Result<Self, Failure> {
         let named = policy.path.clone().or_else(|| env::var_os(VARIABLE).map(PathBuf::from));
         let path = match named {
-            Some(path) => Some(path).filter(|path| path.is_file()),
+            Some(path) if path.is_file() => Some(path),
+            Some(path) => return Err(not_there(&path, policy.path.is_some())),
             None => env::split_paths(&env::var_os("PATH").unwrap_or_default())
                 .map(|directory| directory.join("rclone"))
                 .find(|path| path.is_absolute() && is_executable(path)),
@@ -82,6 +83,16 @@ impl Binary {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn not_there(path: &Path, by_policy: bool) -> Failure {
+    let (shown, who) = (path.display(), if by_policy { "the policy" } else { VARIABLE });
+    Failure::new(
+        Reason::InvalidConfiguration,
+        format!(
+            "{who} names `{shown}` as rclone, which isn't a file: correct it, or install rclone {OLDEST} or later there"
+        ),
+    )
 }
 
 /// Whether the file is the one that a policy names by its digest.

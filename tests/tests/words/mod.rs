@@ -2,6 +2,7 @@
 //! advises is run as it was read.
 
 mod imports;
+mod mistakes;
 mod network;
 mod renewal;
 mod terminal;
