@@ -83,6 +83,9 @@ enum Command {
     ///
     /// Looks at rclone, the remote's configuration and its token, and reaches the
     /// remote once. Ends with 1 if something is wrong. No secret is printed.
+    ///
+    /// It doesn't look at backups: `plakar backup` ends with 0 though paths have failed, and
+    /// says `completed without errors` if none has.
     Doctor {
         /// NAME:path of your rclone.conf; without it, the configuration comes on stdin:
         /// rclone config show NAME | plakbox doctor

@@ -43,6 +43,7 @@ fn a_remote_that_is_well_has_no_problem() {
 #[test]
 fn a_token_of_google_photos_is_refreshed_and_kept_for_the_next_run() {
     let (place, photos) = (Place::bare(), Photos::start());
+    photos.fill(3, 0, 0, 1);
     let config = photos.config("myphotos");
     let run = of_photos(&place, &photos, &config).good();
     run.says("ok       the configuration of `myphotos` is sound: google photos")
@@ -52,7 +53,7 @@ fn a_token_of_google_photos_is_refreshed_and_kept_for_the_next_run() {
     of_photos(&place, &photos, &config).good().says("is kept for the next run");
     let calls = photos.calls();
     assert_eq!((calls.of(Call::Refresh), calls.of(Call::Albums)), (1, 2));
-    assert_eq!(calls.api(), 2, "it costs a call");
+    assert_eq!(calls.api(), 4, "it costs a call, and one for each page of the library");
 
     fs::write(place.path("rclone.conf"), &config).unwrap();
     let command = &mut place.command(tools::plakbox());
@@ -68,6 +69,7 @@ fn run_doctor(command: &mut Command, remote: &str) -> Run {
 #[test]
 fn what_a_configuration_of_google_photos_lacks_is_said() {
     let (place, photos) = (Place::bare(), Photos::start());
+    photos.fill(3, 0, 0, 1);
     let config = photos.config("p");
     of_photos(&place, &photos, &without(&config, "client_"))
         .good()
@@ -89,7 +91,7 @@ fn what_google_refuses_is_said_with_the_remedy() {
     let config = photos.config("p");
     photos.revoke();
     of_photos(&place, &photos, &config).bad(
-        "problem  invalid_grant: maybe token expired: run `rclone config reconnect p:` and import the remote into plakar again",
+        "problem  invalid_grant: maybe token expired: run `rclone config reconnect p:`, and `/",
     );
     let photos = Photos::with(Settings::before_1_70());
     of_photos(&place, &photos, &photos.config("p"))
@@ -109,7 +111,7 @@ fn what_the_policy_refuses_or_rclone_has_hidden_is_said() {
         .bad("problem  the remote's `pass` was hidden by `rclone config show`");
     look("[x]\nurl = http://x\n").bad("problem  the remote has no `rclone_type`");
     for text in ["", "hello\n", "{}\n", "x = y\n"] {
-        look(text).bad("problem  what came on stdin is no rclone configuration: run `rclone config show NAME | plakbox doctor`");
+        look(text).bad("problem  what came on stdin is no rclone configuration: run `rclone config show NAME | /");
     }
     look("[none]\n# couldn't find type of fs for \"none\"\n")
         .bad("problem  rclone has no remote `none`: `rclone listremotes` lists them");
@@ -149,7 +151,7 @@ fn an_rclone_that_is_missing_or_too_old_is_a_problem() {
     look(rclone.to_str().unwrap())
         .bad("too old for Google Photos, which since 2025-03-31 refuses the permissions that it asks for: install rclone 1.70.0 or later")
         .says("ok       the configuration of `p` is sound");
-    look("/nowhere/rclone").bad("problem  rclone was not found");
+    look("/nowhere/rclone").bad("problem  PLAKBOX_RCLONE names `/nowhere/rclone` as rclone");
 }
 
 #[test]

@@ -3,94 +3,36 @@
 
 use anyhow::bail;
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, Read, Write, stdin, stdout};
+use std::io::{Write, stdout};
 use std::time::Duration;
 
+use super::patient::Patient;
 use crate::audit::{Subject, Trail};
-use crate::contract::Failure;
+use crate::contract::bindings::exports::plakar::connector::importer::Discovery;
+use crate::contract::{Failure, Kind, Reason};
+use crate::invocation;
 use crate::opened::{self, Opened, Setting};
 use crate::policy::{self, Level, Policies, Use};
-use crate::rclone::Secrets;
 use crate::rclone::binary::Binary;
-use crate::rclone::conf::Section;
 use crate::rclone::photos::{self, Finding};
-use crate::rclone::remote::{Remote, Said};
+use crate::rclone::remote::Remote;
 use crate::rclone::state::State;
 use crate::rclone::token;
-use crate::rclone::users;
+use crate::rclone::{self, Secrets, proxy};
+use crate::sandbox::Session;
+use crate::service::connect;
 use crate::tenant::Hosted;
 
 /// How long a remote may take to be listed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A configuration of one remote is never longer.
-const LONGEST: u64 = 1 << 20;
-
 /// What of Google Photos is listed: its root is rclone's own, and asks Google nothing.
 const ASKS_GOOGLE: &str = "album";
 
-/// What a person asks about.
-enum Patient {
-    /// A remote of the user's own rclone.conf.
-    Users { name: String, path: String },
-    /// A remote whose configuration came on stdin.
-    Shown { name: String, section: Section },
-}
-
-impl Patient {
-    fn of(argument: Option<String>) -> Result<Self, Failure> {
-        let wrong =
-            |message: &str| Failure::new(crate::contract::Reason::InvalidConfiguration, message);
-        if let Some(argument) = argument {
-            let Some((name, path)) = argument.split_once(':') else {
-                return Err(wrong(&format!("`{argument}` names no remote: say NAME:path")));
-            };
-            return Ok(Self::Users { name: name.to_owned(), path: path.to_owned() });
-        }
-        if stdin().is_terminal() {
-            return Err(wrong(
-                "no remote is named: run `plakbox doctor NAME:` or `rclone config show NAME | plakbox doctor`",
-            ));
-        }
-        let mut text = String::new();
-        let read = stdin().take(LONGEST).read_to_string(&mut text);
-        read.map_err(|error| wrong(&format!("stdin can't be read: {error}")))?;
-        let (name, section) = users::shown(&text)?;
-        Ok(Self::Shown { name, section })
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Users { name, .. } | Self::Shown { name, .. } => name,
-        }
-    }
-
-    fn path(&self) -> &str {
-        match self {
-            Self::Users { path, .. } => path,
-            Self::Shown { .. } => "",
-        }
-    }
-
-    /// The remote at a path, as Plakar would name it.
-    fn said(&self, path: &str) -> Said {
-        let (location, options) = match self {
-            Self::Users { name, .. } => (format!("rclone://{name}:{path}"), None),
-            Self::Shown { section, .. } => (format!("rclone://{path}"), Some(section)),
-        };
-        let options = options.into_iter().flatten();
-        let config = options
-            .map(|(key, value)| (format!("rclone_{key}"), value.clone()))
-            .chain([("location".to_owned(), location)])
-            .collect();
-        let directory = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
-        Said { config, hostname: String::new(), directory }
-    }
-
-    fn remote(&self) -> Result<Remote, Failure> {
-        Ok(Remote::from_plakar(self.said(self.path()))?.0)
-    }
-}
+/// Where all photos are, and how long their listing may take to be taken for that of a
+/// library that isn't empty: that of an empty one is a single call.
+const LIBRARY: &str = "media/all";
+const NOT_EMPTY: Duration = Duration::from_secs(10);
 
 /// The lines, as they are found.
 struct Report {
@@ -121,6 +63,7 @@ impl Report {
             true => text.replace(" NAME", &format!(" {}", self.name)),
             false => text,
         };
+        let text = invocation::with_command(&text);
         writeln!(stdout(), "{mark:<9}{text}")
     }
 
@@ -152,6 +95,7 @@ pub async fn examine(argument: Option<String>, setting: &Setting) -> anyhow::Res
         Ok(policies) => setting.audit(policies),
         Err(_) => Trail::open(&BTreeSet::new(), Subject::own()),
     };
+    service(&mut report, parsed.as_ref().ok()).await?;
     let tools = tools(&mut report, backend, &program, level, trail).await?;
     let (patient, remote) = match parsed {
         Ok(parsed) => parsed,
@@ -166,14 +110,17 @@ pub async fn examine(argument: Option<String>, setting: &Setting) -> anyhow::Res
         report.name,
         remote.backend()
     ))?;
+    cut_values(&report, &remote)?;
     policy(&mut report, &remote, policies)?;
+    let before = report.problems;
     for finding in photos::findings(&remote) {
         match finding {
             Finding::Notice(text) => report.warning(&text)?,
             Finding::Problem(text) => report.problem(&text)?,
         }
     }
-    if let Some((state, binary)) = tools {
+    // One that can't be used as it stands would fail for the same reason.
+    if let Some((state, binary)) = tools.filter(|_| report.problems == before) {
         match reach(&patient, &remote, &state, binary, setting).await {
             Ok(()) => {
                 report.well("the remote answers")?;
@@ -203,6 +150,13 @@ fn policy(
         Ok(policies) => policies,
         Err(failure) => return report.problem(&failure.message),
     };
+    if let Ok(grant) = policies.decide(&remote.request(Use::Importer)) {
+        let environment = rclone::environment(&grant);
+        let inherited = |name: &str| environment.iter().any(|it| it.eq_ignore_ascii_case(name));
+        for (name, place) in proxy::named().into_iter().filter(|(name, _)| inherited(name)) {
+            report.well(&format!("rclone goes by the proxy `{place}`, which {name} names"))?;
+        }
+    }
     for (r#use, what) in [(Use::Importer, "backups"), (Use::Exporter, "restores")] {
         match policies.decide(&remote.request(r#use)) {
             Ok(grant) if grant.rules.is_empty() => {}
@@ -215,6 +169,42 @@ fn policy(
                 report.warning(&format!("{what} are not allowed: {}", failure.message))?
             }
         }
+    }
+    Ok(())
+}
+
+/// What a service says that Plakar's backups go to, where the operator has named one.
+async fn service(report: &mut Report, parsed: Option<&(Patient, Remote)>) -> std::io::Result<()> {
+    let target = match connect::named() {
+        Ok(None) => return Ok(()),
+        Ok(Some(target)) => target,
+        Err(failure) => return report.problem(&failure.message),
+    };
+    let place = target.place();
+    match target.admits().await {
+        Ok(()) => report.warning(&format!(
+            "plakar's backups and restores go to the service at `{place}`, whose policy and rclone count: what follows is about this machine"
+        ))?,
+        Err(failure) => report.problem(&failure.message)?,
+    }
+    match parsed {
+        Some((Patient::Users { .. }, _)) => report.warning(
+            "the service reads no rclone.conf: import the remote with `rclone config dump | plakar source import -rclone NAME`, and back up @NAME",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// What Plakar's own import would cut off.
+///
+/// Source: gopkg.in/ini.v1, which takes these for the beginning of a comment.
+fn cut_values(report: &Report, remote: &Remote) -> std::io::Result<()> {
+    let sections = remote.sections().values().flatten();
+    let cut = sections.filter(|(_, value)| value.contains(['#', ';'])).map(|(key, _)| key.as_str());
+    for key in BTreeSet::from_iter(cut) {
+        report.warning(&format!(
+            "the value of `{key}` has a `#` or `;`, where plakar cuts it off when it imports what `rclone config show` prints: import the remote with `rclone config dump | plakar source import -rclone NAME`"
+        ))?;
     }
     Ok(())
 }
@@ -255,17 +245,50 @@ async fn reach(
     let path = remote.path().trim_matches('/');
     // The library itself may have thousands of pages.
     let costly = path.is_empty() || path.split('/').next() == Some("media");
-    let path = if photos::is(remote) && costly { ASKS_GOOGLE } else { patient.path() };
+    let probed = if photos::is(remote) && costly { ASKS_GOOGLE } else { patient.path() };
+    let session = session(patient, probed, state, binary.clone(), setting).await?;
+    tokio::time::timeout(PATIENCE, session.ping_importer()).await.unwrap_or_else(|_| {
+        Err(Failure::new(
+            Reason::Unavailable,
+            "the remote doesn't answer within a minute: check the network and the server, and run it again",
+        ))
+    })?;
+    drop(session);
+    if photos::is(remote) && path.is_empty() {
+        let session = self::session(patient, LIBRARY, state, binary, setting).await?;
+        return tokio::time::timeout(NOT_EMPTY, any(&session)).await.unwrap_or(Ok(()));
+    }
+    Ok(())
+}
+
+/// A session of the remote at another path.
+async fn session(
+    patient: &Patient,
+    path: &str,
+    state: &State,
+    binary: Binary,
+    setting: &Setting,
+) -> Result<Session, Failure> {
     let allowed = opened::allow(patient.said(path), setting, Use::Importer)?;
     let Opened { session, remote, .. } =
         opened::start(allowed, state, binary, setting, Hosted::default())?;
     session.open_importer(remote).await?;
-    tokio::time::timeout(PATIENCE, session.ping_importer()).await.unwrap_or_else(|_| {
-        Err(Failure::new(
-            crate::contract::Reason::Unavailable,
-            "the remote doesn't answer within a minute: check the network and the server, and run it again",
-        ))
-    })
+    Ok(session)
+}
+
+/// Waits for the first file of a listing, or its end, which says why there is none.
+async fn any(session: &Session) -> Result<(), Failure> {
+    let mut scan = session.scan().await?;
+    while let Some(some) = scan.found.recv().await {
+        let is_file = |discovery: &Discovery| match discovery {
+            Discovery::Found(entry) => entry.metadata.kind == Kind::File,
+            Discovery::Failed(_) => false,
+        };
+        if some.iter().any(is_file) {
+            return Ok(());
+        }
+    }
+    scan.end.await.unwrap_or(Ok(()))
 }
 
 /// What became of the token while the remote was listed.

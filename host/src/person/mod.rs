@@ -6,6 +6,7 @@ pub mod audit;
 pub mod doctor;
 pub mod help;
 mod known;
+mod patient;
 pub mod policy;
 pub mod renew;
 

@@ -59,6 +59,7 @@ mod watchdog;
 pub use batch::Batch;
 pub use list::Listing;
 pub use log::Secrets;
+pub use process::environment;
 pub use reader::Reader;
 
 use std::path::{Path, PathBuf};

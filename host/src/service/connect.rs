@@ -129,7 +129,13 @@ impl Target {
         self.name.as_deref().unwrap_or(host.trim_matches(['[', ']']))
     }
 
-    fn place(&self) -> String {
+    /// Whether the service lets us have a session, which ends at once.
+    pub async fn admits(&self) -> Result<(), Failure> {
+        self.ask(Role::Importer).await.map(drop)
+    }
+
+    /// Where the service is.
+    pub fn place(&self) -> String {
         let socket = self.socket.as_ref().map(|path| path.display().to_string());
         socket.or_else(|| self.address.clone()).unwrap_or_default()
     }
