@@ -1,6 +1,7 @@
 //! The exporter's service: takes Plakar's restores, one record after the other.
 
 use bytes::Bytes;
+use std::sync::OnceLock;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -15,7 +16,7 @@ use super::proto::exporter::{
     CloseRequest, CloseResponse, ExportRequest, ExportResponse, InitRequest, InitResponse,
     PingRequest, PingResponse,
 };
-use super::records;
+use super::{parts, records};
 use crate::account::Count;
 use crate::contract::{Content, Failure, Reason};
 use crate::sandbox::{Begun, Session};
@@ -26,11 +27,13 @@ const CHUNKS: usize = 2;
 const OUTCOMES: usize = 256;
 
 pub fn service(opening: Opening) -> ExporterServer<Service> {
-    ExporterServer::new(Service { opening })
+    ExporterServer::new(Service { opening, albums: OnceLock::new() })
 }
 
 pub struct Service {
     opening: Opening,
+    /// Where the destination takes albums of Google Photos.
+    albums: OnceLock<&'static str>,
 }
 
 type Outgoing = mpsc::Sender<Result<ExportResponse, Status>>;
@@ -41,7 +44,8 @@ impl Exporter for Service {
         let InitRequest { options, config, .. } = request.into_inner();
         let options = options.unwrap_or_default();
         let opened = self.opening.open(Role::Exporter, config, options.hostname, options.cwd);
-        let Answer { origin, r#type, root, .. } = opened.await?;
+        let Answer { origin, r#type, root, albums, .. } = opened.await?;
+        albums.map(|albums| self.albums.set(albums));
         Ok(Response::new(InitResponse { origin, r#type, root, flags: 0 }))
     }
 
@@ -60,8 +64,9 @@ impl Exporter for Service {
         let session = self.opening.session().await?;
         let (outcomes, sent) = mpsc::channel(OUTCOMES);
         let packets = Packets { stream: request.into_inner(), next: None };
+        let albums = self.albums.get().copied();
         tokio::spawn(async move {
-            if let Err(failure) = export(&session, packets, &outcomes).await {
+            if let Err(failure) = export(&session, packets, albums, &outcomes).await {
                 // Plakar going away is told by the connection.
                 let _ = outcomes.send(Err(told(&session, &failure))).await;
             }
@@ -136,11 +141,13 @@ fn cut() -> Failure {
 async fn export(
     session: &Session,
     mut packets: Packets,
+    albums: Option<&str>,
     outcomes: &Outgoing,
 ) -> Result<(), Failure> {
     let mut writes = JoinSet::new();
     let mut tally = Tally::default();
     let mut broken = None;
+    let mut place = String::new();
     loop {
         while let Some(written) = writes.try_join_next() {
             tally.count(written);
@@ -156,8 +163,11 @@ async fn export(
         } else {
             (None, None)
         };
+        if let Some(album) = parts::place(&record, albums) {
+            place = album;
+        }
         let begun = match records::check(&record.pathname).map(|()| records::entry(&record)) {
-            Ok(Some(entry)) => Ok(session.write(entry, start).await),
+            Ok(Some(entry)) => Ok(session.write(parts::moved(entry, &place), start).await),
             Ok(None) => {
                 let message = "rclone can only write files and directories";
                 Err(Failure::new(Reason::Unsupported, message))

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::Role;
 use super::opening::{Answer, Opening, told};
+use super::parts::{self, Suspicion};
 use super::proto::importer::importer_server::{Importer, ImporterServer};
 use super::proto::importer::{
     CloseRequest, CloseResponse, ImportRequest, ImportResponse, InitRequest, InitResponse,
@@ -37,12 +38,20 @@ const TOGETHER: Duration = Duration::from_millis(5);
 const RECORDS: usize = 256;
 
 pub fn service(opening: Opening) -> ImporterServer<Service> {
-    ImporterServer::new(Service { opening, device: OnceLock::new() })
+    ImporterServer::new(Service { opening, part: OnceLock::new() })
 }
 
 pub struct Service {
     opening: Opening,
-    device: OnceLock<u64>,
+    part: OnceLock<Part>,
+}
+
+/// What is known of the part of a remote that is backed up.
+#[derive(Clone, Default)]
+struct Part {
+    root: String,
+    device: u64,
+    is_album: bool,
 }
 
 type Sent<T> = ReceiverStream<Result<T, Status>>;
@@ -53,8 +62,8 @@ impl Importer for Service {
         let InitRequest { options, config, .. } = request.into_inner();
         let options = options.unwrap_or_default();
         let opened = self.opening.open(Role::Importer, config, options.hostname, options.cwd);
-        let Answer { origin, r#type, root, device } = opened.await?;
-        let _ = self.device.set(device);
+        let Answer { origin, r#type, root, device, is_album, .. } = opened.await?;
+        let _ = self.part.set(Part { root: root.clone(), device, is_album });
         let flags = STREAM | NEED_ACKNOWLEDGEMENTS | NO_MERGE;
         Ok(Response::new(InitResponse { origin, r#type, root, flags }))
     }
@@ -72,12 +81,12 @@ impl Importer for Service {
         request: Request<Streaming<ImportRequest>>,
     ) -> Result<Response<Self::ImportStream>, Status> {
         let session = self.opening.session().await?;
-        let device = self.device.get().copied().unwrap_or_default();
+        let part = self.part.get().cloned().unwrap_or_default();
         let scan = session.scan().await.map_err(|failure| told(&session, &failure))?;
         let (records, sent) = mpsc::channel(RECORDS);
         let results = request.into_inner();
         tokio::spawn(async move {
-            if let Err(failure) = import(&session, scan, device, results, &records).await {
+            if let Err(failure) = import(&session, scan, part, results, &records).await {
                 // Plakar going away is told by the connection.
                 let _ = records.send(Err(told(&session, &failure))).await;
             }
@@ -120,7 +129,7 @@ impl Importer for Service {
 async fn import(
     session: &Session,
     mut scan: Scan,
-    device: u64,
+    part: Part,
     mut results: Streaming<ImportRequest>,
     records: &mpsc::Sender<Result<ImportResponse, Status>>,
 ) -> Result<(), Failure> {
@@ -146,14 +155,19 @@ async fn import(
             }
         }
     });
+    let mut suspicion = Suspicion::default();
     while let Some(some) = scan.found.recv().await {
         session.account().add(Count::Entries, some.len() as u64);
         for discovery in some {
             let record = match discovery {
-                Discovery::Found(entry) => {
+                Discovery::Found(mut entry) => {
+                    suspicion.look(&entry);
+                    if part.is_album && entry.path == part.root {
+                        parts::mark(&mut entry, part.device);
+                    }
                     records::check(&entry.path).map_err(impossible)?;
                     match records::check_moment(entry.metadata.modified) {
-                        Ok(()) => records::record(entry, device),
+                        Ok(()) => records::record(entry, part.device),
                         Err(failure) => records::error(entry.path, &failure),
                     }
                 }
@@ -172,6 +186,7 @@ async fn import(
         Ok(end) => end?,
         Err(_) => return Err(session.fault().await),
     }
+    suspicion.tell(&part.root);
     let finished = ImportResponse { record: None, finished: true };
     if records.send(Ok(finished)).await.is_ok() {
         let _ = acknowledged.await;

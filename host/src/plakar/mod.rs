@@ -6,12 +6,14 @@
 //! - [`gathered`]: a connection that sends together what is written together
 //! - [`opening`]: what both kinds of plugin do first
 //! - [`records`]: Plakar's records and our entries
+//! - [`parts`]: what is lost of a part's own name
 //! - [`importer`], [`exporter`]: the two services
 
 mod exporter;
 mod gathered;
 mod importer;
 mod opening;
+mod parts;
 mod records;
 mod single;
 pub mod stdio;

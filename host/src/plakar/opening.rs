@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Span;
 
-use super::Role;
+use super::{Role, parts};
 use crate::contract::{Failure, Location, Reason};
 use crate::opened::{self, Opened, Setting};
 use crate::rclone::photos::Aim;
@@ -30,6 +30,10 @@ pub struct Answer {
     pub root: String,
     /// The device number of every file.
     pub device: u64,
+    /// Whether it is an album of Google Photos.
+    pub is_album: bool,
+    /// Where it takes albums, if it is a library of Google Photos.
+    pub albums: Option<&'static str>,
 }
 
 impl Opening {
@@ -90,13 +94,15 @@ impl Opening {
         let Opened { session, remote, fingerprint, protocol } =
             opened::open(said, setting, aim).await?;
         let origin = format!("{}-{}", remote.backend.replace(' ', "-"), fingerprint.short());
+        let (is_album, albums) = (parts::is_album(&remote), parts::albums_of(&remote));
         let opened = match role {
             Role::Importer => session.open_importer(remote).await,
             Role::Exporter => session.open_exporter(remote).await,
         };
         let Location { root } = opened?;
         *self.session.lock().await = Some(session);
-        Ok(Answer { origin, r#type: protocol, root, device: fingerprint.device() })
+        let device = fingerprint.device();
+        Ok(Answer { origin, r#type: protocol, root, device, is_album, albums })
     }
 
     /// The open session.

@@ -5,6 +5,7 @@ mod finding;
 mod imports;
 mod mistakes;
 mod network;
+mod parts;
 mod renewal;
 mod terminal;
 
