@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::log::{Line, SAID};
 use super::told::Told;
 use super::{Rclone, photos, reason, sound};
+use crate::account::Count;
 use crate::contract::{Content, Entry, Failure, Kind, Outcome, Reason, Timestamp};
 
 /// How many bytes one batch may hold: whatever the guest wants, the disk is ours.
@@ -121,7 +122,9 @@ impl Batch {
             let length = piece.len() as u64;
             let held = self.inner.bytes.fetch_add(length, Ordering::Relaxed) + length;
             self.inner.rclone.inner.usage.take_disk(length)?;
-            self.inner.rclone.inner.usage.pace(piece.len()).await;
+            let usage = &self.inner.rclone.inner.usage;
+            usage.account.add(Count::BytesIn, length);
+            usage.pace(piece.len()).await;
             if held > BUDGET {
                 return Err(Failure::new(
                     Reason::RateLimited,

@@ -1,6 +1,7 @@
 //! Words lead to what works: each error names the mistake, and each command that one
 //! advises is run as it was read.
 
+mod counted;
 mod finding;
 mod imports;
 mod mistakes;
