@@ -7,6 +7,7 @@ mod imports;
 mod mistakes;
 mod network;
 mod parts;
+mod recipes;
 mod renewal;
 mod terminal;
 
