@@ -137,7 +137,7 @@ fn unknown(line: &Line) -> Account {
     let of_kind = KIND.iter().any(|word| lower.contains(word));
     match line.level {
         level if level.is_error() => at_path(line, Object::Path, None),
-        Level::Notice | Level::Warning if of_kind || !line.is_about_remote() => {
+        Level::Notice | Level::Warning if of_kind || line.is_about_object() => {
             at_path(line, Object::Path, None)
         }
         Level::Debug | Level::Info if of_kind && line.is_about_object() => {
@@ -250,7 +250,9 @@ mod tests {
         };
         let path = |account| matches!(account, Account::Path(path, _) if path == "a/b");
         assert!(path(said("error", "hm", "string")));
-        assert!(path(said("notice", "hm", "string")));
+        assert!(path(said("notice", "hm", "*new.Object")));
+        assert!(path(said("notice", "Skipping odd thing", "string")));
+        assert_eq!(said("notice", "hm", "string"), Account::Nothing);
         assert!(path(said("debug", "Skipping odd thing", "*new.Object")));
         assert_eq!(said("debug", "hm", "*new.Object"), Account::Nothing);
         assert_eq!(said("debug", "Skipping odd thing", "*new.Fs"), Account::Nothing);
