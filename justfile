@@ -119,7 +119,7 @@ mutations *names: wasm-target wac wasmtime
     tests/mutations.sh {{ target }}/mutations {{ names }}
 
 # Real Plakar, real rclone, with so many seconds for each test that makes up nonsense
-end-to-end seconds="": package example rclone rogue probe
+end-to-end seconds="": package example rclone rogue probe servers
     # This one builds everything: alone, it keeps no other waiting.
     cargo test --quiet --release --package plakbox-tests --test end_to_end package::
     PLAKBOX_FUZZ={{ seconds }} cargo test --quiet --release --package plakbox-tests -- --skip package:: {{ at-once }}
@@ -185,6 +185,10 @@ plakar:
 # rclone, if a recent one isn't in PATH
 rclone:
     @tests/tools/recent.sh || tests/tools/build.sh rclone github.com/rclone/rclone "{{ tools }}/bin"
+
+# The servers of the end-to-end tests, where they can be installed: root, and a Debian
+servers:
+    @tests/tools/servers.sh "{{ tools }}"
 
 # cargo-deny, if it isn't in PATH
 cargo-deny:

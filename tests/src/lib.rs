@@ -5,6 +5,7 @@
 //! - [`tree`]: directories full of files, made and compared
 //! - [`relay`]: a server that looks far away
 //! - [`servers`]: WebDAV and S3 by `rclone serve`
+//! - [`daemons`]: sshd, vsftpd, proftpd, Samba, Apache, nginx and lighttpd
 //! - [`account`]: a place whose Plakar backs up Google Photos
 //! - [`certificates`]: TLS on both sides
 //! - [`pages`]: the documentation
@@ -23,6 +24,7 @@
 pub mod account;
 pub mod certificates;
 pub mod contract;
+pub mod daemons;
 pub mod measured;
 pub mod pages;
 pub mod photos;

@@ -44,6 +44,23 @@ pub fn plakboxes(place: &Path) -> Vec<u32> {
     find("bin/plakbox ", place.to_str().unwrap())
 }
 
+/// All that a process has started, and what they have.
+pub fn descendants(id: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let children: Vec<u32> = tasks
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|text| text.split_whitespace().flat_map(str::parse).collect::<Vec<_>>())
+        .collect();
+    children.iter().flat_map(|child| descendants(*child)).chain(children.clone()).collect()
+}
+
+/// Kills a process group that a child of this process leads.
+pub fn kill_group(leader: u32) {
+    if let Some(leader) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(leader, Signal::KILL);
+    }
+}
+
 pub fn kill(id: u32) {
     signal(id, Signal::KILL);
 }

@@ -31,6 +31,7 @@ mod rogue_configurations;
 mod rogue_snapshots;
 mod sandbox;
 mod secrets;
+mod servers;
 mod service;
 mod service_deploy;
 mod service_faults;
