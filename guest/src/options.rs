@@ -32,9 +32,10 @@ const MOST_STREAMS: usize = 128;
 const MOST_PROCESSES: usize = 4;
 
 impl Options {
-    /// Takes what the user has set.
-    pub fn parse(said: &[(String, String)]) -> Result<Self, Failure> {
-        let mut options = Self::default();
+    /// Takes what the user has set; `streams` is what the host takes for right.
+    pub fn parse(said: &[(String, String)], streams: u32) -> Result<Self, Failure> {
+        let streams = usize::try_from(streams).unwrap_or(MOST_STREAMS).clamp(1, MOST_STREAMS);
+        let mut options = Self { streams, ..Self::default() };
         for (key, value) in said {
             match key.as_str() {
                 "read_ahead" => {
@@ -95,12 +96,13 @@ mod tests {
     use super::*;
 
     fn parse(key: &str, value: &str) -> Result<Options, Failure> {
-        Options::parse(&[(key.to_owned(), value.to_owned())])
+        Options::parse(&[(key.to_owned(), value.to_owned())], 64)
     }
 
     #[test]
     fn options_are_taken_where_they_make_sense() {
-        assert_eq!(Options::parse(&[]).unwrap(), Options::default());
+        assert_eq!(Options::parse(&[], 64).unwrap(), Options::default());
+        assert_eq!(Options::parse(&[], 4).unwrap().streams, 4);
         assert_eq!(parse("read_ahead", "1MiB").unwrap().read_ahead, 1 << 20);
         assert_eq!(parse("read_ahead", "0").unwrap().read_ahead, 0);
         assert_eq!(parse("streams", "8").unwrap().streams, 8);

@@ -81,7 +81,7 @@ thread_local! {
 /// Begins the session. Once only: an instance serves one remote.
 pub fn open(remote: &Remote) -> Result<Rc<Session>, Failure> {
     let is_photos = remote.backend == photos::BACKEND;
-    let options = Options::parse(&remote.options)?;
+    let options = Options::parse(&remote.options, remote.streams)?;
     let session = Rc::new(Session {
         backend: remote.backend.clone(),
         root: SnapshotRoot::of(&remote.root),

@@ -8,6 +8,7 @@ use crate::audit::{Event, Subject, Trail};
 use crate::contract::{Failure, Reason, Remote};
 use crate::policy::{Grant, Policies, Use};
 use crate::rclone::binary::Binary;
+use crate::rclone::concurrency;
 use crate::rclone::fingerprint::Fingerprint;
 use crate::rclone::photos::{self, Aim};
 use crate::rclone::remote::{self, Said};
@@ -131,6 +132,9 @@ async fn prepare(
     setting: &Setting,
     aim: Aim,
 ) -> Result<(Hosted, State, Binary), Failure> {
+    if aim == Aim::Restore {
+        allowed.remote.can_be_written()?;
+    }
     let hosted = setting.admitted().await?;
     let state = setting.state()?;
     let Grant { program, level, .. } = &allowed.grant;
@@ -220,11 +224,16 @@ fn assemble(
     hosted: Hosted,
 ) -> Result<Opened, Failure> {
     let Allowed { remote: named, options, grant, protocol, trail } = allowed;
-    let remote =
-        Remote { backend: named.backend().to_owned(), root: named.path().to_owned(), options };
+    let streams = concurrency::of(named.sections().values(), &options);
+    let remote = Remote {
+        backend: named.backend().to_owned(),
+        root: named.path().to_owned(),
+        streams: u32::try_from(streams).unwrap_or(u32::MAX),
+        options,
+    };
     let connector = load(setting, &protocol)?;
     let stop = setting.client.as_ref().map(|client| client.stop.clone());
-    let rclone = Rclone::new(binary, named, state, grant, trail, hosted)?;
+    let rclone = Rclone::new(binary, named, state, grant, trail, hosted, streams)?;
     let fingerprint = rclone.fingerprint();
     let session = Session::start(&connector, rclone, stop);
     Ok(Opened { session, remote, fingerprint, protocol })

@@ -39,6 +39,6 @@ pub use limits::Limits;
 pub use names::is_name;
 pub use options::Read;
 pub use pins::Pins;
-pub use request::{Request, Section, Target, Use, files, wrapped};
+pub use request::{Request, Section, Target, Use, backend, files, wrapped};
 pub use wraps::remotes as upstreams;
 pub use written::{Audit, Digest, Written, schema};

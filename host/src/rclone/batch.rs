@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
+use super::concurrency::{self, TRIES};
 use super::log::{Line, SAID};
+use super::obstacles::{self, Obstacle, Planned};
+use super::process::Verb;
 use super::told::Told;
 use super::{Rclone, photos, reason, sound};
 use crate::account::Count;
@@ -17,17 +20,13 @@ use crate::contract::{Content, Entry, Failure, Kind, Outcome, Reason, Timestamp}
 /// How many bytes one batch may hold: whatever the guest wants, the disk is ours.
 const BUDGET: u64 = 256 << 20;
 
-/// How many files are uploaded at once. Where a backend is far away each takes
-/// long and costs nothing.
-const TRANSFERS: &str = "64";
-
-/// The same for Google Photos, which takes this many with one call (rclone's
-/// `batch_size` there).
+/// How many photos are uploaded at once: Google Photos takes this many with one call
+/// (rclone's `batch_size` there).
 const PHOTOS: &str = "50";
 
 /// How often rclone tries to upload a photo, and each time to add it: it waits up to eight
 /// seconds between, so this outlasts a quota of calls in a minute.
-const TRIES: &str = "4";
+const TRIES_OF_PHOTOS: &str = "4";
 
 /// How many albums without photos a batch may hold, and how long their paths may be:
 /// Google takes titles of 500 characters.
@@ -51,6 +50,8 @@ struct Inner {
     directory: Dir,
     path: PathBuf,
     bytes: AtomicU64,
+    /// What was added and goes by a copy.
+    planned: Mutex<Planned>,
     /// Albums of Google Photos that nothing needs to go into.
     albums: Mutex<Vec<String>>,
 }
@@ -64,8 +65,8 @@ impl Drop for Inner {
 
 impl Batch {
     pub fn create(rclone: Rclone, (directory, path): (Dir, PathBuf)) -> Result<Self, Failure> {
-        let (bytes, albums) = (AtomicU64::default(), Mutex::default());
-        let inner = Inner { rclone, directory, path, bytes, albums };
+        let (bytes, planned, albums) = (AtomicU64::default(), Mutex::default(), Mutex::default());
+        let inner = Inner { rclone, directory, path, bytes, planned, albums };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -84,7 +85,9 @@ impl Batch {
                 let directory = self.inner.directory.open_dir(&path).map_err(failed)?;
                 let times = times(modified);
                 rustix::fs::utimensat(&directory, ".", &times, AtFlags::empty())
-                    .map_err(|errno| failed(errno.into()))
+                    .map_err(|errno| failed(errno.into()))?;
+                self.planned().directories.insert(path);
+                Ok(())
             }
             (Kind::File, Some(content)) => {
                 if let Some(parent) = Path::new(&path).parent() {
@@ -94,8 +97,9 @@ impl Batch {
                 options.write(true).create_new(true);
                 let file = self.inner.directory.open_with(&path, &options).map_err(failed)?;
                 let filled = self.fill(&path, file, content, entry.metadata.size, modified).await;
-                if filled.is_err() {
-                    let _ = self.inner.directory.remove_file(&path);
+                match filled {
+                    Ok(()) => drop(self.planned().files.insert(path)),
+                    Err(_) => drop(self.inner.directory.remove_file(&path)),
                 }
                 filled
             }
@@ -155,6 +159,10 @@ impl Batch {
         format!(":local,encoding=\"Slash,Ctl,Del,Dot\":{}", self.inner.path.display())
     }
 
+    fn planned(&self) -> std::sync::MutexGuard<'_, Planned> {
+        self.inner.planned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn albums(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
         self.inner.albums.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -187,27 +195,11 @@ impl Batch {
     }
 
     /// Uploads it.
-    pub async fn send(self) -> Result<Sending, Failure> {
-        let (sink, said) = mpsc::channel(SAID);
-        let rclone = &self.inner.rclone;
-        let verb = if photos::is(&rclone.inner.remote) {
-            // A photo under a name that an album has already may be another photo, and
-            // Google knows its bytes: it is for Google to tell.
-            let verb = rclone.verb("copy").args(["--no-check-dest", "--transfers", PHOTOS]);
-            verb.args(["--low-level-retries", TRIES])
-        } else {
-            let verb = rclone.verb("copy").args(["--ignore-times", "--transfers", TRANSFERS]);
-            verb.arg("--create-empty-src-dirs")
-        };
-        // Two spellings of a name in Unicode are two files.
-        let verb = verb.arg("--no-unicode-normalization");
-        let verb = verb.args(["--checkers", TRANSFERS]).arg(self.source()).arg(rclone.target(""));
-        let process = verb.start(false, Some(sink)).await?;
+    pub fn send(self) -> Sending {
         let (outcomes_in, outcomes) = mpsc::channel(64);
         let (end_in, end) = oneshot::channel();
         tokio::spawn(async move {
-            let telling = tokio::spawn(tell(self.clone(), said, outcomes_in.clone()));
-            let result = process.end_told(async { telling.await.unwrap_or_default() }).await;
+            let result = self.upload(&outcomes_in).await;
             if result.is_ok() {
                 self.make_albums(&outcomes_in).await;
             }
@@ -215,17 +207,106 @@ impl Batch {
             drop(self);
             let _ = end_in.send(result);
         });
-        Ok(Sending { outcomes, end })
+        Sending { outcomes, end }
+    }
+
+    /// Copies all of it, and again what failed because it was too much at once.
+    async fn upload(&self, outcomes: &mpsc::Sender<Outcome>) -> Result<(), Failure> {
+        let concurrency = &self.inner.rclone.inner.concurrency;
+        let planned = self.planned().clone();
+        for Obstacle { path, place, failure } in
+            obstacles::find(&self.inner.rclone, &planned).await?
+        {
+            self.forget(&place);
+            // Nobody listening is told by the end.
+            let _ = outcomes.send(Outcome { path, outcome: Err(failure) }).await;
+        }
+        let mut tries = 0;
+        loop {
+            let transfers = concurrency.now();
+            // A photo that was sent twice may be there twice.
+            let last = tries == TRIES || photos::is(&self.inner.rclone.inner.remote);
+            let (sink, said) = mpsc::channel(SAID);
+            let process = self.copy(transfers).start(false, Some(sink)).await?;
+            let telling = tokio::spawn(tell(self.clone(), said, outcomes.clone(), last));
+            let (mut paths, mut too_much) = (Vec::new(), 0);
+            let told = async {
+                let copied = telling.await.unwrap_or_default();
+                (paths, too_much) = (copied.paths, copied.too_much);
+                copied.told
+            };
+            let result = process.end_told(told).await;
+            let none_began = result.as_ref().is_err_and(concurrency::is_too_much);
+            if last || too_much == 0 && !none_began {
+                return result;
+            }
+            concurrency.halve(transfers);
+            tracing::info!(
+                "the server refuses {transfers} files at once: trying again with {}",
+                concurrency.now()
+            );
+            paths.iter().for_each(|path| self.forget(path));
+            tokio::time::sleep(concurrency::pause(tries)).await;
+            tries += 1;
+        }
+    }
+
+    /// The process that copies what the batch holds.
+    fn copy(&self, transfers: usize) -> Verb<'_> {
+        let rclone = &self.inner.rclone;
+        let verb = rclone.verb("copy");
+        let verb = if photos::is(&rclone.inner.remote) {
+            // A photo under a name that an album has already may be another photo, and
+            // Google knows its bytes: it is for Google to tell.
+            let verb = verb.args(["--no-check-dest", "--transfers", PHOTOS]);
+            verb.args(["--checkers", PHOTOS, "--low-level-retries", TRIES_OF_PHOTOS])
+        } else {
+            let transfers = transfers.to_string();
+            let verb = verb.args(["--ignore-times", "--create-empty-src-dirs"]);
+            verb.args(["--transfers", &transfers, "--checkers", &transfers])
+        };
+        // Two spellings of a name in Unicode are two files.
+        let verb = verb.arg("--no-unicode-normalization");
+        verb.arg(self.source()).arg(rclone.target(""))
+    }
+
+    /// Removes what isn't to be copied, or not again, and leaves the directory above its time.
+    fn forget(&self, path: &str) {
+        let directory = &self.inner.directory;
+        let above = Path::new(path).parent().filter(|above| !above.as_os_str().is_empty());
+        let Ok(above) = directory.open_dir(above.unwrap_or(Path::new("."))) else { return };
+        let before = rustix::fs::fstat(&above);
+        let removed = directory.remove_file(path).or_else(|_| directory.remove_dir_all(path));
+        if let (Ok(before), Ok(())) = (before, removed) {
+            let time =
+                Timespec { tv_sec: before.st_mtime, tv_nsec: before.st_mtime_nsec.cast_signed() };
+            let times = Timestamps { last_access: time, last_modification: time };
+            // rclone at worst gives it another time.
+            let _ = rustix::fs::utimensat(&above, ".", &times, AtFlags::empty());
+        }
     }
 }
 
-/// Passes on what rclone says of single files; returns what it says of those that failed.
+/// What came of one copy.
+#[derive(Default)]
+struct Copied {
+    /// The errors that were told of single paths.
+    told: Told,
+    /// Whose outcomes were passed on.
+    paths: Vec<String>,
+    /// How many failed because it was too much at once, which isn't passed on.
+    too_much: usize,
+}
+
+/// Passes on what rclone says of single files. What was too much at once has no outcome
+/// yet, unless this try was the `last`.
 async fn tell(
     batch: Batch,
     mut said: mpsc::Receiver<Line>,
     outcomes: mpsc::Sender<Outcome>,
-) -> Told {
-    let mut told = Told::default();
+    last: bool,
+) -> Copied {
+    let mut copied = Copied::default();
     while let Some(Line { level, message, object, .. }) = said.recv().await {
         let outcome = match () {
             () if level.is_error() => Err(reason::understand(&message)),
@@ -242,14 +323,19 @@ async fn tell(
         match &outcome {
             Ok(()) => watchdog.answered(),
             Err(failure) => {
-                told.note(&message);
+                copied.told.note(&message);
                 watchdog.failed(failure);
             }
         }
+        if !last && outcome.as_ref().is_err_and(concurrency::is_too_much) {
+            copied.too_much += 1;
+            continue;
+        }
+        copied.paths.push(path.clone());
         // Nobody listening is told by the end.
         let _ = outcomes.send(Outcome { path, outcome }).await;
     }
-    told
+    copied
 }
 
 fn not_collected(path: &str, error: &std::io::Error) -> Failure {

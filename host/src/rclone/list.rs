@@ -17,9 +17,6 @@ use crate::contract::{Failure, Reason, Selection, Trouble};
 /// How much of a pipe is taken at once.
 pub const PIECE: usize = 256 << 10;
 
-/// How many files are looked up at once.
-const LOOK_UPS: &str = "64";
-
 /// How many calls a second look files up where the server has refused some: few enough for
 /// the limits that web servers are given as a rule.
 const LOOK_UPS_PER_SECOND: &str = "10";
@@ -60,8 +57,10 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
         verb = if rclone.inner.is_refused.load(Ordering::Relaxed) {
             verb.args(["--checkers", "1", "--tpslimit", LOOK_UPS_PER_SECOND])
         } else {
-            verb.args(["--checkers", LOOK_UPS])
+            verb.args(["--checkers", &rclone.inner.concurrency.now().to_string()])
         };
+    } else {
+        verb = verb.args(["--checkers", &rclone.inner.concurrency.listings()]);
     }
     for directory in &selection.excluded {
         verb = verb.arg("--filter").arg(format!("- /{}/**", literal(&sound(directory)?)));
@@ -97,7 +96,7 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
 /// A path as a pattern of rclone's filters that matches nothing else.
 ///
 /// Source: rclone's documentation of filters, "Pattern syntax".
-fn literal(path: &str) -> String {
+pub fn literal(path: &str) -> String {
     path.chars().fold(String::new(), |pattern, char| match char {
         '*' | '?' | '[' | ']' | '{' | '}' | '\\' => pattern + "\\" + char.encode_utf8(&mut [0; 4]),
         _ => pattern + char.encode_utf8(&mut [0; 4]),

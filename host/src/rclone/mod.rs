@@ -10,6 +10,7 @@
 //! - [`token`]: whose turn it is to refresh one
 //! - [`fingerprint`]: what tells one remote or account from another
 //! - [`state`]: the private directories, what is kept in them and what is swept
+//! - [`concurrency`]: how many files at the same time
 //! - [`usage`]: what a session uses up of what it may have
 //! - [`process`], [`spawner`]: one rclone process, from its start to its end
 //! - [`confinement`]: what that process may do to this machine
@@ -22,11 +23,13 @@
 //! - [`growth`]: files that grow while they are read
 //! - [`collision`]: entries that a destination takes for one
 //! - [`list`], [`cat`], [`reader`], [`batch`], [`receive`]: the verbs
+//! - [`obstacles`]: what stands where a batch is to go
 
 mod batch;
 pub mod binary;
 mod cat;
 mod collision;
+pub mod concurrency;
 pub mod conf;
 pub mod configuration;
 mod confinement;
@@ -35,6 +38,7 @@ mod growth;
 mod list;
 mod location;
 mod log;
+mod obstacles;
 mod omission;
 pub mod photos;
 mod process;
@@ -75,6 +79,7 @@ use crate::policy::{self, Grant};
 use crate::tenant::Hosted;
 use binary::Binary;
 use collision::Names;
+use concurrency::Concurrency;
 use configuration::Configuration;
 use confinement::Confinement;
 use fingerprint::Fingerprint;
@@ -104,6 +109,8 @@ struct Inner {
     /// What the policy lets the session have, and what it uses of it.
     grant: Grant,
     usage: Usage,
+    /// How many files the remote takes and gives at the same time.
+    concurrency: Concurrency,
     confinement: Confinement,
     _slot: Option<Slot>,
     trail: Trail,
@@ -133,6 +140,7 @@ impl Rclone {
         grant: Grant,
         trail: Trail,
         hosted: Hosted,
+        streams: usize,
     ) -> Result<Self, Failure> {
         let slot = grant.limits.sessions.map(|sessions| state.slot(sessions)).transpose()?;
         let usage = Usage::of(&grant.limits, hosted);
@@ -151,6 +159,7 @@ impl Rclone {
             remote,
             grant,
             usage,
+            concurrency: Concurrency::new(streams),
             confinement,
             _slot: slot,
             trail,
@@ -199,7 +208,20 @@ impl Rclone {
 
     /// The bytes of one file through a process of its own.
     pub async fn cat(&self, path: &str, size: Option<u64>) -> Result<Content, Failure> {
-        cat::cat(self, &sound(path)?, size).await
+        let path = sound(path)?;
+        let mut again = self.inner.concurrency.again();
+        loop {
+            match cat::cat(self, &path, size).await {
+                Err(failure) if self.tries_again() && again.after(&failure).await => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Whether reads that are too much at once are tried again. Google Photos has its own ways
+    /// to refuse (`vain`).
+    fn tries_again(&self) -> bool {
+        !photos::is(&self.inner.remote)
     }
 
     /// Starts a process that reads many files below `root`.

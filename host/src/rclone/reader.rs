@@ -49,11 +49,13 @@ pub struct Reader {
     may_cut: bool,
     /// Whether a file without bytes may be one that never answers.
     may_hang: bool,
+    rclone: Rclone,
 }
 
 impl Reader {
     pub async fn start(rclone: &Rclone, root: &str) -> Result<Self, Failure> {
         let verb = rclone.reading_verb("serve").args(["restic", "--stdio", "--use-server-modtime"]);
+        let verb = verb.args(["--checkers", &rclone.inner.concurrency.listings()]);
         let mut process = verb.arg(rclone.target(root)).start(true, None).await?;
         let pipes = process.stdout.take().zip(process.stdin.take());
         let (stdout, stdin) = pipes.ok_or_else(|| Failure::internal("rclone has no pipes"))?;
@@ -78,7 +80,8 @@ impl Reader {
         });
         let may_cut = growth::is_possible(&rclone.inner.remote);
         let may_hang = rclone.inner.remote.backend() == "sftp";
-        Ok(Self { sender, process: Arc::new(process), may_cut, may_hang })
+        let rclone = rclone.clone();
+        Ok(Self { sender, process: Arc::new(process), may_cut, may_hang, rclone })
     }
 
     /// Lists everything below the root once: the server keeps what it has listed,
@@ -104,15 +107,24 @@ impl Reader {
         Ok(())
     }
 
-    /// The bytes of one file below the reader's root.
+    /// The bytes of one file below the reader's root. What is too much at once is tried
+    /// again here, where rclone has the connections.
     pub async fn read(&self, path: &str, size: Option<u64>) -> Result<Content, Failure> {
-        let read = if self.may_hang && size == Some(0) {
-            self.begin_empty(path).await
-        } else {
-            self.begin(path, size).await
-        };
-        read.as_ref().err().into_iter().for_each(|failure| self.process.watchdog().failed(failure));
-        read
+        let mut again = self.rclone.inner.concurrency.again();
+        loop {
+            let read = match self.may_hang && size == Some(0) {
+                true => self.begin_empty(path).await,
+                false => self.begin(path, size).await,
+            };
+            match read {
+                Err(failure) if self.rclone.tries_again() && again.after(&failure).await => {}
+                Err(failure) => {
+                    self.process.watchdog().failed(&failure);
+                    return Err(failure);
+                }
+                Ok(content) => return Ok(content),
+            }
+        }
     }
 
     /// A file without bytes, which SFTP shows a named pipe as, too: the server waits for a

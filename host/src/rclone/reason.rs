@@ -1,6 +1,6 @@
 //! What rclone's words mean: a reason for a program, and a remedy for a person.
 
-use super::{photos, proxy};
+use super::{concurrency, photos, proxy};
 use crate::contract::{Failure, Reason};
 
 /// Words of an error, in lower case; the reason; what to do about it.
@@ -74,6 +74,9 @@ const MEANINGS: &[Meaning] = &[
             "invalidaccesskeyid",
             "signaturedoesnotmatch",
             "bad credentials",
+            "unexpected message type 51",
+            "no supported methods remain",
+            "attempted logon is invalid",
         ],
         Reason::Unauthenticated,
         "check the remote's user, password or keys",
@@ -82,6 +85,11 @@ const MEANINGS: &[Meaning] = &[
         &["quota", "429", "too many requests", "rate limit", "ratelimit", "slowdown"],
         Reason::RateLimited,
         "wait for the provider to take calls again",
+    ),
+    (
+        &["remotes are read only"],
+        Reason::Unsupported,
+        "restore to a remote of another kind, or to a local directory (`fs://`)",
     ),
     (
         &["permission denied", "403", "forbidden", "access denied", "accessdenied", "read-only"],
@@ -127,6 +135,7 @@ pub fn understand(error: &str) -> Failure {
     let lower = error.to_lowercase();
     let meaning = photos::MEANINGS
         .iter()
+        .chain(concurrency::MEANINGS)
         .chain(MEANINGS)
         .find(|(words, ..)| words.iter().any(|word| mentions(&lower, word)));
     let error = plain(error);
@@ -140,7 +149,7 @@ pub fn understand(error: &str) -> Failure {
 }
 
 /// Whether the word occurs; a number only where it isn't part of a longer one.
-fn mentions(text: &str, word: &str) -> bool {
+pub fn mentions(text: &str, word: &str) -> bool {
     if !word.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.contains(word);
     }
@@ -162,6 +171,9 @@ const WRAPPINGS: [&str; 12] = [
     "upload failed: ",
     "Failed: ",
 ];
+
+/// How much of a page's title is shown.
+const LONGEST_TITLE: usize = 200;
 
 /// Where a part of an error begins and ends that tells a person nothing, or advises
 /// what is no use here: rclone knows an imported remote by a name of ours. Without an
@@ -203,7 +215,7 @@ pub(super) fn plain(error: &str) -> String {
     }
     let plain =
         NOISE.iter().fold(plain.to_owned(), |text, (start, end)| without(text, start, *end));
-    let plain = without_repetition(without_calls(plain));
+    let plain = without_page(without_repetition(without_calls(plain)));
     plain.trim().trim_end_matches(['?', '.']).to_owned()
 }
 
@@ -247,6 +259,21 @@ fn without_repetition(mut text: String) -> String {
         text.replace_range(at..at + 4, "");
     }
     text
+}
+
+/// The text without a whole page that a server has sent with an error: what is around it
+/// says the status.
+fn without_page(mut text: String) -> String {
+    // Of the same length, whatever letters it has.
+    let lower = text.to_ascii_lowercase();
+    let begins = ["<!doctype html", "<html"].iter().filter_map(|begin| lower.find(begin)).min();
+    let Some(at) = begins else { return text };
+    let end = lower[at..].rfind("</html>").map_or(text.len(), |end| at + end + "</html>".len());
+    let title = lower[at..].find("<title>").zip(lower[at..].find("</title>"));
+    let title = title.and_then(|(from, to)| text.get(at + from + "<title>".len()..at + to));
+    let title = title.unwrap_or_default().trim().chars().take(LONGEST_TITLE).collect::<String>();
+    text.replace_range(at..end, &title);
+    text.split_whitespace().collect::<Vec<_>>().join(" ").trim_matches([':', ' ']).to_owned()
 }
 
 #[cfg(test)]
@@ -316,6 +343,22 @@ mod tests {
             ),
         ] {
             assert_eq!(plain(error), shown);
+        }
+    }
+
+    #[test]
+    fn of_a_page_its_title_is_left() {
+        let page = "<!DOCTYPE HTML PUBLIC \"x\">\n<html><head>\n<title>405 Method Not Allowed</title>\n</head><body>\n<h1>no</h1>\n</body></html>\n";
+        for (error, shown) in [
+            (
+                format!("update failed: {page}: 405 Method Not Allowed"),
+                "update failed: 405 Method Not Allowed : 405 Method Not Allowed",
+            ),
+            (format!("HTTP error: {page}"), "HTTP error: 405 Method Not Allowed"),
+            ("odd: <html>é without end".to_owned(), "odd"),
+            ("</html> <html>".to_owned(), "</html>"),
+        ] {
+            assert_eq!(plain(&error), shown);
         }
     }
 

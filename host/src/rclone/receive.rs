@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::process::Process;
@@ -15,6 +16,12 @@ const NO_TIMES: i64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
 
 /// What rclone says where a time can't be set afterwards (`fs.ErrorCantSetModTime`).
 const CANNOT_SET_TIMES: &str = "can't set modified time";
+
+/// What is said where it doesn't say itself why it takes no more.
+const TOOK_A_PART: &str = "rclone took only a part";
+
+/// How long it may take to end after it has closed its input.
+const GRACE: Duration = Duration::from_secs(60);
 
 /// What a backend can do, as `rclone backend features` prints it.
 #[derive(Deserialize)]
@@ -123,6 +130,13 @@ async fn upload(rclone: &Rclone, path: &str, size: u64, content: Content) -> Res
     let mut process = verb.arg(rclone.target(path)).start(true, None).await?;
     match feed(&mut process, size, content).await {
         Ok(()) => process.end().await,
+        Err(failure) if failure.message.starts_with(TOOK_A_PART) => {
+            // It is about to end by itself, and knows why.
+            match tokio::time::timeout(GRACE, process.end()).await {
+                Ok(Err(own)) => Err(own),
+                _ => Err(failure),
+            }
+        }
         Err(failure) => {
             // Its input must not end before it does, or it would take it for whole.
             let stdin = process.stdin.take();
@@ -153,7 +167,7 @@ async fn feed(process: &mut Process, size: u64, mut content: Content) -> Result<
             let written = stdin.write_all(&piece).await;
             drop(waiting);
             if let Err(error) = written {
-                result = Err(Failure::internal(format!("rclone took only a part: {error}")));
+                result = Err(Failure::internal(format!("{TOOK_A_PART}: {error}")));
                 break;
             }
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::conf::{self, Section, Sections};
 use super::fingerprint::Fingerprint;
 use super::sections::{check, lasting};
-use super::{location, photos, users};
+use super::{location, photos, reason, users};
 use crate::contract::{Failure, Reason};
 use crate::policy::{self, Pins, Read, Request, Use};
 
@@ -184,6 +184,14 @@ impl Remote {
     /// rclone, which goes on after a break where it was, gets the file from its start.
     pub fn forgets_ranges(&self) -> bool {
         self.sections.values().any(|section| section.get("type").is_some_and(|it| it == "http"))
+    }
+
+    /// Refuses a restore to a web server: rclone would refuse each of its files.
+    pub fn can_be_written(&self) -> Result<(), Failure> {
+        match self.backend() {
+            "http" => Err(reason::understand("http remotes are read only")),
+            _ => Ok(()),
+        }
     }
 
     /// The path inside the remote.

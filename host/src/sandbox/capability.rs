@@ -1,7 +1,6 @@
 //! The `rclone` interface as the component sees it: each verb is handed on to
 //! [`crate::rclone`], which checks what it was given.
 
-use tokio::sync::mpsc;
 use wasmtime::component::{Accessor, HasSelf, Resource};
 use wasmtime::{AsContextMut, Result};
 
@@ -126,21 +125,12 @@ impl rclone::HostBatchWithStore<Cell> for HasSelf<Cell> {
     )> {
         granted(border);
         let batch = border.with(|mut access| access.get().table.delete(batch))?;
-        let sending = batch.send().await;
-        border.with(|mut store| match sending {
-            Ok(sending) => Ok((
+        let sending = batch.send();
+        border.with(|mut store| {
+            Ok((
                 items_in(store.as_context_mut(), sending.outcomes)?,
                 end_in(store.as_context_mut(), sending.end)?,
-            )),
-            Err(failure) => {
-                let (_, nothing) = mpsc::channel(1);
-                let (told, end) = tokio::sync::oneshot::channel();
-                let _ = told.send(Err(failure));
-                Ok((
-                    items_in(store.as_context_mut(), nothing)?,
-                    end_in(store.as_context_mut(), end)?,
-                ))
-            }
+            ))
         })
     }
 

@@ -1,3 +1,6 @@
 //! What is promised, on real servers. A test whose server isn't installed is skipped.
 
+mod limits;
+mod obstacles;
+mod refusals;
 mod round_trips;

@@ -11,6 +11,7 @@ pub fn remote(scenario: &Scenario) -> Remote {
     Remote {
         backend: scenario.backend.to_owned(),
         root: scenario.root.to_owned(),
+        streams: 64,
         options: scenario.options.iter().map(owned).collect(),
     }
 }
