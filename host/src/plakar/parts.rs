@@ -89,7 +89,12 @@ mod tests {
     use crate::contract::{Metadata, Timestamp};
 
     fn remote(backend: &str, root: &str) -> Remote {
-        Remote { backend: backend.to_owned(), root: root.to_owned(), options: Vec::new() }
+        Remote {
+            backend: backend.to_owned(),
+            root: root.to_owned(),
+            options: Vec::new(),
+            streams: 1,
+        }
     }
 
     fn record(pathname: &str, name: &str, ino: u64, seconds: i64) -> Record {
