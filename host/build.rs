@@ -22,14 +22,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 #[derive(Deserialize)]
 struct Table {
-    place: Vec<Place>,
+    file: Vec<File>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    path: String,
+    places: Vec<Place>,
 }
 
 /// What the host needs of a place in rclone's source.
 #[derive(Deserialize)]
 struct Place {
-    at: String,
-    before: String,
     level: String,
     says: Option<String>,
     #[serde(default)]
@@ -40,36 +44,44 @@ struct Place {
 
 /// The table of sentences, as Rust.
 fn omissions() -> Result<String, Box<dyn Error>> {
-    let Table { place } = toml::from_str(&fs::read_to_string(OMISSIONS)?)?;
+    let Table { file } = toml::from_str(&fs::read_to_string(OMISSIONS)?)?;
     let mut code = "static SENTENCES: &[Sentence] = &[\n".to_owned();
-    for Place { at, before, level, says, object, decided, help } in place {
-        let Some(says) = says else { continue };
-        let at = if at == "none" { before } else { at };
-        let path = at.rsplit_once(':').map_or(at.as_str(), |(path, _)| path);
-        let backend = path.strip_prefix("backend/").and_then(|rest| rest.split('/').next());
-        let quiet = backend.filter(|_| level == "debug");
-        let object = match object.as_str() {
-            "path" => "Path",
-            "upstream-path" => "UpstreamPath",
-            "quoted" => "Quoted",
-            "remote" | "none" => "Remote",
-            other => return Err(format!("{at}: `{other}` is not an object").into()),
-        };
-        let decided = match decided.as_str() {
-            "path" => "Path",
-            "run" => "Run",
-            "right" | "limit" => "Nothing",
-            other => return Err(format!("{at}: `{other}` is not a decision").into()),
-        };
-        writeln!(
-            code,
-            "Sentence {{ file: {:?}, parts: &{:?}, quiet: {quiet:?}, object: Object::{object}, \
-             decided: Decided::{decided}, help: {help:?} }},",
-            logged(path),
-            parts(&says)
-        )?;
+    for File { path, places } in file {
+        for place in places {
+            code.push_str(&sentence(&path, place)?);
+        }
     }
     code.push_str("];\n");
+    Ok(code)
+}
+
+/// One sentence, if the place has any.
+fn sentence(path: &str, place: Place) -> Result<String, Box<dyn Error>> {
+    let Place { level, says, object, decided, help } = place;
+    let Some(says) = says else { return Ok(String::new()) };
+    let backend = path.strip_prefix("backend/").and_then(|rest| rest.split('/').next());
+    let quiet = backend.filter(|_| level == "debug");
+    let object = match object.as_str() {
+        "path" => "Path",
+        "upstream-path" => "UpstreamPath",
+        "quoted" => "Quoted",
+        "remote" | "none" => "Remote",
+        other => return Err(format!("{path}: `{other}` is not an object").into()),
+    };
+    let decided = match decided.as_str() {
+        "path" => "Path",
+        "run" => "Run",
+        "right" | "limit" => "Nothing",
+        other => return Err(format!("{path}: `{other}` is not a decision").into()),
+    };
+    let mut code = String::new();
+    writeln!(
+        code,
+        "Sentence {{ file: {:?}, parts: &{:?}, quiet: {quiet:?}, object: Object::{object}, \
+         decided: Decided::{decided}, help: {help:?} }},",
+        logged(path),
+        parts(&says)
+    )?;
     Ok(code)
 }
 

@@ -49,6 +49,11 @@ impl Item {
         &self.id
     }
 
+    /// Its size as it was listed; -1 where only reading tells.
+    pub fn size(&self) -> i64 {
+        self.size
+    }
+
     /// When it was made or changed last.
     pub fn modified(&self) -> Timestamp {
         parse_time(&self.mod_time)

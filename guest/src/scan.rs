@@ -12,6 +12,7 @@ use crate::bindings::plakar::connector::types::{
     Entry, Failure, Kind, Metadata, Reason, Timestamp,
 };
 use crate::bindings::{wit_future, wit_stream};
+use crate::cycle::Cycles;
 use crate::duplicates::Seen;
 use crate::listing::{Item, Parser};
 use crate::path::RemotePath;
@@ -205,7 +206,7 @@ pub async fn begin(
     let (lines, troubles, end) = rclone::list(selection).await?;
     let (items_in, items) = mpsc::channel(2);
     let end = async move {
-        let listing = list(lines, items_in);
+        let listing = list(lines, items_in, Cycles::on(&session.backend));
         let (listed, reported) = futures::join!(listing, report(session, troubles, failed));
         let Reported { first, refused } = reported;
         // A listing that can't be understood is given up, so its end would only say that.
@@ -276,6 +277,7 @@ fn root_entry(session: &Session) -> Entry {
 async fn list(
     mut lines: StreamReader<u8>,
     mut items: mpsc::Sender<Vec<Item>>,
+    mut cycles: Cycles,
 ) -> Result<(usize, bool), Failure> {
     let mut count = 0;
     let mut parser = Parser::default();
@@ -288,6 +290,7 @@ async fn list(
             parsed = parser.end(|item| some.push(item)).map(Some);
         }
         count += some.len();
+        some.iter().try_for_each(|item| cycles.add(item))?;
         if !some.is_empty() && items.send(some).await.is_err() {
             return Err(Failure::new(Reason::Cancelled, "the scan was cancelled"));
         }

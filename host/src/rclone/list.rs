@@ -69,6 +69,7 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
         "" => String::new(),
         directory => sound(directory)?,
     };
+    let is_filtered = !selection.excluded.is_empty() || names.is_some();
     let (sink, said) = mpsc::channel(SAID);
     let upstreams = upstreams::of(&rclone.inner.remote);
     upstreams::check(rclone, &upstreams).await?;
@@ -79,7 +80,8 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
     let (troubles_in, troubles) = mpsc::channel(64);
     let (end_in, end) = oneshot::channel();
     tokio::spawn(async move {
-        let mut result = run(process, lines_in, tell(said, troubles_in, is_refused)).await;
+        let mut result =
+            run(process, lines_in, tell(said, troubles_in, is_refused, is_filtered)).await;
         if result.is_ok() {
             // One that went away meanwhile was left out from then on.
             result = upstreams::check(&rclone, &upstreams).await;
@@ -128,10 +130,11 @@ async fn tell(
     mut said: mpsc::Receiver<Line>,
     troubles: mpsc::Sender<Trouble>,
     is_refused: Arc<AtomicBool>,
+    is_filtered: bool,
 ) -> (Told, Option<Failure>) {
     let (mut told, mut short) = (Told::default(), None);
     while let Some(line) = said.recv().await {
-        match omission::account(&line) {
+        match omission::account(&line, is_filtered) {
             Account::Nothing => {}
             Account::Run(failure) => short = short.or(Some(failure)),
             Account::Path(path, failure) => {

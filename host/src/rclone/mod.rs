@@ -16,7 +16,8 @@
 //! - [`confinement`]: what that process may do to this machine
 //! - [`log`], [`vain`]: what it says on stderr, and when it can only try in vain
 //! - [`watchdog`]: the end of a session whose remote doesn't answer
-//! - [`reason`], [`proxy`]: what its words mean, and which proxy they are about
+//! - [`reason`], [`plain`], [`proxy`]: what its words mean, without those that tell nothing,
+//!   and which proxy they are about
 //! - [`upstreams`]: the remotes of a union, which doesn't tell what is missing
 //! - [`omission`], [`told`]: what it leaves out, and which errors an end is about
 //! - [`photos`]: what is particular about Google Photos
@@ -41,6 +42,7 @@ mod log;
 mod obstacles;
 mod omission;
 pub mod photos;
+mod plain;
 mod process;
 pub mod proxy;
 mod reader;

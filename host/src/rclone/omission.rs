@@ -35,6 +35,12 @@ const KIND: [&str; 18] = [
     "truncat",
 ];
 
+/// How rclone says that a filter leaves an entry out. It has one of its own where the remote's
+/// path is a file.
+///
+/// Source: rclone's fs/list/list.go, `NewFsSrc` in cmd/cmd.go.
+const EXCLUDED: &str = "Excluded";
+
 /// What a line means for a listing.
 #[derive(Debug, PartialEq)]
 pub enum Account {
@@ -116,8 +122,11 @@ pub fn are_quiet<'a>(mut backends: impl Iterator<Item = &'a str>) -> bool {
     })
 }
 
-/// What a line of a listing's log means for it.
-pub fn account(line: &Line) -> Account {
+/// What a line of a listing's log means for it; `is_filtered`: plakbox has given filters.
+pub fn account(line: &Line, is_filtered: bool) -> Account {
+    if line.message == EXCLUDED && !is_filtered {
+        return at_path(line, Object::Path, None);
+    }
     let source = line.source.as_deref().unwrap_or_default();
     match find(source, &line.message) {
         Some(Sentence { decided: Decided::Nothing, .. }) => Account::Nothing,
@@ -228,7 +237,9 @@ mod tests {
         let said = line(
             r#"{"level":"notice","msg":"Skipping undecryptable file name: bad PKCS#7 padding - too long","object":"enc/dg4h","objectType":"string","source":"crypt/crypt.go:358"}"#,
         );
-        let Account::Path(path, failure) = account(&said) else { panic!("{:?}", account(&said)) };
+        let Account::Path(path, failure) = account(&said, false) else {
+            panic!("{:?}", account(&said, false))
+        };
         assert_eq!(path, "dg4h");
         assert!(failure.message.contains("`enc/dg4h`"), "{}", failure.message);
     }
@@ -238,18 +249,20 @@ mod tests {
         let said = line(
             r#"{"level":"debug","msg":"invalid chunks in object \"a/\\\"b\"","object":"Chunked 'x:'","objectType":"*chunker.Fs","source":"chunker/chunker.go:861"}"#,
         );
-        assert!(matches!(account(&said), Account::Path(path, _) if path == "a/\"b"));
+        assert!(matches!(account(&said, false), Account::Path(path, _) if path == "a/\"b"));
     }
 
     #[test]
     fn a_sentence_that_is_not_known_is_judged_by_its_level_and_its_words() {
         let said = |level: &str, message: &str, kind: &str| {
-            account(&line(&format!(
+            let json = format!(
                 r#"{{"level":"{level}","msg":"{message}","object":"a/b","objectType":"{kind}","source":"new/new.go:1"}}"#
-            )))
+            );
+            account(&line(&json), true)
         };
         let path = |account| matches!(account, Account::Path(path, _) if path == "a/b");
         assert!(path(said("error", "hm", "string")));
+        assert_eq!(said("debug", EXCLUDED, "string"), Account::Nothing);
         assert!(path(said("notice", "hm", "*new.Object")));
         assert!(path(said("notice", "Skipping odd thing", "string")));
         assert_eq!(said("notice", "hm", "string"), Account::Nothing);

@@ -1,5 +1,6 @@
 //! What rclone's words mean: a reason for a program, and a remedy for a person.
 
+use super::plain::plain;
 use super::{concurrency, photos, proxy};
 use crate::contract::{Failure, Reason};
 
@@ -156,126 +157,6 @@ pub fn mentions(text: &str, word: &str) -> bool {
     text.split(|char: char| !char.is_ascii_alphanumeric()).any(|token| token == word)
 }
 
-/// What rclone wraps around an error.
-const WRAPPINGS: [&str; 12] = [
-    "--files-from failed to read file: ",
-    "Failed to copy: ",
-    "Failed to open: ",
-    "Failed to rcat: ",
-    "error listing: ",
-    "error in ListJSON: ",
-    "Post request put error: ",
-    "error reading source directory: ",
-    "failed to commit batch: ",
-    "batch upload failed: ",
-    "upload failed: ",
-    "Failed: ",
-];
-
-/// How much of a page's title is shown.
-const LONGEST_TITLE: usize = 200;
-
-/// Where a part of an error begins and ends that tells a person nothing, or advises
-/// what is no use here: rclone knows an imported remote by a name of ours. Without an
-/// end it goes up to the error's.
-const NOISE: [(&str, Option<&str>); 7] = [
-    (" - try refreshing", Some(":\"")),
-    (" - manually refresh", Some(":\"")),
-    (" - please run \"rclone config reconnect", Some(":\"")),
-    (": if you're using your own client id/secret", None),
-    (" Expected OAuth 2 access token", Some("devconsole-project.")),
-    ("<!DOCTYPE html>", Some("know.</ins>")),
-    (" of service 'photoslibrary.googleapis.com'", Some("'.")),
-];
-
-/// The error without what rclone wraps around it, and without noise.
-pub(super) fn plain(error: &str) -> String {
-    let mut plain = error;
-    if plain.starts_with("Attempt ")
-        && let Some((_, rest)) = plain.split_once(" errors and: ")
-    {
-        plain = rest;
-    }
-    if plain.starts_with("Failed to ")
-        && let Some((_, rest)) = plain.split_once("last error was: ")
-    {
-        plain = rest;
-    }
-    if plain.starts_with("low level retry ")
-        && let Some((_, rest)) = plain.split_once("(error ")
-    {
-        plain = rest.strip_suffix(')').unwrap_or(rest);
-    }
-    while let Some(rest) = WRAPPINGS.iter().find_map(|wrapping| plain.strip_prefix(wrapping)) {
-        plain = rest;
-    }
-    // The call that needed the token has nothing to do with it.
-    if let Some((_, rest)) = plain.split_once("couldn't fetch token: ") {
-        plain = rest;
-    }
-    let plain =
-        NOISE.iter().fold(plain.to_owned(), |text, (start, end)| without(text, start, *end));
-    let plain = without_page(without_repetition(without_calls(plain)));
-    plain.trim().trim_end_matches(['?', '.']).to_owned()
-}
-
-/// The text without its part from `start` to `end`.
-fn without(mut text: String, start: &str, end: Option<&str>) -> String {
-    let Some(at) = text.find(start) else { return text };
-    let from = at + start.len();
-    let to = match end {
-        Some(end) => text[from..].find(end).map(|to| from + to + end.len()),
-        None => Some(text.len()),
-    };
-    if let Some(to) = to {
-        text.replace_range(at..to, "");
-    }
-    text
-}
-
-/// The text without the calls to Google, like `Get "https://...": `, which are long
-/// and always the same. Elsewhere the address may be what is wrong.
-fn without_calls(mut text: String) -> String {
-    while let Some(at) =
-        ["Get \"https://", "Post \"https://"].iter().find_map(|call| text.find(call))
-    {
-        let Some(end) = text[at..].find("\": ") else { break };
-        if !text[at..at + end].contains(".googleapis.com/") {
-            break;
-        }
-        text.replace_range(at..at + end + "\": ".len(), "");
-    }
-    text
-}
-
-/// The text without the second number in `(429 429 Too Many Requests)`, as Google's errors
-/// come through rclone.
-fn without_repetition(mut text: String) -> String {
-    let repeated = text.match_indices('(').map(|(at, _)| at + 1).find(|at| {
-        let status = text.get(*at..at + 3).filter(|it| it.bytes().all(|it| it.is_ascii_digit()));
-        status.is_some_and(|status| text[at + 3..].starts_with(&format!(" {status} ")))
-    });
-    if let Some(at) = repeated {
-        text.replace_range(at..at + 4, "");
-    }
-    text
-}
-
-/// The text without a whole page that a server has sent with an error: what is around it
-/// says the status.
-fn without_page(mut text: String) -> String {
-    // Of the same length, whatever letters it has.
-    let lower = text.to_ascii_lowercase();
-    let begins = ["<!doctype html", "<html"].iter().filter_map(|begin| lower.find(begin)).min();
-    let Some(at) = begins else { return text };
-    let end = lower[at..].rfind("</html>").map_or(text.len(), |end| at + end + "</html>".len());
-    let title = lower[at..].find("<title>").zip(lower[at..].find("</title>"));
-    let title = title.and_then(|(from, to)| text.get(at + from + "<title>".len()..at + to));
-    let title = title.unwrap_or_default().trim().chars().take(LONGEST_TITLE).collect::<String>();
-    text.replace_range(at..end, &title);
-    text.split_whitespace().collect::<Vec<_>>().join(" ").trim_matches([':', ' ']).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,38 +192,6 @@ mod tests {
             ),
         ] {
             assert_eq!(understand(error), Failure { reason, message: message.into() });
-        }
-    }
-
-    #[test]
-    fn noise_is_cut_and_addresses_that_may_be_wrong_are_not() {
-        for (error, shown) in [
-            (
-                r#"couldn't list files: Post "https://photoslibrary.googleapis.com/v1/mediaItems:search": couldn't fetch token: invalid_grant: maybe token expired? - try refreshing with "rclone config reconnect remote:""#,
-                "invalid_grant: maybe token expired",
-            ),
-            (
-                r#"failed to configure google photos: empty token found - please run "rclone config reconnect remote:""#,
-                "failed to configure google photos: empty token found",
-            ),
-            (
-                r#"couldn't list albums: Get "https://photoslibrary.googleapis.com/v1/albums?pageSize=50": dial tcp: lookup photoslibrary.googleapis.com: no such host"#,
-                "couldn't list albums: dial tcp: lookup photoslibrary.googleapis.com: no such host",
-            ),
-            (
-                r#"Get "https://dav.example.com/": dial tcp: no such host"#,
-                r#"Get "https://dav.example.com/": dial tcp: no such host"#,
-            ),
-            (
-                "low level retry 1/10 (error Request was refused. (429 RESOURCE_EXHAUSTED))",
-                "Request was refused. (429 RESOURCE_EXHAUSTED)",
-            ),
-            (
-                "Failed to copy: failed to commit batch: batch upload failed: upload failed: Failed: There was an error while trying to create this media item. (3)",
-                "There was an error while trying to create this media item. (3)",
-            ),
-        ] {
-            assert_eq!(plain(error), shown);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::log::SUMMARY;
-use super::reason;
+use super::plain::plain;
 
 /// The errors of single paths, of which each is reported on its own.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ impl Told {
     /// Notes the error of one path, as the process logged it.
     pub fn note(&mut self, message: &str) {
         self.count += 1;
-        self.errors.insert(digest(reason::plain(message)));
+        self.errors.insert(digest(plain(message)));
     }
 
     /// Whether the process ended unsuccessfully for these errors and for no other: its
@@ -39,7 +39,7 @@ impl Told {
         };
         let error = error.strip_prefix("last error was: ").unwrap_or(error);
         counted.is_some_and(|counted: u64| counted <= self.count + 1)
-            && self.errors.contains(&digest(reason::plain(error)))
+            && self.errors.contains(&digest(plain(error)))
     }
 }
 

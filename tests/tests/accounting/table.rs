@@ -49,16 +49,23 @@ const LOGS: [&str; 5] = ["fs.Errorf(", "fs.Logf(", "fs.Infof(", "fs.Debugf(", "f
 #[serde(deny_unknown_fields)]
 struct Table {
     rclone: String,
-    place: Vec<Place>,
+    file: Vec<File>,
     elsewhere: Vec<Elsewhere>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    path: String,
+    places: Vec<Place>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code)]
 struct Place {
-    at: String,
-    before: String,
+    line: usize,
+    before: usize,
     when: String,
     does: String,
     level: String,
@@ -69,11 +76,11 @@ struct Place {
     why: String,
 }
 
-/// Sentences of a file that can't come while a remote is listed or read.
+/// Sentences of a file that can't come while a remote is listed, read or written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Elsewhere {
-    file: String,
+    path: String,
     says: Vec<String>,
 }
 
@@ -158,12 +165,12 @@ fn every_sentence_of_the_pinned_rclone_that_may_tell_of_an_omission_is_decided()
     let Some(source) = source() else { return };
     let table = table();
     let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for place in &table.place {
-        let file = place.at.rsplit_once(':').map_or("", |(file, _)| file);
-        known.entry(file.to_owned()).or_default().extend(place.says.clone());
+    for File { path, places } in &table.file {
+        let says = places.iter().filter_map(|place| place.says.clone());
+        known.entry(path.clone()).or_default().extend(says);
     }
-    for Elsewhere { file, says } in &table.elsewhere {
-        known.entry(file.clone()).or_default().extend(says.iter().cloned());
+    for Elsewhere { path, says } in &table.elsewhere {
+        known.entry(path.clone()).or_default().extend(says.iter().cloned());
     }
     let mut unknown = Vec::new();
     for directory in SCOPE {
@@ -189,22 +196,27 @@ fn the_table_names_the_pinned_rclone_and_lines_that_are_there() {
     let table = table();
     let pinned = fs::read_to_string(tools::repository().join("tests/tools/rclone/go.mod")).unwrap();
     assert!(pinned.contains(&format!("github.com/rclone/rclone v{}", table.rclone)));
-    assert!(table.place.len() > 500, "{}", table.place.len());
-    for place in &table.place {
+    let places = || table.file.iter().flat_map(|file| &file.places);
+    assert!(places().count() > 900, "{}", places().count());
+    for place in places() {
         let decided = ["path", "run", "right", "limit"].contains(&place.decided.as_str());
-        assert!(decided && !place.why.is_empty(), "{}: {}", place.at, place.decided);
+        assert!(decided && !place.why.is_empty(), "{}: {}", place.line, place.decided);
     }
     let Some(source) = source() else { return };
-    for Place { at, says, .. } in &table.place {
-        // What only the oldest supported rclone has.
-        let Some((file, line)) = at.rsplit_once(':') else { continue };
-        let text = fs::read_to_string(source.join(file)).unwrap();
-        let number: usize = line.parse().unwrap();
-        assert!(text.lines().nth(number - 1).is_some(), "{at}");
-        if let Some(says) = says {
-            let heard = sentences(&text).into_iter().any(|(_, sentence)| sentence == *says);
-            let literal = says.split('%').next().unwrap();
-            assert!(heard || text.contains(literal), "{at} doesn't say `{says}`");
+    for File { path, places } in &table.file {
+        // What only the oldest supported rclone has is on no line of the pinned one.
+        let places: Vec<_> = places.iter().filter(|place| place.line > 0).collect();
+        if places.is_empty() {
+            continue;
+        }
+        let text = fs::read_to_string(source.join(path)).unwrap();
+        for Place { line, says, .. } in places {
+            assert!(text.lines().nth(line - 1).is_some(), "{path}:{line}");
+            if let Some(says) = says {
+                let heard = sentences(&text).into_iter().any(|(_, sentence)| sentence == *says);
+                let literal = says.split('%').next().unwrap();
+                assert!(heard || text.contains(literal), "{path}:{line} doesn't say `{says}`");
+            }
         }
     }
 }

@@ -2,5 +2,6 @@
 
 mod limits;
 mod obstacles;
+mod pipes;
 mod refusals;
 mod round_trips;
