@@ -94,7 +94,7 @@ fn a_user_who_wants_too_much_at_once_loses_nothing() {
     place.import_file("server");
     let source = small_files(&place, 60);
     let target = daemon.directory("target");
-    let set = ["destination", "set", "server", "location=rclone://files/target", "streams=16"];
+    let set = ["destination", "set", "server", "location=rclone://files/target", "streams=8"];
     place.plakar(set).good();
     place.restore("@server").good();
     tree::assert_same(&source, &target, Keep::Files);
