@@ -157,9 +157,18 @@ pub fn pause(tries: u32) -> Duration {
     Duration::from_millis(500 << tries)
 }
 
+/// Whether a server has said nothing at all, which tells nothing of how much it stands: an
+/// error in lower case.
+pub fn is_silence(error: &str) -> bool {
+    error.contains("i/o timeout")
+}
+
 /// Whether it failed because it was too much at once.
 pub fn is_too_much(failure: &Failure) -> bool {
     let message = failure.message.to_lowercase();
+    if is_silence(&message) {
+        return false;
+    }
     let words = MEANINGS.iter().flat_map(|(words, ..)| *words).chain(BUSY);
     words.into_iter().any(|word| reason::mentions(&message, word))
 }

@@ -27,8 +27,16 @@ pub fn is_possible(remote: &Remote) -> bool {
     })
 }
 
+/// How rclone's server ends a file that is longer than it was when it was opened.
+///
+/// Source: Go's net/http.
+const LONGER: &str = "handler wrote more than declared Content-Length";
+
 /// Whether a read failed because the file grew.
 pub fn is(failure: &Failure) -> bool {
+    if failure.message.contains(LONGER) {
+        return true;
+    }
     let sizes = failure.message.split_once(GREW).and_then(|(_, rest)| rest.split_once(')'));
     let sizes = sizes.and_then(|(sizes, _)| sizes.split_once(" to "));
     let number = |text: &str| text.parse::<u64>().ok();
@@ -71,5 +79,8 @@ mod tests {
         assert!(!says(&format!("{updated} (size changed from 11 to 10)")));
         assert!(!says(&format!("{updated} (mod time changed from a to b)")));
         assert!(!says("size changed from 1 to 2"));
+        assert!(says(
+            "Didn't finish writing (wrote 1/2 bytes): http2: handler wrote more than declared Content-Length"
+        ));
     }
 }

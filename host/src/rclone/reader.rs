@@ -15,6 +15,7 @@ use tokio::io::BufReader;
 use tokio::sync::mpsc;
 use tokio_util::io::InspectReader;
 
+use super::list::{Pumped, pump};
 use super::process::Process;
 use super::{BEGINNING, Rclone, growth, reason, sound};
 use crate::account::Count;
@@ -50,6 +51,7 @@ pub struct Reader {
     /// Whether a file without bytes may be one that never answers.
     may_hang: bool,
     rclone: Rclone,
+    root: String,
 }
 
 impl Reader {
@@ -80,8 +82,8 @@ impl Reader {
         });
         let may_cut = growth::is_possible(&rclone.inner.remote);
         let may_hang = rclone.inner.remote.backend() == "sftp";
-        let rclone = rclone.clone();
-        Ok(Self { sender, process: Arc::new(process), may_cut, may_hang, rclone })
+        let (rclone, root) = (rclone.clone(), root.to_owned());
+        Ok(Self { sender, process: Arc::new(process), may_cut, may_hang, rclone, root })
     }
 
     /// Lists everything below the root once: the server keeps what it has listed,
@@ -261,7 +263,31 @@ impl Reader {
                 }
             }
         };
-        self.complete(ended, path, count, size).await
+        match (self.complete(ended, path, count, size).await, size) {
+            (Err(failure), Some(size)) if self.may_cut && count <= size && growth::is(&failure) => {
+                self.rest(bytes, path, count, size).await
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// Passes on the rest of a file that has grown.
+    async fn rest(
+        &self,
+        bytes: mpsc::Sender<Bytes>,
+        path: &str,
+        count: u64,
+        size: u64,
+    ) -> Result<(), Failure> {
+        growth::warn(path, size);
+        let slash = if self.root.is_empty() { "" } else { "/" };
+        let path = format!("{}{slash}{path}", self.root);
+        let mut process = growth::rest(&self.rclone, &path, count).await?;
+        let Pumped { count: more, is_cut } = pump(&mut process, &bytes, Some(size - count)).await?;
+        if !is_cut {
+            process.end().await?;
+        }
+        counted(count + more, Some(size))
     }
 
     /// Whether what came is all of it.

@@ -134,9 +134,10 @@ const MEANINGS: &[Meaning] = &[
 /// The failure that an error of rclone's stands for.
 pub fn understand(error: &str) -> Failure {
     let lower = error.to_lowercase();
+    let too_much = concurrency::MEANINGS.iter().filter(|_| !concurrency::is_silence(&lower));
     let meaning = photos::MEANINGS
         .iter()
-        .chain(concurrency::MEANINGS)
+        .chain(too_much)
         .chain(MEANINGS)
         .find(|(words, ..)| words.iter().any(|word| mentions(&lower, word)));
     let error = plain(error);
@@ -180,6 +181,11 @@ mod tests {
                 "401 Unauthorized: check the remote's user, password or keys",
             ),
             ("wrote 4010/9429 bytes", Reason::Internal, "wrote 4010/9429 bytes"),
+            (
+                "ssh: handshake failed: read tcp 127.0.0.1:2->127.0.0.1:1: i/o timeout",
+                Reason::Unavailable,
+                "ssh: handshake failed: read tcp 127.0.0.1:2->127.0.0.1:1: i/o timeout: check the network and the server, and run it again",
+            ),
             (
                 r#"couldn't list files: Post "https://x.googleapis.com/v1": couldn't fetch token: Post "https://oauth2.googleapis.com/token": dial tcp: lookup oauth2.googleapis.com: no such host"#,
                 Reason::Unavailable,
