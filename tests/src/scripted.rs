@@ -35,6 +35,22 @@ impl Answer {
     }
 }
 
+/// An entry of a WebDAV listing: a file of one byte, or a directory.
+pub fn webdav_entry(path: &str, kind: &str) -> String {
+    format!(
+        "<d:response><d:href>{path}</d:href><d:propstat><d:prop>\
+         <d:getlastmodified>Mon, 02 Jan 2006 15:04:05 GMT</d:getlastmodified>\
+         <d:getcontentlength>1</d:getcontentlength><d:resourcetype>{kind}</d:resourcetype>\
+         </d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
+    )
+}
+
+/// A WebDAV listing of these entries.
+pub fn webdav_listing(entries: &str) -> Answer {
+    let body = format!("<d:multistatus xmlns:d=\"DAV:\">{entries}</d:multistatus>");
+    Answer::new(207, body).header("Content-Type", "application/xml")
+}
+
 /// Starts a server on loopback; gives its address.
 pub fn serve(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -2,7 +2,7 @@
 
 use super::failed;
 use plakbox_tests::Place;
-use plakbox_tests::scripted::{self, Answer, Request};
+use plakbox_tests::scripted::{self, Answer, Request, webdav_entry, webdav_listing};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A web server of three files, of which one is answered by `refuse` when it is looked up.
@@ -58,27 +58,15 @@ fn a_file_that_a_web_server_refuses_for_a_while_is_looked_up_again() {
 
 #[test]
 fn an_entry_that_webdav_shows_in_another_directory_is_an_error() {
-    let entry = |path: &str, kind: &str| {
-        format!(
-            "<d:response><d:href>{path}</d:href><d:propstat><d:prop>\
-             <d:getlastmodified>Mon, 02 Jan 2006 15:04:05 GMT</d:getlastmodified>\
-             <d:getcontentlength>1</d:getcontentlength><d:resourcetype>{kind}</d:resourcetype>\
-             </d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
-        )
-    };
     let listing = [
-        entry("/", "<d:collection/>"),
-        entry("/good", ""),
-        entry("/x/deep.mkv", ""),
-        entry("/gone", "").replace("200 OK", "403 Forbidden"),
+        webdav_entry("/", "<d:collection/>"),
+        webdav_entry("/good", ""),
+        webdav_entry("/x/deep.mkv", ""),
+        webdav_entry("/gone", "").replace("200 OK", "403 Forbidden"),
     ];
-    let whole = move |entries: &str| {
-        let body = format!("<d:multistatus xmlns:d=\"DAV:\">{entries}</d:multistatus>");
-        Answer::new(207, body).header("Content-Type", "application/xml")
-    };
     let address = scripted::serve(move |request| match (request.method.as_str(), &*request.path) {
-        ("PROPFIND", "/") => whole(&listing.concat()),
-        ("PROPFIND", "/good") => whole(&listing[1]),
+        ("PROPFIND", "/") => webdav_listing(&listing.concat()),
+        ("PROPFIND", "/good") => webdav_listing(&listing[1]),
         ("PROPFIND", _) => Answer::new(404, ""),
         _ => Answer::new(200, "x"),
     });

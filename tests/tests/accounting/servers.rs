@@ -1,7 +1,7 @@
 //! Servers that stop answering, or never do: the run ends within two minutes, with one reason.
 
 use plakbox_tests::place::{finish, within};
-use plakbox_tests::scripted::{self, Answer};
+use plakbox_tests::scripted::{self, Answer, webdav_entry, webdav_listing};
 use plakbox_tests::{Place, Run, servers, tools, tree};
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -120,16 +120,8 @@ fn a_server_that_stops_for_good_ends_the_backup_with_one_reason() {
 #[test]
 fn access_that_is_revoked_in_the_middle_ends_the_backup_with_one_reason() {
     const FILES: usize = 2000;
-    let entry = |path: &str, kind: &str| {
-        format!(
-            "<d:response><d:href>{path}</d:href><d:propstat><d:prop>\
-             <d:getlastmodified>Mon, 02 Jan 2006 15:04:05 GMT</d:getlastmodified>\
-             <d:getcontentlength>1</d:getcontentlength><d:resourcetype>{kind}</d:resourcetype>\
-             </d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
-        )
-    };
-    let files = (0..FILES).map(|number| entry(&format!("/{number}"), ""));
-    let listing = entry("/", "<d:collection/>") + &files.collect::<String>();
+    let files = (0..FILES).map(|number| webdav_entry(&format!("/{number}"), ""));
+    let listing = webdav_entry("/", "<d:collection/>") + &files.collect::<String>();
     let reads = AtomicUsize::new(0);
     let address = scripted::serve(move |request| {
         if request.method == "GET" && reads.fetch_add(1, Ordering::Relaxed) > 100
@@ -138,13 +130,11 @@ fn access_that_is_revoked_in_the_middle_ends_the_backup_with_one_reason() {
             std::thread::sleep(Duration::from_millis(50));
             return Answer::new(401, "");
         }
-        let found = match (request.method.as_str(), request.path.as_str()) {
-            ("PROPFIND", "/") => listing.clone(),
-            ("PROPFIND", path) => entry(path, ""),
-            _ => return Answer::new(200, "x"),
-        };
-        let body = format!("<d:multistatus xmlns:d=\"DAV:\">{found}</d:multistatus>");
-        Answer::new(207, body).header("Content-Type", "application/xml")
+        match (request.method.as_str(), request.path.as_str()) {
+            ("PROPFIND", "/") => webdav_listing(&listing),
+            ("PROPFIND", path) => webdav_listing(&webdav_entry(path, "")),
+            _ => Answer::new(200, "x"),
+        }
     });
     let place = Place::new();
     place.remote("dav", &[("type", "webdav"), ("url", &format!("http://{address}/"))]);
