@@ -1,7 +1,7 @@
 //! Real servers on loopback, each with a configuration, a directory and a port of its own.
 //!
 //! A server that isn't installed (`just servers` does that) is skipped with a line that says
-//! so: whoever starts one gets `None`, and the test returns.
+//! so: its test gets `None`, and returns.
 
 mod apache;
 mod lighttpd;
