@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// How many bytes rclone takes in between two looks if it is at work: less is what it reads
 /// while it tries to connect. Where it uploads, what it sends counts as well.
-const AT_WORK: u64 = 16 << 10;
+const AT_WORK: u64 = 64 << 10;
 
 /// After how many failures of one reason, with no success in between, the remote is asked.
 const FAILURES: u64 = 8;
@@ -102,11 +102,11 @@ impl Watchdog {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many bytes the processes have taken in, or sent where they upload.
-    fn transferred(&self) -> u64 {
+    /// How many bytes each process has taken in, or sent where it uploads.
+    fn transferred(&self) -> HashMap<Pid, u64> {
         let groups = self.groups();
-        let counts = groups.iter().map(|(group, uploads)| transferred(*group, *uploads));
-        counts.fold(0, u64::wrapping_add)
+        let counts = groups.iter().map(|(group, uploads)| (*group, transferred(*group, *uploads)));
+        counts.collect()
     }
 }
 
@@ -142,7 +142,7 @@ fn transferred(_: Pid, _: bool) -> u64 {
 struct Silence {
     since: Instant,
     answers: u64,
-    transferred: u64,
+    transferred: HashMap<Pid, u64>,
     /// How long it may last: twice as long after each time that the remote answered.
     patience: Duration,
 }
@@ -160,9 +160,14 @@ impl Silence {
     /// Whether something came since the last look, or nothing is waited for.
     fn is_broken(&mut self, watchdog: &Watchdog) -> bool {
         let before = std::mem::replace(&mut self.transferred, watchdog.transferred());
+        // What a process reads to start isn't the remote's.
+        let since = self.transferred.iter().filter_map(|(process, now)| {
+            before.get(process).map(|before| now.saturating_sub(*before))
+        });
+        let at_work = since.sum::<u64>() >= AT_WORK;
         watchdog.waiting.load(Ordering::Relaxed) == 0
             || watchdog.answers.load(Ordering::Relaxed) != self.answers
-            || self.transferred.abs_diff(before) >= AT_WORK
+            || at_work
     }
 }
 
