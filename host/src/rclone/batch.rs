@@ -282,8 +282,8 @@ impl Batch {
         let before = rustix::fs::fstat(&above);
         let removed = directory.remove_file(path).or_else(|_| directory.remove_dir_all(path));
         if let (Ok(before), Ok(())) = (before, removed) {
-            let time =
-                Timespec { tv_sec: before.st_mtime, tv_nsec: before.st_mtime_nsec.cast_signed() };
+            let nanoseconds = i64::try_from(before.st_mtime_nsec).unwrap_or_default();
+            let time = Timespec { tv_sec: before.st_mtime, tv_nsec: nanoseconds };
             let times = Timestamps { last_access: time, last_modification: time };
             // rclone at worst gives it another time.
             let _ = rustix::fs::utimensat(&above, ".", &times, AtFlags::empty());
