@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-use crate::tools;
+use crate::{tools, tree};
 
 /// Vanishes with the test.
 pub struct Place {
@@ -87,6 +87,14 @@ impl Place {
         place.plakar(["-disable-security-check"]).good();
         place.plakar(["pkg", "add", package.to_str().unwrap()]).good();
         place.plakar(["at", &place.store(), "create", "-plaintext"]).good();
+        place
+    }
+
+    /// The same with a directory of one file, imported as `source`.
+    pub fn with_source() -> Self {
+        let place = Self::new();
+        tree::file(&place.directory_remote("source").join("file"), b"x", tree::time(1));
+        place.import("source");
         place
     }
 

@@ -27,16 +27,9 @@ fn kill_at_work(place: &Place, verb: &str) {
     at_work().into_iter().for_each(processes::kill);
 }
 
-fn with_source() -> Place {
-    let place = Place::new();
-    tree::file(&place.directory_remote("source").join("file"), b"x", tree::time(1));
-    place.import("source");
-    place
-}
-
 #[test]
 fn rclone_missing() {
-    let place = with_source();
+    let place = Place::with_source();
     run(place.backup_command("@source").env("PLAKBOX_RCLONE", "/nowhere/rclone"))
         .soon()
         .bad("PLAKBOX_RCLONE names `/nowhere/rclone` as rclone, which isn't a file");
@@ -49,7 +42,7 @@ fn rclone_missing() {
 
 #[test]
 fn rclone_too_old() {
-    let place = with_source();
+    let place = Place::with_source();
     backup_with_rclone(&place, "rclone v1.60.1-DEV")
         .soon()
         .bad("is too old: install rclone 1.70.0 or later (https://rclone.org/install)");
@@ -57,7 +50,7 @@ fn rclone_too_old() {
 
 #[test]
 fn rclone_that_is_something_else() {
-    let place = with_source();
+    let place = Place::with_source();
     backup_with_rclone(&place, "hello")
         .soon()
         .bad("doesn't work (it says `hello`): install rclone anew");
@@ -65,7 +58,7 @@ fn rclone_that_is_something_else() {
 
 #[test]
 fn rclone_that_is_a_script() {
-    let place = with_source();
+    let place = Place::with_source();
     let rclone = place.path("rclone");
     fs::write(&rclone, "#!/bin/sh\nexec rclone \"$@\"\n").unwrap();
     fs::set_permissions(&rclone, fs::Permissions::from_mode(0o755)).unwrap();
@@ -99,7 +92,7 @@ fn unknown_type() {
 
 #[test]
 fn unknown_option() {
-    let place = with_source();
+    let place = Place::with_source();
     place.plakar(["source", "set", "source", "read_a_head=1"]).good();
     place
         .backup("@source")
@@ -109,7 +102,7 @@ fn unknown_option() {
 
 #[test]
 fn an_option_with_a_senseless_value() {
-    let place = with_source();
+    let place = Place::with_source();
     place
         .plakar(["source", "set", "source", "read_ahead=128MiB", "streams=4", "times=server"])
         .good();
@@ -208,7 +201,7 @@ fn a_file_that_can_t_be_read_is_an_error_of_its_path_and_the_rest_is_kept() {
 
 #[test]
 fn a_destination_that_refuses_one_file_gets_the_others() {
-    let place = with_source();
+    let place = Place::with_source();
     let source = place.path("source");
     for number in 0..20 {
         tree::file(&source.join(format!("file{number}")), b"good", tree::time(number));
@@ -227,7 +220,7 @@ fn a_destination_that_refuses_one_file_gets_the_others() {
 
 #[test]
 fn a_destination_that_can_t_be_written_says_so() {
-    let place = with_source();
+    let place = Place::with_source();
     place.backup("@source").good();
     place.remote("nowhere", &[("type", "alias"), ("remote", "/proc/nowhere")]);
     place.restore("rclone://nowhere:").soon().bad("the directory `/proc/nowhere` can't be made");
@@ -276,7 +269,7 @@ fn rclone_killed_half_way_through_a_backup_is_never_a_shorter_file() {
 
 #[test]
 fn rclone_killed_half_way_through_a_restore_fails_clearly() {
-    let place = with_source();
+    let place = Place::with_source();
     let mut bytes = Bytes(3);
     // By a process of its own, and in a batch.
     let sizes = [("large", 40 << 20), ("medium", 16 << 20)];
