@@ -26,9 +26,6 @@ use crate::tenant::Hosted;
 /// How long a remote may take to be listed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What of Google Photos is listed: its root is rclone's own, and asks Google nothing.
-const ASKS_GOOGLE: &str = "album";
-
 /// Where all photos are, and how long their listing may take to be taken for that of a
 /// library that isn't empty: that of an empty one is a single call.
 const LIBRARY: &str = "media/all";
@@ -245,7 +242,7 @@ async fn reach(
     let path = remote.path().trim_matches('/');
     // The library itself may have thousands of pages.
     let costly = path.is_empty() || path.split('/').next() == Some("media");
-    let probed = if photos::is(remote) && costly { ASKS_GOOGLE } else { patient.path() };
+    let probed = if photos::is(remote) && costly { photos::ASKED } else { patient.path() };
     let session = session(patient, probed, state, binary.clone(), setting).await?;
     tokio::time::timeout(PATIENCE, session.ping_importer()).await.unwrap_or_else(|_| {
         Err(Failure::new(

@@ -171,7 +171,7 @@ impl Rclone {
             features: OnceCell::new(),
             names: OnceCell::new(),
             is_refused: Arc::default(),
-            watchdog: watchdog::new(),
+            watchdog: Arc::default(),
             in_vain: Arc::default(),
         };
         let inner = Arc::new(inner);

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -231,11 +231,6 @@ async fn answer(rclone: &Rclone, since: Instant) -> Result<(), Failure> {
             ),
         )),
     }
-}
-
-/// The watchdog of a session that begins.
-pub fn new() -> Arc<Watchdog> {
-    Arc::default()
 }
 
 #[cfg(test)]
