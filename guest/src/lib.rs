@@ -5,7 +5,6 @@
 //! - [`path`]: a remote's paths and a snapshot's paths
 //! - [`listing`]: what `rclone lsjson` prints
 //! - [`duplicates`]: two objects under one name
-//! - [`cycle`]: links that lead back to where they are
 //! - [`session`]: what is known while a session lasts
 //! - [`times`]: files' own times, where a listing lacks them
 //! - [`options`]: what a user may set
@@ -15,7 +14,6 @@
 //! - [`failure`]: why something failed
 
 mod ahead;
-mod cycle;
 mod duplicates;
 mod failure;
 #[cfg(test)]

@@ -26,7 +26,7 @@ fn a_named_pipe_on_sftp_is_an_error_of_its_path_and_holds_up_nothing() {
 }
 
 #[test]
-fn links_in_a_circle_on_sftp_end_the_backup_with_an_error_that_names_them() {
+fn links_in_a_circle_on_sftp_are_errors_of_their_paths_and_the_rest_is_backed_up() {
     let place = Place::new();
     let Some(sshd) = daemons::sshd(&place, "") else { return };
     let source = sshd.directory("source");
@@ -34,9 +34,22 @@ fn links_in_a_circle_on_sftp_end_the_backup_with_an_error_that_names_them() {
     for link in ["one", "two", "three"] {
         symlink(".", source.join(link)).unwrap();
     }
+    // One that leads only part of the way up, and a directory that is listed late.
+    tree::file(&source.join("deep/er/file"), b"y", tree::time(2));
+    symlink("..", source.join("deep/er/up")).unwrap();
+    tree::file(&source.join("zz/zz/zz/file"), b"z", tree::time(3));
     sshd.remote(&place, "server");
     let location = sshd.location("server", "source");
-    place.backup(&location).soon().bad("a symbolic link leads back to a directory above it");
+    let run =
+        place.backup(&location).soon().says("a symbolic link leads back to a directory above it");
+    for link in ["one", "two", "three", "deep/er/up"] {
+        let path = format!("KO ✘ /source/{link}:");
+        let told = run.text.lines().filter(|line| line.contains(&path));
+        assert_eq!(told.count(), 1, "{path}: {}", run.text);
+    }
+    for (file, content) in [("file", b"x"), ("deep/er/file", b"y"), ("zz/zz/zz/file", b"z")] {
+        assert_eq!(place.content(&format!("/source/{file}")), content);
+    }
     sshd.remote_with(&place, "plain", &[("skip_links", "true")]);
     place.backup(&sshd.location("plain", "source")).good();
     assert_eq!(place.content("/source/file"), b"x");

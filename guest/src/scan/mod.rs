@@ -1,7 +1,10 @@
 //! The importer's scan: rclone's listing, entry by entry.
 
+mod cycle;
+mod passes;
+
 use futures::channel::mpsc;
-use futures::{FutureExt, SinkExt, Stream, StreamExt, stream};
+use futures::{SinkExt, Stream, StreamExt, stream};
 use std::pin::pin;
 use std::rc::Rc;
 use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, spawn_local};
@@ -12,7 +15,6 @@ use crate::bindings::plakar::connector::types::{
     Entry, Failure, Kind, Metadata, Reason, Timestamp,
 };
 use crate::bindings::{wit_future, wit_stream};
-use crate::cycle::Cycles;
 use crate::duplicates::Seen;
 use crate::listing::{Item, Parser};
 use crate::path::RemotePath;
@@ -20,9 +22,8 @@ use crate::photos;
 use crate::photos::once::Photo;
 use crate::session::{self, Session};
 use crate::times::{self, Known};
-
-/// How many paths are asked for again after a listing.
-const REFUSED: usize = 10_000;
+use passes::Listed;
+pub use passes::{Listing, begin};
 
 /// How much of the listing is taken at once.
 const PIECE: usize = 64 * 1024;
@@ -180,49 +181,6 @@ async fn again(
     count
 }
 
-/// A listing that has begun. Its items have to be taken while its end is waited for.
-pub struct Listing<E> {
-    pub items: mpsc::Receiver<Vec<Item>>,
-    /// How it ended, once its items were taken.
-    pub end: E,
-}
-
-/// What a listing came to.
-pub struct Listed {
-    /// How many objects it named.
-    items: usize,
-    /// Why the first path that could not be listed couldn't.
-    first: Option<Failure>,
-    /// What a server refused for a while, and isn't reported yet.
-    refused: Vec<Trouble>,
-}
-
-/// Begins a listing. Paths that can't be listed go to `failed`.
-pub async fn begin(
-    session: &Session,
-    selection: Selection,
-    failed: mpsc::Sender<Vec<Discovery>>,
-) -> Result<Listing<impl Future<Output = Result<Listed, Failure>>>, Failure> {
-    let (lines, troubles, end) = rclone::list(selection).await?;
-    let (items_in, items) = mpsc::channel(2);
-    let end = async move {
-        let listing = list(lines, items_in, Cycles::on(&session.backend));
-        let (listed, reported) = futures::join!(listing, report(session, troubles, failed));
-        let Reported { first, refused } = reported;
-        // A listing that can't be understood is given up, so its end would only say that.
-        let (items, complete) = listed?;
-        end.await?;
-        if !complete && first.is_none() {
-            return Err(Failure::new(
-                Reason::Corrupted,
-                "rclone's listing ended before its end: run the backup again",
-            ));
-        }
-        Ok(Listed { items, first, refused })
-    };
-    Ok(Listing { items, end })
-}
-
 /// A listing that is short enough to be had at once: its items, what can't be listed, and
 /// how it ended.
 pub async fn whole(selection: Selection) -> (Vec<Item>, Vec<Trouble>, Result<(), Failure>) {
@@ -273,35 +231,6 @@ fn root_entry(session: &Session) -> Entry {
     }
 }
 
-/// Takes the listing apart; says how many objects it named, and whether it came to its end.
-async fn list(
-    mut lines: StreamReader<u8>,
-    mut items: mpsc::Sender<Vec<Item>>,
-    mut cycles: Cycles,
-) -> Result<(usize, bool), Failure> {
-    let mut count = 0;
-    let mut parser = Parser::default();
-    let mut buffer = Vec::with_capacity(PIECE);
-    loop {
-        let (result, piece) = lines.read(buffer).await;
-        let mut some = Vec::new();
-        let mut parsed = parser.feed(&piece, |item| some.push(item)).map(|()| None);
-        if parsed.is_ok() && !matches!(result, StreamResult::Complete(_)) {
-            parsed = parser.end(|item| some.push(item)).map(Some);
-        }
-        count += some.len();
-        some.iter().try_for_each(|item| cycles.add(item))?;
-        if !some.is_empty() && items.send(some).await.is_err() {
-            return Err(Failure::new(Reason::Cancelled, "the scan was cancelled"));
-        }
-        if let Some(complete) = parsed? {
-            return Ok((count, complete));
-        }
-        buffer = piece;
-        buffer.clear();
-    }
-}
-
 /// Turns what is known into discoveries.
 async fn discover(
     session: &Session,
@@ -320,52 +249,6 @@ async fn discover(
             return;
         }
     }
-}
-
-/// What came of reporting paths.
-#[derive(Default)]
-struct Reported {
-    first: Option<Failure>,
-    refused: Vec<Trouble>,
-}
-
-/// Reports the paths that rclone couldn't list, but for those that may be found when they
-/// are asked for again.
-async fn report(
-    session: &Session,
-    mut troubles: StreamReader<Trouble>,
-    mut found: mpsc::Sender<Vec<Discovery>>,
-) -> Reported {
-    let mut reported = Reported::default();
-    loop {
-        let (result, some) = troubles.read(Vec::with_capacity(64)).await;
-        let mut failed = Vec::new();
-        for trouble in some {
-            reported.first.get_or_insert_with(|| trouble.failure.clone());
-            if is_for_a_while(&trouble)
-                && session.photos.is_none()
-                && reported.refused.len() < REFUSED
-            {
-                reported.refused.push(trouble);
-            } else {
-                let Trouble { path, failure } = trouble;
-                failed.push(Discovery::Failed((session.root.absolute(&path), failure)));
-            }
-        }
-        if !failed.is_empty() {
-            // A closed channel ends the listing, which says so itself.
-            found.send(failed).map(drop).await;
-        }
-        if !matches!(result, StreamResult::Complete(_)) {
-            return reported;
-        }
-    }
-}
-
-/// Whether a server may answer when it is asked for the path once more.
-fn is_for_a_while(trouble: &Trouble) -> bool {
-    matches!(trouble.failure.reason, Reason::RateLimited | Reason::Unavailable)
-        && RemotePath::parse(&trouble.path).is_ok()
 }
 
 /// An item as Plakar is told of it. `photo` is the photo that the path is one of.
