@@ -263,13 +263,24 @@ impl Rclone {
     ///
     /// The destination takes it for the path of another entry.
     async fn claim(&self, path: &str) -> Result<(), Failure> {
+        self.names().await?.map_or(Ok(()), |names| names.take(path))
+    }
+
+    /// Whether the destination doesn't tell upper case from lower.
+    async fn folds_case(&self) -> Result<bool, Failure> {
+        Ok(self.names().await?.is_some())
+    }
+
+    /// The names that this restore has used, where the destination doesn't tell upper case
+    /// from lower.
+    async fn names(&self) -> Result<Option<&Names>, Failure> {
         let names = self.inner.names.get_or_try_init(async || {
             let apart = !collision::is_to_be_asked(&self.inner.remote)
                 || photos::is(&self.inner.remote)
                 || !self.features().await?.is_case_insensitive();
             Ok((!apart).then(Names::default))
         });
-        names.await?.as_ref().map_or(Ok(()), |names| names.take(path))
+        Ok(names.await?.as_ref())
     }
 
     /// A process with this verb; arguments follow by [`Verb::arg`].

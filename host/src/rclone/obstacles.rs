@@ -1,5 +1,6 @@
 //! What stands at a destination where a batch is to go and can't: a directory in a file's
-//! place, a file in a directory's.
+//! place, a file in a directory's, and where upper case isn't told from lower, a file of
+//! another name.
 //!
 //! rclone doesn't look. It fails for the whole run where it can't make a directory, says on
 //! some backends that it has, and on WebDAV, where a file can't be written over a directory,
@@ -64,17 +65,25 @@ pub async fn find(rclone: &Rclone, planned: &Planned) -> Result<Vec<Obstacle>, F
     if WITHOUT.contains(&rclone.inner.remote.backend()) {
         return Ok(Vec::new());
     }
-    let filters = rclone.inner.scratch.file("filters", filters(planned).as_bytes())?;
+    let folds_case = rclone.folds_case().await?;
+    let filters = filters(planned, folds_case);
+    let filters = rclone.inner.scratch.file("filters", filters.as_bytes())?;
     let mut again = rclone.inner.concurrency.again();
     let listed = loop {
-        match listed(rclone, &filters).await {
+        match listed(rclone, &filters, folds_case).await {
             Err(failure) if again.after(&failure).await => (),
             result => break result,
         }
     };
     let _ = std::fs::remove_file(filters);
     match listed {
-        Ok(found) => Ok(in_the_way(planned, &found)),
+        Ok(found) => {
+            let mut obstacles = in_the_way(planned, &found);
+            if folds_case {
+                obstacles.extend(spelled_otherwise(planned, &found));
+            }
+            Ok(obstacles)
+        }
         Err(failure) if failure.reason == Reason::NotFound => Ok(Vec::new()),
         // There it could cost what is there.
         Err(failure) if over_webdav(rclone) || concurrency::is_too_much(&failure) => Err(failure),
@@ -86,8 +95,13 @@ fn over_webdav(rclone: &Rclone) -> bool {
     rclone.inner.remote.sections().values().any(|section| policy::backend(section) == "webdav")
 }
 
-async fn listed(rclone: &Rclone, filters: &std::path::Path) -> Result<Vec<Found>, Failure> {
+async fn listed(
+    rclone: &Rclone,
+    filters: &std::path::Path,
+    folds_case: bool,
+) -> Result<Vec<Found>, Failure> {
     let verb = rclone.verb("lsjson").args(["--recursive", "--no-modtime", "--no-mimetype"]);
+    let verb = if folds_case { verb.arg("--ignore-case") } else { verb };
     let verb = verb.arg("--include-from").arg(filters).arg(rclone.target(""));
     let mut process = verb.start(false, None).await?;
     let mut text = Vec::new();
@@ -107,12 +121,15 @@ fn needed(planned: &Planned) -> BTreeSet<&str> {
     above.chain(planned.directories.iter().map(String::as_str)).collect()
 }
 
-/// rclone's filters for files in the places of directories, and directories in those of files.
-fn filters(planned: &Planned) -> String {
+/// rclone's filters for files in the places of directories, and directories in those of files;
+/// where the destination `folds_case`, also for files in the places of files.
+fn filters(planned: &Planned, folds_case: bool) -> String {
     let files = needed(planned).into_iter().map(|path| format!("/{}\n", pattern(path)));
     let directories = planned.files.iter();
     let directories = directories.map(|path| format!("/{}/{NOTHING}\n", pattern(path)));
-    files.chain(directories).collect()
+    let same = planned.files.iter().filter(|_| folds_case);
+    let same = same.map(|path| format!("/{}\n", pattern(path)));
+    files.chain(directories).chain(same).collect()
 }
 
 /// A path as a pattern, which stands in a line: what lines can't have is any character.
@@ -153,6 +170,23 @@ fn in_the_way(planned: &Planned, found: &[Found]) -> Vec<Obstacle> {
     obstacles
 }
 
+/// Files that would replace one whose name differs in case alone.
+fn spelled_otherwise(planned: &Planned, found: &[Found]) -> Vec<Obstacle> {
+    let files: BTreeSet<_> = found.iter().filter(|it| !it.is_dir).map(|it| &it.path).collect();
+    let there: HashMap<_, _> = files.iter().map(|path| (path.to_lowercase(), *path)).collect();
+    let mut obstacles = Vec::new();
+    for path in planned.files.iter().filter(|path| !files.contains(path)) {
+        let Some(other) = there.get(&path.to_lowercase()) else { continue };
+        let message = format!(
+            "the destination takes it for `{}`, which is there and differs only in upper and lower case: rename that, or restore to another place",
+            other.escape_debug()
+        );
+        let failure = Failure::new(Reason::Denied, message);
+        obstacles.push(Obstacle { path: path.clone(), place: path.clone(), failure });
+    }
+    obstacles
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,8 +210,22 @@ mod tests {
     #[test]
     fn filters_are_lines_of_patterns() {
         let planned = planned(&["x/[a]*", "line\nbreak", "space "], &["dir "]);
-        let filters = filters(&planned);
-        let lines: Vec<_> = filters.lines().map(|line| line.replace(NOTHING, "N")).collect();
-        assert_eq!(lines, ["/dir?", "/x", "/line?break/N", "/space?/N", "/x/\\[a\\]\\*/N"]);
+        let lines = |folds_case| -> Vec<_> {
+            let filters = filters(&planned, folds_case);
+            filters.lines().map(|line| line.replace(NOTHING, "N")).collect()
+        };
+        let usual = ["/dir?", "/x", "/line?break/N", "/space?/N", "/x/\\[a\\]\\*/N"];
+        assert_eq!(lines(false), usual);
+        let files = ["/line?break", "/space?", "/x/\\[a\\]\\*"];
+        assert_eq!(lines(true), [usual.as_slice(), &files].concat());
+    }
+
+    #[test]
+    fn a_file_that_differs_in_case_alone_is_in_the_way_and_one_of_the_same_name_is_not() {
+        let planned = planned(&["a/Ü", "b", "c"], &["D"]);
+        let found = [("A/ü", false), ("b", false), ("C", true), ("d", true)];
+        let found = found.map(|(path, is_dir)| Found { path: path.to_owned(), is_dir });
+        let paths = spelled_otherwise(&planned, &found).into_iter().map(|it| it.path);
+        assert_eq!(paths.collect::<Vec<_>>(), ["a/Ü"]);
     }
 }

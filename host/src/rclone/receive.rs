@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
+use super::obstacles::{self, Planned};
 use super::process::Process;
 use super::{Rclone, photos, reader};
 use crate::account::Count;
@@ -79,6 +80,12 @@ pub async fn receive(
     content: Content,
 ) -> Result<(), Failure> {
     let backend = rclone.features().await?;
+    if rclone.folds_case().await? {
+        let planned = Planned { files: [path.to_owned()].into(), ..Planned::default() };
+        if let Some(obstacle) = obstacles::find(rclone, &planned).await?.into_iter().next() {
+            return Err(obstacle.failure);
+        }
+    }
     // There, what may be under the same name is another photo, which must stay.
     let whole = backend.features.bucket_based || photos::is(&rclone.inner.remote);
     // Elsewhere a broken upload could leave a short file under the file's name.

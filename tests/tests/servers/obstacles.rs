@@ -96,3 +96,28 @@ fn a_file_in_the_way_of_a_whole_tree_is_an_error_of_all_that_is_in_it() {
     assert_eq!(fs::metadata(target.join("d")).unwrap().modified().unwrap(), tree::time(2));
     assert_eq!(fs::read(target.join(" odd [name] \n* ")).unwrap(), b"good");
 }
+
+#[test]
+fn a_file_on_samba_isn_t_replaced_by_one_whose_name_differs_in_case() {
+    let place = Place::new();
+    let Some(daemon) = daemons::samba(&place) else { return };
+    daemon.remote(&place, "server");
+    let source = place.directory_remote("source");
+    tree::file(&source.join("photo.jpg"), b"new", tree::time(1));
+    tree::file(&source.join("movie.mp4"), &vec![b'n'; 40 << 20], tree::time(1));
+    tree::file(&source.join("other"), b"new", tree::time(1));
+    place.backup("rclone://source:").good();
+    let target = daemon.directory("target");
+    for name in ["Photo.JPG", "MOVIE.mp4", "other"] {
+        tree::file(&target.join(name), b"old", tree::time(2));
+    }
+    daemon.adopt();
+    let run = place.restore(&daemon.location("server", "target")).bad("2 of ");
+    for (path, other) in [("/photo.jpg", "Photo.JPG"), ("/movie.mp4", "MOVIE.mp4")] {
+        let reason = format!("takes it for `{other}`, which is there");
+        let told = run.text.lines().filter(|line| line.contains("KO") && line.contains(path));
+        assert!(told.into_iter().any(|line| line.contains(&reason)), "{}", run.text);
+        assert_eq!(fs::read(target.join(other)).unwrap(), b"old");
+    }
+    assert_eq!(fs::read(target.join("other")).unwrap(), b"new");
+}
