@@ -25,6 +25,9 @@ use crate::times::{self, Known};
 use passes::Listed;
 pub use passes::{Listing, begin};
 
+/// How often what was refused for a while is asked for again.
+const TRIES: usize = 3;
+
 /// How much of the listing is taken at once.
 const PIECE: usize = 64 * 1024;
 
@@ -123,11 +126,39 @@ async fn run(session: &Session, mut output: StreamWriter<Discovery>) -> Result<(
     ended
 }
 
-/// Lists all that there is, in one listing.
+/// Lists all that there is, in one listing, and again what was refused for a while.
 async fn everything(session: &Session, found: mpsc::Sender<Vec<Discovery>>) -> Result<(), Failure> {
+    let Listed { mut items, first, mut refused } = below(session, String::new(), &found).await?;
+    for _ in 0..TRIES {
+        if refused.is_empty() {
+            break;
+        }
+        let (files, left) = files_again(session, refused, &found).await;
+        let (listed, left) = directories_again(session, left, &found).await;
+        items += files + listed;
+        refused = left;
+    }
+    fail(session, refused, found).await;
+    match first {
+        // What was there yesterday must not become an empty snapshot.
+        Some(failure) if items == 0 => Err(failure),
+        None if items == 0 && session.is_nothing_missing() => Err(Failure::new(
+            Reason::NotFound,
+            "nothing is there, and this backend has no empty directories: check the path",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Lists all that is below a directory.
+async fn below(
+    session: &Session,
+    directory: String,
+    found: &mpsc::Sender<Vec<Discovery>>,
+) -> Result<Listed, Failure> {
     let costly = times::are_costly(session);
     let selection = Selection {
-        directory: String::new(),
+        directory,
         recursive: true,
         hashes: session.lists_hashes() && !costly,
         server_times: costly || !session.options.own_times,
@@ -144,41 +175,64 @@ async fn everything(session: &Session, found: mpsc::Sender<Vec<Discovery>>) -> R
         }
     };
     let (ended, ()) = futures::join!(end, knowing);
-    let Listed { mut items, first, refused } = ended?;
-    if !refused.is_empty() {
-        items += again(session, refused, found).await;
-    }
-    match first {
-        // What was there yesterday must not become an empty snapshot.
-        Some(failure) if items == 0 => Err(failure),
-        None if items == 0 && session.is_nothing_missing() => Err(Failure::new(
-            Reason::NotFound,
-            "nothing is there, and this backend has no empty directories: check the path",
-        )),
-        _ => Ok(()),
-    }
+    ended
 }
 
-/// Looks up what the server refused while everything was listed at once; says how many
-/// were found.
-async fn again(
+/// Looks up what the server refused while everything was listed at once: how many files
+/// were found, and what still isn't known.
+async fn files_again(
     session: &Session,
     refused: Vec<Trouble>,
-    found: mpsc::Sender<Vec<Discovery>>,
-) -> usize {
+    found: &mpsc::Sender<Vec<Discovery>>,
+) -> (usize, Vec<Trouble>) {
     let files: Vec<_> = refused.iter().map(|trouble| trouble.path.clone()).collect();
     let (mut known, mut failed) = times::found(session, files).await;
-    let known: Vec<Known> = refused
-        .into_iter()
-        .map(|Trouble { path, failure }| match known.remove(&path) {
-            Some(item) => Ok(item),
-            None => Err((failed.remove(&path).unwrap_or(failure), path)),
-        })
-        .map(|known| known.map_err(|(failure, path)| (path, failure)))
-        .collect();
-    let count = known.iter().filter(|known| known.is_ok()).count();
-    discover(session, stream::once(async { known }), found).await;
-    count
+    let (mut items, mut left) = (Vec::<Known>::new(), Vec::new());
+    for Trouble { path, failure } in refused {
+        match known.remove(&path) {
+            Some(item) => items.push(Ok(item)),
+            None => {
+                let failure = failed.remove(&path).unwrap_or(failure);
+                left.push(Trouble { path, failure });
+            }
+        }
+    }
+    let count = items.len();
+    discover(session, stream::once(async { items }), found.clone()).await;
+    (count, left)
+}
+
+/// Lists again the directories among what the server refused, one after the other: how many
+/// objects they hold, and what is refused still.
+async fn directories_again(
+    session: &Session,
+    refused: Vec<Trouble>,
+    found: &mpsc::Sender<Vec<Discovery>>,
+) -> (usize, Vec<Trouble>) {
+    let (mut count, mut left) = (0, Vec::new());
+    for trouble in refused {
+        match below(session, trouble.path.clone(), found).await {
+            Ok(listed) => {
+                count += listed.items;
+                left.extend(listed.refused);
+            }
+            // It may be a file that isn't there any more.
+            Err(_) => fail(session, vec![trouble], found.clone()).await,
+        }
+    }
+    (count, left)
+}
+
+/// Reports what can't be listed.
+async fn fail(session: &Session, troubles: Vec<Trouble>, mut found: mpsc::Sender<Vec<Discovery>>) {
+    let failed = troubles.into_iter().map(|Trouble { path, failure }| {
+        Discovery::Failed((session.root.absolute(&path), failure))
+    });
+    let failed: Vec<_> = failed.collect();
+    if !failed.is_empty() {
+        // A closed channel ends the scan, which says so itself.
+        let _ = found.send(failed).await;
+    }
 }
 
 /// A listing that is short enough to be had at once: its items, what can't be listed, and

@@ -37,7 +37,8 @@ pub struct Listed {
     pub refused: Vec<Trouble>,
 }
 
-/// Begins a listing. Paths that can't be listed go to `failed`.
+/// Begins a listing. Its paths are relative to the remote's root, whatever directory is
+/// listed. Those that can't be listed go to `failed`.
 pub async fn begin(
     session: &Session,
     mut selection: Selection,
@@ -50,8 +51,9 @@ pub async fn begin(
         let mut listed = Listed::default();
         loop {
             let (lines, troubles, end) = pass;
-            let taking = take(lines, &mut items_in, &mut cycles);
-            let reporting = report(session, troubles, &mut failed, &mut listed);
+            let directory = &selection.directory;
+            let taking = take(lines, directory, &mut items_in, &mut cycles);
+            let reporting = report(session, troubles, directory, &mut failed, &mut listed);
             let (taken, ()) = futures::join!(taking, reporting);
             // A listing that can't be understood is given up, so its end would only say that.
             let Taken { items, end: last } = taken?;
@@ -71,8 +73,8 @@ pub async fn begin(
                     return Err(cycle.into());
                 }
                 Last::Cycle(cycle) => {
+                    let path = session.root.absolute(&below(directory, cycle.path.clone()));
                     selection.excluded.push(cycle.path.clone());
-                    let path = session.root.absolute(&cycle.path);
                     // A closed channel ends the next listing, which says so itself.
                     let _ = failed.send(vec![Discovery::Failed((path, cycle.into()))]).await;
                     cycles.begin_pass();
@@ -106,6 +108,7 @@ enum Last {
 /// Takes one pass apart, and passes on what no pass before it has shown.
 async fn take(
     mut lines: StreamReader<u8>,
+    directory: &str,
     items: &mut mpsc::Sender<Vec<Item>>,
     cycles: &mut Cycles,
 ) -> Result<Taken, Failure> {
@@ -121,6 +124,9 @@ async fn take(
         }
         let cycle = cycles.follow(&mut some).err();
         count += some.len();
+        for item in &mut some {
+            item.path = below(directory, std::mem::take(&mut item.path));
+        }
         if !some.is_empty() && items.send(some).await.is_err() {
             return Err(Failure::new(Reason::Cancelled, "the scan was cancelled"));
         }
@@ -141,13 +147,15 @@ async fn take(
 async fn report(
     session: &Session,
     mut troubles: StreamReader<Trouble>,
+    directory: &str,
     found: &mut mpsc::Sender<Vec<Discovery>>,
     listed: &mut Listed,
 ) {
     loop {
         let (result, some) = troubles.read(Vec::with_capacity(64)).await;
         let mut failed = Vec::new();
-        for trouble in some {
+        for Trouble { path, failure } in some {
+            let trouble = Trouble { path: below(directory, path), failure };
             listed.first.get_or_insert_with(|| trouble.failure.clone());
             if is_for_a_while(&trouble)
                 && session.photos.is_none()
@@ -166,6 +174,15 @@ async fn report(
         if !matches!(result, StreamResult::Complete(_)) {
             return;
         }
+    }
+}
+
+/// A path below a directory as one below the root.
+fn below(directory: &str, path: String) -> String {
+    match (directory, path.as_str()) {
+        ("", _) => path,
+        (_, "") => directory.to_owned(),
+        _ => format!("{directory}/{path}"),
     }
 }
 

@@ -263,10 +263,10 @@ impl Batch {
         } else {
             let transfers = transfers.to_string();
             let verb = verb.args(["--ignore-times", "--create-empty-src-dirs"]);
-            // rclone waits longer each time that an FTP server lets no connection in, up to
-            // minutes, where it is better sent less.
-            let is_ftp = rclone.inner.remote.backends().any(|backend| backend == "ftp");
-            let verb = if is_ftp { verb.args(["--low-level-retries", "2"]) } else { verb };
+            let verb = match rclone.waits_for_connections() {
+                true => verb.args(["--low-level-retries", "2"]),
+                false => verb,
+            };
             verb.args(["--transfers", &transfers, "--checkers", &transfers])
         };
         // Two spellings of a name in Unicode are two files.

@@ -59,6 +59,8 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
         } else {
             verb.args(["--checkers", &rclone.inner.concurrency.now().to_string()])
         };
+    } else if rclone.inner.is_refused.load(Ordering::Relaxed) {
+        verb = verb.args(["--checkers", "1"]);
     } else {
         verb = verb.args(["--checkers", &rclone.inner.concurrency.listings()]);
     }

@@ -296,6 +296,12 @@ impl Rclone {
         process.end().await
     }
 
+    /// Whether rclone waits longer each time that a server lets no connection in, up to
+    /// minutes, where the server is better sent less: it does so over FTP.
+    fn waits_for_connections(&self) -> bool {
+        self.inner.remote.backends().any(|backend| backend == "ftp")
+    }
+
     /// The same as [`Self::verb`] for a verb that reads files.
     fn reading_verb(&self, name: &'static str) -> Verb<'_> {
         let verb = self.verb(name);
@@ -305,6 +311,8 @@ impl Rclone {
         } else if photos::is(&self.inner.remote) {
             // One photo that Google doesn't give holds up all others meanwhile.
             verb.args(["--low-level-retries", "3"])
+        } else if self.waits_for_connections() {
+            verb.args(["--low-level-retries", "2"])
         } else {
             verb
         }

@@ -120,3 +120,19 @@ fn a_web_server_that_limits_requests_loses_no_file() {
         tree::assert_same(&source, &place.restore_here(&name), Keep::Files);
     }
 }
+
+#[test]
+fn a_directory_that_a_server_refuses_to_list_for_a_while_is_listed_again() {
+    let place = Place::new();
+    // Fewer than the usual streams need.
+    let Some(daemon) = daemons::vsftpd(&place, "max_per_ip=3\n") else { return };
+    daemon.remote(&place, "server");
+    let target = daemon.directory("target");
+    for number in 0..100 {
+        let path = target.join(format!("dir{}/file{number}", number % 30));
+        tree::file(&path, format!("{number}").as_bytes(), tree::time(number));
+    }
+    daemon.adopt();
+    place.backup(&daemon.location("server", "target")).good().says("without errors");
+    tree::assert_same(&target, &place.restore_here("here"), Keep::Files);
+}
