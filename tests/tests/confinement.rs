@@ -79,6 +79,28 @@ fn it_can_t_write_outside_its_private_directories() {
 }
 
 #[test]
+fn it_can_t_write_what_the_host_trusts() {
+    for name in ["started.json", "pristine", "lock", "refreshing", "rclone.conf", "new"] {
+        probe(&place(&[("beside", name)])).says(&format!("/beside {EACCES}"));
+    }
+    // What is read of the user's file lies there, and where it is written back to.
+    let place = place(&[("write", "../lock"), ("make", "../input/x"), ("remove", "../lock")]);
+    for what in ["write", "make", "remove"] {
+        probe(&place).says(&format!("/{what} {EACCES}"));
+    }
+}
+
+#[test]
+fn a_configuration_that_it_makes_huge_isn_t_read_or_kept() {
+    let place = place(&[("grow", "2000000000")]);
+    for _ in 0..2 {
+        probe(&place).says("/grow done");
+    }
+    let kept = plakbox_tests::place::files_below(&place.state());
+    assert!(!kept.iter().any(|file| file.ends_with("rclone.conf")), "{kept:?}");
+}
+
+#[test]
 fn it_can_t_start_a_program_of_any_kind() {
     for (what, value) in
         [("exec", "/bin/sh"), ("exec", "/usr/bin/env"), ("exec_own", ""), ("spawn", "/bin/true")]

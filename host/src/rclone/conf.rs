@@ -5,8 +5,9 @@
 
 use ini::{Ini, ParseOption};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 pub use crate::policy::Section;
@@ -20,10 +21,25 @@ const QUOTES: [(&str, usize); 2] = [("`", 2), ("\"\"\"", 6)];
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// The text of a file that rclone may have written: whatever that is, it fits in memory.
+/// The text of a file of the user's.
 pub fn read(file: &Path) -> io::Result<String> {
+    limited(File::open(file)?)
+}
+
+/// The text of a file that rclone may have put there: it isn't a link to another one, isn't
+/// a device or a pipe that is waited for, and fits in memory.
+pub fn read_of_rclone(file: &Path) -> io::Result<String> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(file)?;
+    if !opened.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it isn't a regular file"));
+    }
+    limited(opened)
+}
+
+fn limited(file: File) -> io::Result<String> {
     let mut text = String::new();
-    let length = File::open(file)?.take(LARGEST + 1).read_to_string(&mut text)?;
+    let length = file.take(LARGEST + 1).read_to_string(&mut text)?;
     if length as u64 > LARGEST {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
@@ -129,6 +145,21 @@ mod tests {
         assert_eq!(read(file.path()).unwrap(), "[a]\ntype = s3\n");
         file.as_file().set_len(2 << 30).unwrap();
         assert_eq!(read(file.path()).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn nothing_but_a_regular_file_is_read_of_what_rclone_may_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("file"), "[a]\n").unwrap();
+        std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path("zero")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), 0o600.into()).unwrap();
+        assert_eq!(read_of_rclone(&path("file")).unwrap(), "[a]\n");
+        for name in ["link", "zero", "pipe", ".", "missing"] {
+            assert!(read_of_rclone(&path(name)).is_err(), "{name}");
+        }
+        assert!(read_of_rclone(Path::new("/dev/null")).is_err());
     }
 
     fn value(text: &str) -> String {

@@ -1,8 +1,9 @@
 //! The private configuration of a session's remote, which rclone rewrites when it
 //! refreshes a token.
 //!
-//! `remotes/DIGEST/` in the private directory holds `rclone.conf`, and is shared by all
-//! sessions of the remote. The digest is of the configuration as it was passed, so a
+//! `remotes/DIGEST/` in the private directory is shared by all sessions of the remote. In
+//! it, `own/` holds `rclone.conf` and is all of it that rclone may write; what the host keeps
+//! for itself, and trusts, lies beside it. The digest is of the configuration as it was passed, so a
 //! changed one starts anew. What rclone has rewritten is kept: for a remote that was
 //! imported for good, since nothing else has it; for one of the user's own rclone.conf
 //! until it is back in there, which is tried soon after, when the session ends, and when
@@ -25,11 +26,13 @@ use super::remote::Remote;
 use super::renewed;
 use super::sections;
 use super::started::{STARTED, Started};
-use super::state::{At, LOCK, State, give, hex, private_directory, try_lock, write_private};
-use super::token::Turns;
+use super::state::{At, State, give, hex, passage, private_directory, try_lock, write_private};
+use super::token::{self, Turns};
 use crate::contract::{Failure, Reason};
 
-pub const CONFIG: &str = "rclone.conf";
+const CONFIG: &str = "rclone.conf";
+/// The directory that is rclone's own.
+const OWN: &str = "own";
 /// Where rclone leaves the one that it replaces, followed by digits, as after [`CONFIG`]
 /// what it writes.
 const OLD: &str = "rclone.conf.old";
@@ -52,8 +55,13 @@ pub struct Configuration {
 type Seen = (u64, i64, i64);
 
 fn seen(directory: &Path) -> Option<Seen> {
-    let meta = fs::metadata(directory.join(CONFIG)).ok()?;
+    let meta = fs::symlink_metadata(file_in(directory)).ok()?;
     Some((meta.ino(), meta.mtime(), meta.mtime_nsec()))
+}
+
+/// The configuration in the directory of a remote.
+pub fn file_in(directory: &Path) -> PathBuf {
+    directory.join(OWN).join(CONFIG)
 }
 
 impl State {
@@ -64,12 +72,12 @@ impl State {
         self.bring_back_of(remote);
         remote.read_again()?;
         let directory = self.directory_of(remote);
-        private_directory(&directory).at(&directory)?;
+        passage(&directory, self.owner()).at(&directory)?;
         let lock = try_lock(&directory, FlockOperation::LockShared)
             .and_then(|lock| lock.ok_or_else(|| io::ErrorKind::NotFound.into()))
             .at(&directory)?;
-        let config = directory.join(CONFIG);
-        match conf::read(&config) {
+        let config = file_in(&directory);
+        match conf::read_of_rclone(&config) {
             Ok(kept) => {
                 allowed(&kept, remote.sections(), &directory)?;
                 self.hand_over(&kept, &directory).at(&directory)?;
@@ -83,15 +91,17 @@ impl State {
                     }
                 }
                 .at(&directory)?;
+                let own = directory.join(OWN);
+                private_directory(&own).at(&own)?;
                 write_private(&config, &remote.to_ini(), self.owner()).at(&directory)?;
-                give(&directory, self.owner()).at(&directory)?;
+                give(&own, self.owner()).at(&own)?;
             }
             Err(error) => return Err(error).at(&directory),
         }
         Ok(Configuration {
             fingerprint: self.identity(&remote.fingerprint()),
             state: self.clone(),
-            turns: Turns::new(config),
+            turns: Turns::new(config, directory.join(token::LOCK)),
             seen: Mutex::new(seen(&directory)),
             directory,
             lock: Some(lock),
@@ -103,12 +113,13 @@ impl State {
     /// tenant no user, or another. It is written anew, as what stands there may be a link.
     fn hand_over(&self, kept: &str, directory: &Path) -> io::Result<()> {
         let owner = self.owner();
-        let meta = fs::symlink_metadata(directory.join(CONFIG))?;
+        let config = file_in(directory);
+        let meta = fs::symlink_metadata(&config)?;
         if owner.is_none_or(|owner| (owner.uid, owner.gid) == (meta.uid(), meta.gid())) {
             return Ok(());
         }
-        write_private(&directory.join(CONFIG), kept.as_bytes(), owner)?;
-        give(directory, owner)
+        write_private(&config, kept.as_bytes(), owner)?;
+        give(&directory.join(OWN), owner)
     }
 
     /// Where a remote's configuration is, or would be.
@@ -134,7 +145,7 @@ impl State {
     /// Whether rclone has rewritten a remote's configuration, and only the private
     /// directory has it, for the next run.
     pub fn keeps(&self, remote: &Remote) -> bool {
-        let Ok(copy) = conf::read(&self.directory_of(remote).join(CONFIG)) else {
+        let Ok(copy) = conf::read_of_rclone(&file_in(&self.directory_of(remote))) else {
             return false;
         };
         match remote.of_user() {
@@ -159,7 +170,7 @@ impl State {
         let Ok(Some(_lock)) = try_lock(directory, FlockOperation::NonBlockingLockExclusive) else {
             return Ok(());
         };
-        recover(directory);
+        recover(&directory.join(OWN));
         let settled = match directory.join(STARTED).exists() {
             true => self.settle(directory),
             false => Ok(is_pristine(directory)),
@@ -168,9 +179,9 @@ impl State {
             let _ = fs::remove_dir_all(directory);
             return Ok(());
         }
-        for entry in fs::read_dir(directory)?.flatten() {
-            if ![LOCK, CONFIG, PRISTINE, STARTED].iter().any(|name| entry.file_name() == *name) {
-                let _ = fs::remove_file(entry.path());
+        for entry in fs::read_dir(directory.join(OWN))?.flatten() {
+            if entry.file_name() != CONFIG {
+                let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
             }
         }
         settled.map(|_| ())
@@ -200,15 +211,18 @@ fn allowed(kept: &str, passed: &Sections, directory: &Path) -> Result<(), Failur
     })
 }
 
+/// Whether there is nothing to keep: rclone has changed nothing, or has put something in its
+/// place that isn't a configuration.
 fn is_pristine(directory: &Path) -> bool {
     let pristine = fs::read_to_string(directory.join(PRISTINE)).unwrap_or_default();
-    !fs::read(directory.join(CONFIG)).is_ok_and(|config| hex(&config) != pristine)
+    let config = conf::read_of_rclone(&file_in(directory));
+    !config.is_ok_and(|config| hex(config.as_bytes()) != pristine)
 }
 
 /// Puts the configuration back that rclone, when it was killed, had moved away to put
 /// another one in its place, which is complete by then; or else the old one.
 fn recover(directory: &Path) {
-    if directory.join(CONFIG).exists() {
+    if fs::symlink_metadata(directory.join(CONFIG)).is_ok() {
         return;
     }
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
@@ -216,7 +230,7 @@ fn recover(directory: &Path) {
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let meta = entry.metadata().ok()?;
-            let whole = name.starts_with(CONFIG) && meta.len() > 0;
+            let whole = name.starts_with(CONFIG) && meta.is_file() && meta.len() > 0;
             whole.then(|| ((!name.starts_with(OLD), meta.modified().ok()), entry.path()))
         })
         .collect();
@@ -228,7 +242,12 @@ fn recover(directory: &Path) {
 
 impl Configuration {
     pub fn file(&self) -> PathBuf {
-        self.directory.join(CONFIG)
+        file_in(&self.directory)
+    }
+
+    /// The directory that rclone may write to.
+    pub fn own(&self) -> PathBuf {
+        self.directory.join(OWN)
     }
 
     /// What tells the remote from any other, however often its token was renewed.

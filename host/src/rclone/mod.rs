@@ -68,7 +68,7 @@ pub use log::Secrets;
 pub use process::environment;
 pub use reader::Reader;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -150,11 +150,17 @@ impl Rclone {
         let secrets = log::Secrets::of(&remote);
         let scratch = state.scratch()?;
         make_directories(&grant)?;
-        let own = [scratch.path().to_owned()].into_iter();
-        let own = own.chain(config.file().parent().map(Path::to_owned));
+        let own = [scratch.own(), config.own()];
+        let input = scratch.input();
         let environment = process::environment(&grant);
-        let granted =
-            confinement::granted::of(&grant, own, remote.files()?, &environment, state.owner());
+        let granted = confinement::granted::of(
+            &grant,
+            own,
+            input,
+            remote.files()?,
+            &environment,
+            state.owner(),
+        );
         let confinement = Confinement::prepare(binary.path(), &granted)?;
         let inner = Inner {
             binary,

@@ -56,6 +56,7 @@ pub struct Verb<'a> {
 impl<'a> Verb<'a> {
     pub fn new(rclone: &'a Rclone, name: &'static str) -> Self {
         let inner = &rclone.inner;
+        let own = inner.scratch.own();
         let mut command = Command::new(inner.binary.path());
         command
             .arg(name)
@@ -70,17 +71,17 @@ impl<'a> Verb<'a> {
             .arg("--config")
             .arg(rclone.config_file())
             .arg("--cache-dir")
-            .arg(inner.scratch.path().join("cache"))
+            .arg(own.join("cache"))
             .arg("--temp-dir")
-            .arg(inner.scratch.path())
+            .arg(&own)
             .env_clear()
-            .env("TMPDIR", inner.scratch.path())
-            .current_dir(inner.scratch.path());
+            .env("TMPDIR", &own)
+            .current_dir(&own);
         for (limit, value) in pace(&inner.grant.limits) {
             command.arg(limit).arg(value);
         }
         // Without one, libraries would run programs to find it.
-        command.env("HOME", inner.scratch.path());
+        command.env("HOME", &own);
         for name in environment(&inner.grant) {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::conf::{self, Sections};
-use super::configuration::CONFIG;
+use super::configuration;
 use super::fingerprint::Fingerprint;
 use super::remote::Remote;
 use super::renewed::{self, Outcome};
@@ -77,10 +77,11 @@ impl State {
     /// copy has.
     pub(super) fn settle(&self, directory: &Path) -> io::Result<bool> {
         let Some(mut started) = Started::read(directory) else { return Ok(true) };
-        let copy = match conf::read(&directory.join(CONFIG)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-            copy => conf::parse(&copy?).unwrap_or_default(),
+        // What rclone has put in its place, if it isn't a configuration, is nothing to keep.
+        let Ok(copy) = conf::read_of_rclone(&configuration::file_in(directory)) else {
+            return Ok(true);
         };
+        let copy = conf::parse(&copy).unwrap_or_default();
         let changes = renewed::changes(&started.sections, &copy);
         if changes.is_empty() {
             return Ok(true);

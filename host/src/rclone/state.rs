@@ -2,16 +2,21 @@
 //! a session, and what a killed session left behind.
 //!
 //! - `remotes/DIGEST/`: the configuration of one remote (see [`configuration`](super::configuration)).
-//! - `sessions/ID/`: batches, caches and temporary files of one session.
+//! - `sessions/ID/`: of one session, `own/` with rclone's cache and temporary files, and
+//!   `input/` with what rclone is given: batches and lists of files.
 //! - `identities/`: what remotes were called before their token was renewed.
 //! - `told/`: an empty file for each thing that a person is told once.
+//!
+//! Of all this, rclone may write in the directories called `own`, and nowhere else. Where a
+//! tenant's processes run as another user, that one passes through the others (its group has
+//! the right to) and can't change what is in them.
 //!
 //! The first two are locked by those who use them. Whatever nobody locks is swept when
 //! the next session starts.
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Gid, Mode, OFlags, RawMode, flock};
 use semver::Version;
 use sha2::{Digest, Sha256};
 use std::env;
@@ -83,8 +88,7 @@ impl State {
     /// Opens the state in this directory, which belongs to `owner` if not to us.
     pub fn at(root: PathBuf, owner: Option<Owner>) -> Result<Self, Failure> {
         for directory in [root.clone(), root.join("remotes"), root.join("sessions")] {
-            private_directory(&directory).at(&directory)?;
-            give(&directory, owner).at(&directory)?;
+            passage(&directory, owner).at(&directory)?;
         }
         let state = Self { root, owner };
         state.sweep();
@@ -165,10 +169,13 @@ impl State {
         let since = UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
         let name = format!("{}-{count}-{since:x}", std::process::id());
         let path = self.root.join("sessions").join(name);
-        private_directory(&path).at(&path)?;
+        passage(&path, self.owner).at(&path)?;
         let lock = try_lock(&path, FlockOperation::LockExclusive).at(&path)?;
-        give(&path, self.owner).at(&path)?;
-        Ok(Scratch { path, owner: self.owner, _lock: lock })
+        let scratch = Scratch { path, owner: self.owner, _lock: lock };
+        passage(&scratch.input(), self.owner).at(&scratch.path)?;
+        private_directory(&scratch.own()).at(&scratch.path)?;
+        give(&scratch.own(), self.owner).at(&scratch.path)?;
+        Ok(scratch)
     }
 
     /// One of so many places for sessions of this user, as long as it is held.
@@ -229,11 +236,17 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The directory that rclone may write to.
+    pub fn own(&self) -> PathBuf {
+        self.path.join("own")
     }
 
-    /// A new file in it.
+    /// The directory that rclone reads what it is given from.
+    pub fn input(&self) -> PathBuf {
+        self.path.join("input")
+    }
+
+    /// A new file for rclone to read.
     pub fn file(&self, kind: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
         let path = self.new_path(kind);
         write_private(&path, bytes, self.owner).at(&path)?;
@@ -242,14 +255,13 @@ impl Scratch {
 
     fn new_path(&self, kind: &str) -> PathBuf {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        self.path.join(format!("{kind}-{}", COUNT.fetch_add(1, Ordering::Relaxed)))
+        self.input().join(format!("{kind}-{}", COUNT.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// A new directory in it, and its path for rclone.
+    /// A new directory for rclone to read, and its path.
     pub fn directory(&self, kind: &str) -> Result<(Dir, PathBuf), Failure> {
         let path = self.new_path(kind);
-        private_directory(&path).at(&path)?;
-        give(&path, self.owner).at(&path)?;
+        passage_by(&path, self.owner, LISTED).at(&path)?;
         let directory = Dir::open_ambient_dir(&path, ambient_authority()).at(&path)?;
         Ok((directory, path))
     }
@@ -270,6 +282,26 @@ pub(super) fn private_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The mode of a directory of ours that the processes of an owner pass through, and of one
+/// that they may list.
+const PASSED: RawMode = 0o710;
+const LISTED: RawMode = 0o750;
+
+/// A directory of ours that the processes of an owner pass through, and can't change.
+pub(super) fn passage(path: &Path, owner: Option<Owner>) -> io::Result<()> {
+    passage_by(path, owner, PASSED)
+}
+
+fn passage_by(path: &Path, owner: Option<Owner>, mode: RawMode) -> io::Result<()> {
+    let Some(Owner { gid, .. }) = owner else { return private_directory(path) };
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty())?;
+    let (us, group) = (rustix::process::geteuid(), Gid::from_raw(gid));
+    rustix::fs::fchown(&opened, Some(us), Some(group))?;
+    Ok(rustix::fs::fchmod(&opened, Mode::from_raw_mode(mode))?)
+}
+
 /// Locks a directory by the file in it. `None`: somebody else has it, or the
 /// directory was removed meanwhile.
 pub(super) fn try_lock(directory: &Path, how: FlockOperation) -> io::Result<Option<File>> {
@@ -278,7 +310,13 @@ pub(super) fn try_lock(directory: &Path, how: FlockOperation) -> io::Result<Opti
 
 /// The same by any file.
 pub(super) fn try_lock_file(path: &Path, how: FlockOperation) -> io::Result<Option<File>> {
-    let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    let opened = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path);
     let file = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
@@ -367,7 +405,7 @@ mod tests {
         let file = abandoned.file();
         std::mem::forget(abandoned);
         let again = State::at(state.root.clone(), None).unwrap();
-        assert!(!dead.exists() && living.path().exists());
+        assert!(!dead.exists() && living.own().exists() && living.input().exists());
         assert!(file.exists(), "its lock is still held, as by a living session");
         drop(living);
         assert_eq!(count(&again, "sessions"), 0);

@@ -21,32 +21,33 @@ use super::state::try_lock_file;
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What is locked in the directory of the configuration.
-const LOCK: &str = "refreshing";
+/// What is locked beside the directory of the configuration, where rclone can't.
+pub const LOCK: &str = "refreshing";
 
 /// The turns of a session's processes.
 pub struct Turns {
     config: PathBuf,
+    lock: PathBuf,
     /// One process had its turn and the token is still the expired one: it isn't needed,
     /// or can't be refreshed. Nobody waits for that again.
     in_vain: Arc<AtomicBool>,
 }
 
 impl Turns {
-    pub fn new(config: PathBuf) -> Self {
-        Self { config, in_vain: Arc::default() }
+    /// Those of the processes that use this configuration, which take turns by this lock.
+    pub fn new(config: PathBuf, lock: PathBuf) -> Self {
+        Self { config, lock, in_vain: Arc::default() }
     }
 
     /// Waits until nobody else refreshes an expired token. The turn is the caller's, if it
     /// still has expired then.
     pub async fn next(&self) -> Option<Turn> {
         let end = Instant::now() + PATIENCE;
-        let lock = self.config.with_file_name(LOCK);
         while !self.in_vain.load(Ordering::Relaxed)
             && needs_refresh(&self.config)
             && Instant::now() < end
         {
-            match try_lock_file(&lock, FlockOperation::NonBlockingLockExclusive) {
+            match try_lock_file(&self.lock, FlockOperation::NonBlockingLockExclusive) {
                 // It may have been refreshed since we looked.
                 Ok(Some(lock)) if needs_refresh(&self.config) => {
                     let (config, in_vain) = (self.config.clone(), self.in_vain.clone());
@@ -92,7 +93,7 @@ async fn hold(lock: File, config: PathBuf, in_vain: Arc<AtomicBool>) {
 /// Whether a token in the configuration has expired. rclone has it out of the way for a
 /// moment while it replaces it.
 fn needs_refresh(config: &Path) -> bool {
-    let Ok(text) = conf::read(config) else { return true };
+    let Ok(text) = conf::read_of_rclone(config) else { return true };
     let sections = conf::parse(&text).unwrap_or_default();
     let mut tokens = sections.values().filter_map(|section| section.get("token"));
     tokens.any(|token| is_expired(token))
@@ -119,11 +120,16 @@ mod tests {
         path
     }
 
+    fn turns(config: PathBuf) -> Turns {
+        let lock = config.with_file_name(LOCK);
+        Turns::new(config, lock)
+    }
+
     #[tokio::test]
     async fn one_process_refreshes_an_expired_token_and_the_others_wait() {
         let directory = tempfile::tempdir().unwrap();
         let path = config(directory.path(), "2020-01-01T00:00:00Z");
-        let [one, other] = [path.clone(), path].map(Turns::new);
+        let [one, other] = [path.clone(), path].map(turns);
         let first = one.next().await;
         assert!(first.is_some());
         let second = tokio::spawn(async move { other.next().await.is_some() });
@@ -141,12 +147,12 @@ mod tests {
     async fn nobody_waits_for_a_token_that_is_not_refreshed() {
         let directory = tempfile::tempdir().unwrap();
         let path = config(directory.path(), "2020-01-01T00:00:00Z");
-        let (turns, another_session) = (Turns::new(path.clone()), Turns::new(path));
+        let (turns, another_session) = (self::turns(path.clone()), self::turns(path));
         drop(turns.next().await);
         assert!(turns.next().await.is_none());
         let start = Instant::now();
         assert!(another_session.next().await.is_some() && start.elapsed() < PATIENCE / 2);
         let never = config(directory.path(), "0001-01-01T00:00:00Z");
-        assert!(Turns::new(never).next().await.is_none(), "it never expires");
+        assert!(self::turns(never).next().await.is_none(), "it never expires");
     }
 }

@@ -204,12 +204,12 @@ impl House {
         self.groups.as_ref().map(|groups| groups.tenant(name).map(Arc::new)).transpose()
     }
 
-    /// As whom a tenant's processes run: whoever owns its directory, or the first user of
-    /// the range that owns none.
+    /// As whom a tenant's processes run: the user of the range whose group its directory has,
+    /// or the first one without.
     fn owner(&self, name: &str) -> Result<Option<Owner>, Failure> {
         let Some(Users { first, count }) = self.users else { return Ok(None) };
         let own = |uid: u32| (first..first + count).contains(&uid);
-        let owner = |path: PathBuf| std::fs::metadata(path).ok().map(|meta| meta.uid());
+        let owner = |path: PathBuf| std::fs::metadata(path).ok().map(|meta| meta.gid());
         if let Some(uid) = owner(self.tenants().join(name)).filter(|uid| own(*uid)) {
             return Ok(Some(Owner { uid, gid: uid }));
         }

@@ -16,8 +16,7 @@ fn main() {
         println!("{}", version());
         return;
     }
-    let config = args.iter().position(|arg| arg == "--config").and_then(|at| args.get(at + 1));
-    let config = fs::read_to_string(config.expect("--config")).expect("the configuration");
+    let config = fs::read_to_string(configuration()).expect("the configuration");
     let told = |option: &str| config.lines().find_map(|line| line.strip_prefix(option));
     if let Some(seed) = told("try_replies = ") {
         return replies(&args[1], seed.parse().expect("a seed"));
@@ -107,6 +106,12 @@ fn version() -> String {
     said.unwrap_or("rclone v1.75.1").to_owned()
 }
 
+/// The configuration that it was given.
+fn configuration() -> std::path::PathBuf {
+    let mut args = std::env::args().skip_while(|arg| arg != "--config");
+    args.nth(1).expect("--config").into()
+}
+
 /// Tries something; says what came of it.
 fn attempt(what: &str, value: &str) -> io::Result<String> {
     let nothing = |_| String::new();
@@ -114,6 +119,13 @@ fn attempt(what: &str, value: &str) -> io::Result<String> {
         "read" => File::open(value)?.read(&mut [0; 16]).map(nothing),
         "list" => fs::read_dir(value).map(|entries| entries.count().to_string()),
         "write" => fs::write(value, "probe").map(|()| String::new()),
+        // Files that lie beside the directory of the configuration, and that itself.
+        "beside" => fs::write(configuration().with_file_name("..").join(value), "{}")
+            .map(|()| String::new()),
+        "grow" => {
+            let file = File::options().write(true).truncate(true).open(configuration())?;
+            file.set_len(value.parse().map_err(io::Error::other)?).map(|()| String::new())
+        }
         "make" => fs::create_dir(value).map(|()| String::new()),
         "remove" => fs::remove_file(value).map(|()| String::new()),
         "link" => std::os::unix::fs::symlink("/etc/passwd", "link")

@@ -7,11 +7,13 @@ use super::super::state::Owner;
 use super::Granted;
 use crate::policy::{Grant, Read};
 
-/// What the processes of a session may have: `own` are its private directories, `files`
+/// What the processes of a session may have: `own` are its private directories, `input` has
+/// what they are given, `files`
 /// what the options of its configuration make them read, and `environment` what they inherit.
 pub fn of(
     grant: &Grant,
     own: impl IntoIterator<Item = PathBuf>,
+    input: PathBuf,
     files: impl IntoIterator<Item = Read>,
     environment: &[&str],
     owner: Option<Owner>,
@@ -26,7 +28,7 @@ pub fn of(
         .flat_map(|paths| env::split_paths(&paths).collect::<Vec<_>>());
     Granted {
         own: own.into_iter().collect(),
-        read: named.chain(trusted).collect(),
+        read: named.chain(trusted).chain([input]).collect(),
         directories: grant.directories.iter().cloned().collect(),
         write: grant.write,
         owner,
