@@ -87,8 +87,25 @@ fn processes_of_a_tenant_run_as_a_user_of_its_own() {
     chown(place.path("granted"), Some(FIRST), Some(FIRST)).unwrap();
     run(service.client(&mut place.restore_command("@granted"))).good();
     assert_eq!(fs::metadata(place.path("granted/a")).unwrap().uid(), FIRST);
+    // They pass through the tenant's directory, and can't change what the host keeps there.
     let state = fs::metadata(service.path("state/tenants/ours")).unwrap();
-    assert_eq!((state.uid(), state.mode() & 0o777), (FIRST, 0o700));
+    assert_eq!((state.uid(), state.gid(), state.mode() & 0o777), (0, FIRST, 0o710));
+
+    // A directory that isn't there is made by that user, where that user may.
+    place.remote("disk", &[("type", "local")]);
+    place.import("disk");
+    let to = |directory: &str| {
+        let location = format!("location=rclone://{}", place.path(directory).display());
+        place.plakar(["destination", "set", "disk", &location]).good();
+        run(service.client(&mut place.restore_command("@disk")))
+    };
+    to("granted/new/deep").good();
+    for directory in ["granted/new", "granted/new/deep", "granted/new/deep/a"] {
+        assert_eq!(fs::metadata(place.path(directory)).unwrap().uid(), FIRST, "{directory}");
+    }
+    fs::create_dir(place.path("granted/of-root")).unwrap();
+    to("granted/of-root/new").bad(&format!("can't be made, as the user {FIRST}"));
+    assert!(!place.path("granted/of-root/new").exists());
 }
 
 /// A session that an importer has begun, as Plakar would, and goes on with nothing.

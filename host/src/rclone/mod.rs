@@ -8,6 +8,7 @@
 //! - [`configuration`]: its private configuration
 //! - [`started`], [`renewed`]: what rclone renews of a user's own remote, and its way back
 //! - [`token`]: whose turn it is to refresh one
+//! - [`destination`]: local directories that a restore makes
 //! - [`fingerprint`]: what tells one remote or account from another
 //! - [`state`]: the private directories, what is kept in them and what is swept
 //! - [`concurrency`]: how many files at the same time
@@ -23,6 +24,7 @@
 //! - [`photos`]: what is particular about Google Photos
 //! - [`growth`]: files that grow while they are read
 //! - [`collision`]: entries that a destination takes for one
+//! - [`impersonation`]: acting as a tenant's user
 //! - [`list`], [`cat`], [`reader`], [`batch`], [`receive`]: the verbs
 //! - [`obstacles`]: what stands where a batch is to go
 
@@ -34,8 +36,10 @@ pub mod concurrency;
 pub mod conf;
 pub mod configuration;
 mod confinement;
+mod destination;
 pub mod fingerprint;
 mod growth;
+mod impersonation;
 mod list;
 mod location;
 mod log;
@@ -149,7 +153,7 @@ impl Rclone {
         let config = state.configure(&mut remote)?;
         let secrets = log::Secrets::of(&remote);
         let scratch = state.scratch()?;
-        make_directories(&grant)?;
+        destination::make(&grant, state.owner())?;
         let own = [scratch.own(), config.own()];
         let input = scratch.input();
         let environment = process::environment(&grant);
@@ -348,17 +352,6 @@ impl Rclone {
     fn config_file(&self) -> PathBuf {
         self.inner.config.file()
     }
-}
-
-/// Makes the local directories that are written: only what is there can be granted.
-fn make_directories(grant: &Grant) -> Result<(), Failure> {
-    let mut missing = grant.directories.iter().filter(|it| grant.write && !it.exists());
-    missing.try_for_each(|directory| {
-        std::fs::create_dir_all(directory).map_err(|error| {
-            let message = format!("the directory `{}` can't be made: {error}", directory.display());
-            Failure::new(Reason::Denied, message)
-        })
-    })
 }
 
 impl Drop for Inner {

@@ -1,8 +1,17 @@
 //! What a session's remote needs of this machine's files, as far as its policy lets it.
 
+use std::collections::BTreeSet;
 use std::env;
+#[cfg(target_os = "linux")]
+use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::OwnedFd;
+#[cfg(target_os = "linux")]
+use std::path::Path;
 use std::path::{Component, PathBuf};
 
+#[cfg(target_os = "linux")]
+use super::super::impersonation::as_owner;
 use super::super::state::Owner;
 use super::Granted;
 use crate::policy::{Grant, Read};
@@ -20,7 +29,15 @@ pub fn of(
 ) -> Granted {
     let (sockets, files): (Vec<_>, Vec<_>) =
         files.into_iter().partition(|read| matches!(read, Read::Socket));
-    let named = files.into_iter().flat_map(|file| place(file, environment));
+    let expanded = |value: &str| expand(value, environment);
+    let (mut named, mut usual) = (BTreeSet::new(), Vec::new());
+    for file in files {
+        match file {
+            Read::Named(value) => named.extend(expanded(&value)),
+            Read::Usual(value) => usual.extend(expanded(&value)),
+            Read::Socket => {}
+        }
+    }
     let trusted =
         ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().filter(|it| environment.contains(it));
     let trusted = trusted
@@ -28,7 +45,8 @@ pub fn of(
         .flat_map(|paths| env::split_paths(&paths).collect::<Vec<_>>());
     Granted {
         own: own.into_iter().collect(),
-        read: named.chain(trusted).chain([input]).collect(),
+        read: usual.into_iter().chain(trusted).chain([input]).collect(),
+        named,
         directories: grant.directories.iter().cloned().collect(),
         write: grant.write,
         owner,
@@ -41,14 +59,21 @@ pub fn of(
     }
 }
 
-/// Where something lies that an option makes rclone read. A value can name a file, and no
-/// directory with all that is in it.
-fn place(read: Read, environment: &[&str]) -> Option<PathBuf> {
-    match read {
-        Read::Named(value) => expand(&value, environment).filter(|path| path.is_file()),
-        Read::Usual(value) => expand(&value, environment),
-        Read::Socket => None,
-    }
+/// Opens the files that the configuration names, as the user that will read them, each once:
+/// what is looked at here is what is granted, whatever is at its path later. A value can name
+/// a file, and no directory with all that is in it.
+#[cfg(target_os = "linux")]
+pub fn open(granted: &Granted) -> io::Result<Vec<OwnedFd>> {
+    as_owner(granted.owner, || Ok(granted.named.iter().filter_map(|path| file(path)).collect()))
+}
+
+/// The file at a path, if it is one.
+#[cfg(target_os = "linux")]
+fn file(path: &Path) -> Option<OwnedFd> {
+    use rustix::fs::{FileType, Mode, OFlags, fstat};
+    let opened = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let meta = fstat(&opened).ok()?;
+    FileType::from_raw_mode(meta.st_mode).is_file().then_some(opened)
 }
 
 /// The path that the value of an option names, with `~` and variables as rclone has them:
@@ -67,7 +92,6 @@ fn expand(value: &str, environment: &[&str]) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[test]
     fn options_name_files_below_home_only_where_there_is_one() {
@@ -81,17 +105,19 @@ mod tests {
         assert_eq!(expand("/etc/key", &[]), Some("/etc/key".into()));
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_value_names_a_file_and_never_a_directory() {
         let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("key");
-        std::fs::write(&file, "key").unwrap();
-        let shown = |path: &Path| path.display().to_string();
-        assert_eq!(place(Read::Named(shown(&file)), &[]), Some(file));
-        for value in [shown(directory.path()), "/..".into(), "/".into(), "/dev/null".into()] {
-            assert_eq!(place(Read::Named(value.clone()), &[]), None, "{value}");
+        let key = directory.path().join("key");
+        std::fs::write(&key, "key").unwrap();
+        std::os::unix::fs::symlink("/", directory.path().join("link")).unwrap();
+        assert!(file(&key).is_some());
+        for path in [directory.path(), &directory.path().join("link")] {
+            assert!(file(path).is_none(), "{}", path.display());
         }
-        let usual = directory.path().to_owned();
-        assert_eq!(place(Read::Usual(shown(&usual)), &[]), Some(usual));
+        for path in ["/..", "/", "/dev/null", "/missing"] {
+            assert!(file(Path::new(path)).is_none(), "{path}");
+        }
     }
 }

@@ -45,11 +45,12 @@ fn version() -> i64 {
     }
 }
 
-/// The ruleset of a program; none where the kernel has no Landlock.
+/// The ruleset of a program, with the files that a configuration names; none where the kernel has no Landlock.
 pub fn ruleset(
     program: &Path,
     loaded: &Loaded,
     granted: &Granted,
+    named: Vec<OwnedFd>,
 ) -> Result<Option<OwnedFd>, RulesetError> {
     let reading = AccessFs::ReadFile | AccessFs::ReadDir;
     let running = AccessFs::Execute | AccessFs::ReadFile;
@@ -74,6 +75,9 @@ pub fn ruleset(
     }
     for path in loaded.libraries.iter().chain(&system::readable()).chain(&granted.read) {
         ruleset = beneath(ruleset, path, reading)?;
+    }
+    for file in named {
+        ruleset = grant(ruleset, file, reading)?;
     }
     for device in system::DEVICES {
         ruleset = beneath(ruleset, Path::new(device), AccessFs::ReadFile | AccessFs::WriteFile)?;

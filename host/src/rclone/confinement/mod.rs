@@ -43,6 +43,9 @@ use crate::tenant::OfSession;
 pub struct Granted {
     /// Files and directories that it may read beside these.
     pub read: BTreeSet<PathBuf>,
+    /// Files that a configuration names, which may be paths of a tenant's: what is there
+    /// when they are granted, if it is a file.
+    pub named: BTreeSet<PathBuf>,
     /// Its private directories, in which it makes files and directories and nothing else.
     pub own: BTreeSet<PathBuf>,
     /// What a policy grants of the remote itself: real paths, without a link in them.
@@ -140,7 +143,9 @@ impl Confinement {
         let loaded = libraries::of(program)
             .map_err(|error| failed("its libraries", error.to_string()))?
             .ok_or_else(|| script(program))?;
-        let ruleset = landlock::ruleset(program, &loaded, granted)
+        let named = granted::open(granted)
+            .map_err(|error| failed("the files that its options name", error.to_string()))?;
+        let ruleset = landlock::ruleset(program, &loaded, granted, named)
             .map_err(|error| failed("landlock", error.to_string()))?;
         let needs = seccomp::Needs { times: granted.times, unix_sockets: granted.unix_sockets };
         let filters =
