@@ -56,7 +56,7 @@ fn it_can_t_read_or_list_what_isn_t_granted() {
     ] {
         probe(&place(&[(what, &value)])).says(&format!("/{what} {EACCES}"));
     }
-    probe(&place(&[("link", "")])).says(&format!("/link {EACCES}"));
+    probe(&place(&[("link", "")])).says(&format!("/link {EPERM}"));
 }
 
 #[test]
@@ -135,6 +135,29 @@ fn it_can_t_reach_other_processes_or_the_kernel_s_larger_parts() {
         "scheduler",
     ] {
         probe(&place(&[(what, "")])).says(&format!("/{what} {EPERM}"));
+    }
+}
+
+#[test]
+fn it_has_none_of_root_s_rights_beside_its_files() {
+    for what in ["address", "clock", "user"] {
+        probe(&place(&[(what, "")])).says(&format!("/{what} {EPERM}"));
+    }
+}
+
+#[test]
+fn it_can_t_watch_files_or_see_links_and_attributes_outside_its_grant() {
+    let outside = tempfile::tempdir().unwrap();
+    let path = |name: &str| outside.path().join(name).display().to_string();
+    fs::write(path("file"), "x").unwrap();
+    std::os::unix::fs::symlink("file", path("link")).unwrap();
+    for (what, value) in [
+        ("watch", path("")),
+        ("see_attribute", path("file")),
+        ("see_attributes", path("file")),
+        ("see_link", path("link")),
+    ] {
+        probe(&place(&[(what, &value)])).says(&format!("/{what} {EPERM}"));
     }
 }
 

@@ -106,6 +106,35 @@ fn version() -> String {
     said.unwrap_or("rclone v1.75.1").to_owned()
 }
 
+/// Gives the loop-back interface another address (rtnetlink(7)), or says why it may not.
+fn netlink_address() -> io::Result<String> {
+    const NEW_ADDRESS: u16 = 20;
+    const REQUEST_AND_ACKNOWLEDGE: u16 = 1 | 4;
+    // The header, the kind of address with its length and interface, and the address twice.
+    let mut message = Vec::new();
+    message.extend(40_u32.to_ne_bytes());
+    message.extend(NEW_ADDRESS.to_ne_bytes());
+    message.extend(REQUEST_AND_ACKNOWLEDGE.to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend([libc::AF_INET as u8, 32, 0, 0]);
+    message.extend(1_u32.to_ne_bytes());
+    for kind in [1_u16, 2] {
+        message.extend(8_u16.to_ne_bytes());
+        message.extend(kind.to_ne_bytes());
+        message.extend([10, 66, 66, 66]);
+    }
+    let mut reply = [0_u8; 64];
+    call(|| unsafe {
+        let socket = libc::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE);
+        if libc::send(socket, message.as_ptr().cast(), message.len(), 0) < 0 {
+            return -1;
+        }
+        libc::recv(socket, reply.as_mut_ptr().cast(), reply.len(), 0) as i32
+    })?;
+    let error = i32::from_ne_bytes(reply[16..20].try_into().map_err(io::Error::other)?);
+    if error == 0 { Ok(String::new()) } else { Err(io::Error::from_raw_os_error(-error)) }
+}
+
 /// The configuration that it was given.
 fn configuration() -> std::path::PathBuf {
     let mut args = std::env::args().skip_while(|arg| arg != "--config");
@@ -160,6 +189,30 @@ fn attempt(what: &str, value: &str) -> io::Result<String> {
             let number = value.parse().map_err(io::Error::other)?;
             call(|| unsafe { libc::read(number, [0_u8; 1].as_mut_ptr().cast(), 1) as i32 })
         }
+        "address" => netlink_address(),
+        "clock" => call(|| unsafe {
+            let mut change: libc::timex = std::mem::zeroed();
+            change.modes = libc::ADJ_TICK;
+            change.tick = 10_000;
+            libc::clock_adjtime(libc::CLOCK_REALTIME, &raw mut change)
+        }),
+        "user" => call(|| unsafe { libc::setresuid(12345, 12345, 12345) }),
+        "watch" => call(|| unsafe {
+            let path = std::ffi::CString::new(value).unwrap();
+            let watch = libc::inotify_init1(0);
+            libc::inotify_add_watch(watch, path.as_ptr(), libc::IN_ALL_EVENTS)
+        }),
+        "see_attribute" => call(|| unsafe {
+            let path = std::ffi::CString::new(value).unwrap();
+            let mut bytes = [0_u8; 64];
+            libc::getxattr(path.as_ptr(), c"user.secret".as_ptr(), bytes.as_mut_ptr().cast(), 64)
+                as i32
+        }),
+        "see_attributes" => call(|| unsafe {
+            let path = std::ffi::CString::new(value).unwrap();
+            libc::listxattr(path.as_ptr(), std::ptr::null_mut(), 0) as i32
+        }),
+        "see_link" => fs::read_link(value).map(|_| String::new()),
         "spin" => loop {
             std::hint::spin_loop();
         },

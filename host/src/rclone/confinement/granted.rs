@@ -52,7 +52,7 @@ pub fn of(
         owner,
         ports: grant.ports.clone(),
         limits: grant.limits.clone(),
-        times: !grant.directories.is_empty(),
+        local: !grant.directories.is_empty(),
         unix_sockets: !sockets.is_empty(),
         large_files: grant.write && !grant.directories.is_empty(),
         level: grant.level,

@@ -9,9 +9,12 @@
 //! - [`seccomp`]: system calls
 //! - [`limits`]: how much of each resource
 //! - [`descriptors`]: what was open before
+//! - [`capabilities`]: what root may beside that
 //!
 //! All of it is prepared before the fork. Between fork and exec only system calls are made.
 
+#[cfg(target_os = "linux")]
+mod capabilities;
 #[cfg(target_os = "linux")]
 mod descriptors;
 pub mod granted;
@@ -57,8 +60,9 @@ pub struct Granted {
     pub limits: policy::Limits,
     /// Whether files as large as it wants may be written.
     pub large_files: bool,
-    /// Whether times of files may be set: rclone tries how exact a directory's are.
-    pub times: bool,
+    /// Whether a directory of this machine is the remote, where links are read, and times
+    /// set: rclone tries how exact a directory's are.
+    pub local: bool,
     /// Whether sockets that are files may be connected to: all that its user may.
     pub unix_sockets: bool,
     pub level: Level,
@@ -98,6 +102,8 @@ pub struct Confinement {
     ruleset: Option<std::os::fd::OwnedFd>,
     #[cfg(target_os = "linux")]
     filters: seccomp::Filters,
+    #[cfg(target_os = "linux")]
+    capabilities: capabilities::Kept,
     limits: limits::Limits,
     owner: Option<Owner>,
 }
@@ -147,11 +153,12 @@ impl Confinement {
             .map_err(|error| failed("the files that its options name", error.to_string()))?;
         let ruleset = landlock::ruleset(program, &loaded, granted, named)
             .map_err(|error| failed("landlock", error.to_string()))?;
-        let needs = seccomp::Needs { times: granted.times, unix_sockets: granted.unix_sockets };
+        let needs = seccomp::Needs { local: granted.local, unix_sockets: granted.unix_sockets };
         let filters =
             seccomp::Filters::new(needs).map_err(|error| failed("seccomp", error.to_string()))?;
         let (limits, owner) = (limits::Limits::of(granted), granted.owner);
-        Ok(Self { ruleset, filters, limits, owner })
+        let capabilities = capabilities::Kept::of(granted);
+        Ok(Self { ruleset, filters, capabilities, limits, owner })
     }
 
     /// Puts what the command starts into it, and lets it stand so among others.
@@ -161,10 +168,12 @@ impl Confinement {
         let ruleset = self.ruleset.as_ref().map(|ruleset| ruleset.try_clone()).transpose()?;
         let (filters, limits) = (self.filters.clone(), self.limits.clone());
         let stand = standing.take()?;
+        let capabilities = self.capabilities;
         let confine = move || {
             stand()?;
             descriptors::keep_the_first_three()?;
             limits.apply()?;
+            capabilities.keep_only()?;
             rustix::thread::set_no_new_privs(true)?;
             if let Some(ruleset) = &ruleset {
                 landlock::restrict(ruleset)?;

@@ -1,11 +1,13 @@
-//! System calls that rclone never makes, and whoever took it over would.
+//! System calls: those that rclone makes, and no others.
 //!
 //! rclone is one process for as long as it lives: it starts no other and leaves its group
 //! alone, so that ending it ends all of it.
 //!
+//! - [`allowed`]: which calls
 //! - [`sockets`]: which kinds of them
 //! - [`attributes`]: what Landlock doesn't see of files
 
+mod allowed;
 mod attributes;
 mod sockets;
 
@@ -17,96 +19,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-/// Refused with "operation not permitted", whatever their arguments.
-const REFUSED: &[i64] = &[
-    // other processes
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_process_madvise,
-    libc::SYS_pidfd_getfd,
-    libc::SYS_kcmp,
-    // leaving the group that is killed
-    libc::SYS_setsid,
-    libc::SYS_setpgid,
-    // the scheduling of others, which a process of the same user may change
-    libc::SYS_setpriority,
-    libc::SYS_ioprio_set,
-    libc::SYS_sched_setattr,
-    libc::SYS_sched_setparam,
-    libc::SYS_sched_setscheduler,
-    libc::SYS_sched_setaffinity,
-    // answering the network: rclone is started for one answer on its pipes
-    libc::SYS_listen,
-    // programs that aren't files, which Landlock doesn't see
-    libc::SYS_execveat,
-    libc::SYS_memfd_create,
-    libc::SYS_memfd_secret,
-    // memory, queues and locks that it would share with others, and that would outlive it
-    libc::SYS_shmget,
-    libc::SYS_shmat,
-    libc::SYS_shmctl,
-    libc::SYS_semget,
-    libc::SYS_semop,
-    libc::SYS_semtimedop,
-    libc::SYS_semctl,
-    libc::SYS_msgget,
-    libc::SYS_msgsnd,
-    libc::SYS_msgrcv,
-    libc::SYS_msgctl,
-    libc::SYS_mq_open,
-    libc::SYS_mq_unlink,
-    // other views of files
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_pivot_root,
-    libc::SYS_chroot,
-    libc::SYS_setns,
-    libc::SYS_unshare,
-    libc::SYS_open_tree,
-    libc::SYS_move_mount,
-    libc::SYS_fsopen,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fspick,
-    libc::SYS_mount_setattr,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_name_to_handle_at,
-    libc::SYS_fanotify_init,
-    // the kernel's larger surfaces
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
-    libc::SYS_userfaultfd,
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_kexec_load,
-    libc::SYS_personality,
-    // the whole machine
-    libc::SYS_reboot,
-    libc::SYS_swapon,
-    libc::SYS_swapoff,
-    libc::SYS_sethostname,
-    libc::SYS_setdomainname,
-    libc::SYS_settimeofday,
-    libc::SYS_clock_settime,
-    libc::SYS_adjtimex,
-    libc::SYS_acct,
-    libc::SYS_quotactl,
-    libc::SYS_syslog,
-];
+/// What rclone tells the kernel of its threads and memory: names. The last one is what the
+/// filters that follow are installed with, and changes nothing any more.
+const PRCTL: [libc::c_int; 4] =
+    [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA, libc::PR_SET_NO_NEW_PRIVS];
 
-/// Starting a process the old way, where the architecture has it.
-#[cfg(target_arch = "x86_64")]
-const FORKS: &[i64] = &[libc::SYS_fork, libc::SYS_vfork];
-#[cfg(not(target_arch = "x86_64"))]
-const FORKS: &[i64] = &[];
+/// What it asks of open files: whether they are a terminal and how wide, what waits in them,
+/// not to wait, and to share blocks with another file.
+const IOCTL: [u64; 6] =
+    [libc::TCGETS, libc::TIOCGWINSZ, libc::FIONREAD, libc::FIONBIO, libc::FIOCLEX, libc::FICLONE];
 
 #[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: TargetArch = TargetArch::x86_64;
@@ -116,8 +37,8 @@ const ARCHITECTURE: TargetArch = TargetArch::aarch64;
 /// What a session needs beside what each of them does.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Needs {
-    /// To set the times of files.
-    pub times: bool,
+    /// To read and make links, and to set times, in a directory of this machine.
+    pub local: bool,
     /// To connect to sockets that are files.
     pub unix_sockets: bool,
 }
@@ -128,23 +49,20 @@ pub struct Filters(Arc<[BpfProgram]>);
 
 impl Filters {
     pub fn new(needs: Needs) -> Result<Self, BackendError> {
-        let mut refused: BTreeMap<i64, Vec<SeccompRule>> =
-            REFUSED.iter().chain(FORKS).map(|call| (*call, Vec::new())).collect();
+        let allowed = allowed::calls(needs).map(|call| (call, Vec::new())).collect();
+        let mut refused: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
         // A thread is no process.
         let thread = libc::CLONE_THREAD as u64;
         refused.insert(
             libc::SYS_clone,
             vec![rule([argument(0, SeccompCmpOp::MaskedEq(thread), 0)?])?],
         );
-        // It would outlive us.
-        refused.insert(
-            libc::SYS_prctl,
-            vec![rule([argument(0, SeccompCmpOp::Eq, libc::PR_SET_PDEATHSIG as u64)?])?],
-        );
+        let names = PRCTL.map(|option| option as u64);
+        refused.insert(libc::SYS_prctl, vec![all_but(0, &names)?]);
+        refused.insert(libc::SYS_ioctl, vec![all_but(1, &IOCTL)?]);
         // The limits of others; its own it can only lower.
         refused.insert(libc::SYS_prlimit64, vec![rule([argument(0, SeccompCmpOp::Ne, 0)?])?]);
         refused.extend(sockets::refused(needs)?);
-        refused.extend(attributes::refused(needs));
         // Its arguments can't be looked at; without it, libraries use `clone`.
         let unknown = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
         let filters = [
@@ -152,11 +70,13 @@ impl Filters {
             filter(refused, libc::EPERM)?,
             filter(unknown, libc::ENOSYS)?,
             filter(attributes::feigned(), 0)?,
+            only(allowed)?,
         ];
         Ok(Self(filters.into()))
     }
 
-    /// Installs them in the calling process. Allocates nothing.
+    /// Installs them in the calling process, in their order: the last one allows no other to
+    /// follow. Allocates nothing.
     pub fn install(&self) -> io::Result<()> {
         self.0.iter().filter(|program| !program.is_empty()).try_for_each(|program| {
             seccompiler::apply_filter(program).map_err(|_| io::Error::last_os_error())
@@ -174,6 +94,18 @@ fn argument(
 
 fn rule<const N: usize>(conditions: [SeccompCondition; N]) -> Result<SeccompRule, BackendError> {
     SeccompRule::new(conditions.into())
+}
+
+/// Matches a call whose argument is none of these.
+fn all_but(index: u8, values: &[u64]) -> Result<SeccompRule, BackendError> {
+    let others = values.iter().map(|value| argument(index, SeccompCmpOp::Ne, *value));
+    SeccompRule::new(others.collect::<Result<_, _>>()?)
+}
+
+/// Refuses all other calls with "operation not permitted".
+fn only(allowed: BTreeMap<i64, Vec<SeccompRule>>) -> Result<BpfProgram, BackendError> {
+    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    SeccompFilter::new(allowed, refuse, SeccompAction::Allow, ARCHITECTURE)?.try_into()
 }
 
 fn filter(rules: BTreeMap<i64, Vec<SeccompRule>>, error: i32) -> Result<BpfProgram, BackendError> {
