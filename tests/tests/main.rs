@@ -42,6 +42,7 @@ mod service_soak;
 mod service_tenants;
 mod service_tls;
 mod strictest_policy;
+mod system_calls;
 mod unchanged;
 mod unknown_sizes;
 mod words;

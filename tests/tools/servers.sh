@@ -5,8 +5,8 @@
 # vsftpd and proftpd exclude each other as packages: the former is unpacked into DIRECTORY.
 set -euo pipefail
 directory=$1
-packages=(openssh-server proftpd-core proftpd-mod-crypto samba apache2 nginx-light lighttpd)
-programs=(sshd proftpd smbd apache2 nginx lighttpd)
+packages=(strace openssh-server proftpd-core proftpd-mod-crypto samba apache2 nginx-light lighttpd)
+programs=(strace sshd proftpd smbd apache2 nginx lighttpd)
 
 missing() {
     for program in "${programs[@]}"; do
