@@ -4,6 +4,7 @@ use plakbox_tests::place::{finish, run};
 use plakbox_tests::plugin::{Importer, Record};
 use plakbox_tests::{Place, Run, processes, tools};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -224,4 +225,31 @@ async fn absurd_sizes_times_and_messages_reach_plakar_as_what_it_can_take() {
     assert_eq!(one("mode").await.file_info.unwrap().mode, 0o777);
     let message = one("message").await.error;
     assert!(message.contains("wiped") && !message.contains(char::is_control), "{message:?}");
+}
+
+#[test]
+fn code_compiled_ahead_is_run_only_if_it_is_this_component_s_and_nobody_else_may_write_it() {
+    let place = Place::bare();
+    let directory = place.directory_remote("directory");
+    fs::write(directory.join("file"), "x").unwrap();
+    let file = |name: &str| place.path(name).display().to_string();
+    fs::copy(tools::plakbox(), file("plakbox")).unwrap();
+    fs::copy(tools::component(), file("rclone.wasm")).unwrap();
+    let plakbox = |args: &[&str]| run(place.command(file("plakbox")).args(args)).good();
+    let compile = |component: &str| {
+        plakbox(&["compile", component, &file("rclone.cwasm")]);
+    };
+    let mode = |mode| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(file("rclone.cwasm"), mode).unwrap();
+    };
+    compile(tools::rogue().to_str().unwrap());
+    mode(0o644);
+    plakbox(&["ls", "directory:"]).says("/file").says("it wasn't made of the component beside it");
+    compile(&file("rclone.wasm"));
+    mode(0o666);
+    plakbox(&["ls", "directory:"]).says("/file").says("others than its owner may write it");
+    mode(0o644);
+    let said = plakbox(&["ls", "directory:"]).says("/file").text;
+    assert!(!said.contains("isn't used"), "{said}");
 }

@@ -10,6 +10,7 @@ use wasmtime_wasi_io::IoView;
 
 use super::imports::Inspection;
 use super::limits::{self, Limits};
+use super::precompiled;
 use crate::contract::bindings::ConnectorPre;
 use crate::contract::{Failure, Reason};
 use crate::rclone::Rclone;
@@ -97,7 +98,9 @@ pub fn inspect(path: &Path) -> Result<Inspection, Failure> {
 /// Compiles a component ahead, for this version of this program.
 pub fn compile(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
-    engine(None)?.precompile_component(&bytes).map_err(|error| senseless(path, &error))
+    let code = engine(None)?.precompile_component(&bytes);
+    let code = code.map_err(|error| senseless(path, &error))?;
+    Ok(precompiled::sealed(code, &bytes))
 }
 
 impl Connector {
@@ -201,18 +204,17 @@ pub fn beside() -> Result<PathBuf, Failure> {
 }
 
 fn load(engine: &Engine, path: &Path, how: Load) -> Result<Component, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     let ahead = path.with_extension("cwasm");
-    if how == Load::Ready && ahead.is_file() {
-        // SAFETY: the file lies beside this executable, in the same package: whoever
-        // could put other code there could change the executable itself.
-        match unsafe { Component::deserialize_file(engine, &ahead) } {
+    if how == Load::Ready && ahead.exists() {
+        match precompiled::load(engine, &ahead, &bytes) {
             Ok(component) => return Ok(component),
-            Err(error) => {
-                tracing::info!("`{}` doesn't fit, compiling anew: {error:#}", ahead.display());
-            }
+            Err(unfit) => tracing::warn!(
+                "`{}` isn't used, and the component is compiled now, which takes seconds: {unfit}",
+                ahead.display()
+            ),
         }
     }
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     Component::from_binary(engine, &bytes).map_err(|error| senseless(path, &error))
 }
 

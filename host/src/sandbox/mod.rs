@@ -2,6 +2,7 @@
 //! to it and nothing else. Only this module knows wasmtime.
 //!
 //! - [`component`]: loading a component, compiled ahead or now
+//! - [`precompiled`]: whether code that was compiled ahead is taken
 //! - [`imports`]: what a component may import, and what it must export
 //! - [`limits`]: memory and time
 //! - [`capability`]: the `rclone` interface, as the component sees it
@@ -12,6 +13,7 @@ mod capability;
 mod component;
 mod imports;
 mod limits;
+mod precompiled;
 mod session;
 mod streams;
 

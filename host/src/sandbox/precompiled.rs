@@ -1,0 +1,115 @@
+//! Code that was compiled ahead of a component, in a file beside it (`.cwasm`).
+//!
+//! wasmtime runs such code as it is, so it is as good as this program: it is taken only from
+//! a file that nobody but root and the user who runs it may write, and only if it was made of
+//! the very component that lies beside it. The file ends with a mark and the component's
+//! SHA-256.
+
+use sha2::{Digest, Sha256};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// What comes before the digest.
+const MARK: &[u8; 16] = b"plakbox ahead 1\n";
+
+/// How many bytes a digest has.
+const DIGEST: usize = 32;
+
+/// Why code isn't used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    #[error("it can't be read: {0}")]
+    Unreadable(#[from] io::Error),
+    #[error("it isn't a regular file")]
+    NoFile,
+    #[error("user {0} owns it, who is neither root nor the one who runs this program")]
+    Owner(u32),
+    #[error("others than its owner may write it: run `chmod go-w` on it")]
+    Writable,
+    #[error("it wasn't made of the component beside it: run `plakbox compile` again")]
+    OfAnother,
+    #[error("another version of this program made it: {0:#}")]
+    Version(wasmtime::Error),
+}
+
+/// The code with what tells of which component it was made.
+pub fn sealed(mut code: Vec<u8>, component: &[u8]) -> Vec<u8> {
+    code.extend(MARK);
+    code.extend(Sha256::digest(component));
+    code
+}
+
+/// Loads the code at `path` if it is that of the component.
+pub fn load(engine: &Engine, path: &Path, component: &[u8]) -> Result<Component, Unfit> {
+    // What is looked at is what is run, whatever lies there a moment later.
+    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    check(&file)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let code = opened(&bytes, component).ok_or(Unfit::OfAnother)?;
+    // SAFETY: only root and our own user, who could change this program as well, can have
+    // written the file, and `sealed` made it of this component.
+    unsafe { Component::deserialize(engine, code) }.map_err(Unfit::Version)
+}
+
+/// Refuses a file that somebody else than root and we may write.
+fn check(file: &File) -> Result<(), Unfit> {
+    let meta = file.metadata()?;
+    let us = rustix::process::geteuid().as_raw();
+    if !meta.is_file() {
+        return Err(Unfit::NoFile);
+    }
+    if ![0, us].contains(&meta.uid()) {
+        return Err(Unfit::Owner(meta.uid()));
+    }
+    // Many systems give each user a group of that one alone, with the same number.
+    let own_group = meta.gid() == us && rustix::process::getegid().as_raw() == us;
+    let others = if own_group { 0o002 } else { 0o022 };
+    if meta.mode() & others != 0 { Err(Unfit::Writable) } else { Ok(()) }
+}
+
+/// The code, if it was made of this component.
+fn opened<'a>(bytes: &'a [u8], component: &[u8]) -> Option<&'a [u8]> {
+    let (rest, digest) = bytes.split_last_chunk::<DIGEST>()?;
+    let code = rest.strip_suffix(MARK)?;
+    (digest[..] == Sha256::digest(component)[..]).then_some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn code_is_of_the_component_that_it_was_made_of() {
+        let sealed = sealed(b"code".to_vec(), b"component");
+        assert_eq!(opened(&sealed, b"component"), Some(&b"code"[..]));
+        assert_eq!(opened(&sealed, b"another"), None);
+        assert_eq!(opened(b"code", b"component"), None);
+        assert_eq!(opened(&sealed[1..], b"component"), Some(&b"ode"[..]));
+        assert_eq!(opened(&[], b""), None);
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_is_not_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.cwasm");
+        fs::write(&path, "x").unwrap();
+        for (mode, fits) in [(0o644, true), (0o600, true), (0o646, false), (0o666, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(check(&File::open(&path).unwrap()).is_ok(), fits, "{mode:o}");
+        }
+        if rustix::process::geteuid().is_root() {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+            std::os::unix::fs::chown(&path, Some(3001), None).unwrap();
+            let refused = check(&File::open(&path).unwrap()).unwrap_err();
+            assert!(matches!(refused, Unfit::Owner(3001)), "{refused}");
+        }
+        assert!(check(&File::open(directory.path()).unwrap()).is_err());
+    }
+}
