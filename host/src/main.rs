@@ -8,10 +8,13 @@
 //! [`policy`] decides what a configuration may say, [`contract`] is what the rooms
 //! speak in, [`opened`] puts them together, and [`person`] is for use by hand.
 //! [`service`] runs the sessions of many tenants: what these share is in [`tenant`], and
-//! what is counted of them in [`account`].
+//! what is counted of them in [`account`]. What of root's rights is given up is in
+//! `capabilities`.
 
 mod account;
 mod audit;
+#[cfg(target_os = "linux")]
+mod capabilities;
 mod contract;
 #[cfg(test)]
 mod fuzzing;
@@ -206,6 +209,11 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let setting =
         Setting { component: arguments.component, policy: arguments.policy, client: None };
+    #[cfg(target_os = "linux")]
+    if let Command::Serve { file } = &arguments.command {
+        // Threads have rights of their own: there is only this one as yet.
+        service::give_up_rights(file)?;
+    }
     // One thread: the work is passing bytes on, and waking another thread for each
     // piece costs more than it gains beside Plakar and rclone, which have theirs.
     let runtime = tokio::runtime::Builder::new_current_thread()

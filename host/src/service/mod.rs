@@ -41,6 +41,8 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
 use crate::audit::{Subject, Trail};
+#[cfg(target_os = "linux")]
+use crate::capabilities;
 use crate::contract::{Failure, Reason};
 use crate::tenant::Permits;
 use listen::Listeners;
@@ -97,6 +99,19 @@ impl Signals {
             hangup: to(SignalKind::hangup())?,
         })
     }
+}
+
+/// Gives up those of root's rights that the service has no use for: what clients and rclones
+/// send is read by a process that can do little with what is left.
+///
+/// # Errors
+///
+/// The kernel refuses. A file that can't be read is the service's to tell.
+#[cfg(target_os = "linux")]
+pub fn give_up_rights(file: &Path) -> anyhow::Result<()> {
+    let users = Settings::read(file).is_ok_and(|settings| settings.users.is_some());
+    let kept = if users { capabilities::OF_SERVICE } else { capabilities::ALONE };
+    capabilities::keep_only(kept).context("rights that aren't needed can't be given up")
 }
 
 /// Runs the service that a file describes until it is told to stop.

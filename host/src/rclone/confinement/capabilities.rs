@@ -3,19 +3,17 @@
 //!
 //! Source: capabilities(7).
 
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+use rustix::thread::CapabilitySet;
 use std::io;
 
 use super::Granted;
+use crate::capabilities;
 
 /// To read files of others, and to list their directories.
 const READING: CapabilitySet = CapabilitySet::DAC_READ_SEARCH;
 
 /// To write there, and to set the times of what is theirs.
 const WRITING: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
-
-/// More than the kernel has capabilities: their sets have 64 bits.
-const MOST: u64 = 64;
 
 /// The capabilities that a process keeps, as far as it has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,24 +33,7 @@ impl Kept {
     /// Takes all others from the calling process, and from what it will execute. Allocates
     /// nothing.
     pub fn keep_only(self) -> io::Result<()> {
-        let have = rustix::thread::capabilities(None)?;
-        for capability in 0..MOST {
-            if self.0.bits() & 1 << capability != 0 {
-                continue;
-            }
-            // SAFETY: the kernel takes numbers.
-            let done = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
-            let error = io::Error::last_os_error();
-            match error.raw_os_error() {
-                _ if done == 0 => {}
-                // The kernel has no more of them, or this process none to give up.
-                Some(libc::EINVAL | libc::EPERM) => break,
-                _ => return Err(error),
-            }
-        }
-        let permitted = have.permitted & self.0;
-        let inheritable = CapabilitySet::empty();
-        Ok(set_capabilities(None, CapabilitySets { effective: permitted, permitted, inheritable })?)
+        capabilities::keep_only(self.0)
     }
 }
 
