@@ -187,3 +187,20 @@ fn same_bytes(one: &Path, other: &Path) -> bool {
         }
     }
 }
+
+/// Runs something while two paths are exchanged for each other as fast as that goes.
+pub fn exchanged(one: &Path, other: &Path, run: impl FnOnce()) {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let _ = renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE);
+            }
+        });
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        done.store(true, Ordering::Relaxed);
+        ran.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}

@@ -1,7 +1,7 @@
 //! Whatever stands in rclone's place can do what it was granted and nothing else.
 
 use plakbox_tests::place::{run, within};
-use plakbox_tests::{Place, Run, processes, tools};
+use plakbox_tests::{Place, Run, processes, tools, tree};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -413,4 +413,21 @@ fn nonsense_in_place_of_rclone_s_output_is_a_clear_failure() {
         run(&mut command).soon().bad(said);
         assert!(probes(&place).is_empty());
     }
+}
+
+#[test]
+fn a_key_that_is_exchanged_for_a_link_meanwhile_grants_nothing_but_a_file() {
+    let place = Place::bare();
+    let path = |name: &str| place.path(name).display().to_string();
+    fs::write(path("key"), "key").unwrap();
+    std::os::unix::fs::symlink("/", path("link")).unwrap();
+    place.remote(
+        "probe",
+        &[("type", "sftp"), ("host", "h"), ("key_file", &path("key")), ("try_read", "/etc/passwd")],
+    );
+    tree::exchanged(&place.path("key"), &place.path("link"), || {
+        for _ in 0..20 {
+            probe(&place).says(&format!("/read {EACCES}"));
+        }
+    });
 }

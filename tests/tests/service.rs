@@ -117,6 +117,19 @@ fn processes_of_a_tenant_run_as_a_user_of_its_own() {
     fs::create_dir(place.path("granted/of-root")).unwrap();
     to("granted/of-root/new").bad(&format!("can't be made, as the user {FIRST}"));
     assert!(!place.path("granted/of-root/new").exists());
+
+    // Nor is anything made where a link leads that takes a directory's place meanwhile.
+    let elsewhere = place.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::create_dir(place.path("granted/there")).unwrap();
+    chown(place.path("granted/there"), Some(FIRST), Some(FIRST)).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, place.path("granted/link")).unwrap();
+    tree::exchanged(&place.path("granted/there"), &place.path("granted/link"), || {
+        for number in 0..12 {
+            to(&format!("granted/there/new{number}"));
+        }
+    });
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
 }
 
 /// A session that an importer has begun, as Plakar would, and goes on with nothing.
