@@ -146,6 +146,60 @@ fn it_has_none_of_root_s_rights_beside_its_files() {
 }
 
 #[test]
+fn arguments_that_calls_are_not_made_with_are_refused() {
+    let calls = [
+        // Names of threads and memory are all that it tells of itself.
+        (libc::SYS_prctl, libc::PR_SET_DUMPABLE, 1),
+        (libc::SYS_prctl, libc::PR_SET_PTRACER, -1),
+        (libc::SYS_prctl, libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL),
+        (libc::SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1),
+        (libc::SYS_prctl, libc::PR_SET_SECCOMP, 1),
+        (libc::SYS_prctl, libc::PR_SET_MM, 0),
+        // Input for a terminal, a file's flags, a file system that stands still.
+        (libc::SYS_ioctl, 0, 0x5412),
+        (libc::SYS_ioctl, 0, 0x4008_6602),
+        (libc::SYS_ioctl, 0, 0xc004_5877_u32 as i32),
+        // A process, by way of `clone`.
+        (libc::SYS_clone, libc::SIGCHLD, 0),
+        (libc::SYS_clone, libc::CLONE_VM | libc::CLONE_NEWUSER, 0),
+        (libc::SYS_prlimit64, 1, 7),
+        (libc::SYS_setsockopt, 0, libc::IPPROTO_TCP),
+    ];
+    for (call, first, second) in calls {
+        // The option of a socket is the third.
+        let third = if call == libc::SYS_setsockopt { libc::TCP_ULP } else { 0 };
+        let value = format!("{call},{first},{second},{third}");
+        let text = probe(&place(&[("call", &value)])).text;
+        assert!(text.contains(&format!("/call {EPERM}")), "{value}: {text}");
+    }
+}
+
+#[test]
+fn its_own_directory_is_no_way_to_what_lies_beside_it() {
+    let outside = tempfile::tempdir().unwrap();
+    let file = outside.path().join("file").display().to_string();
+    fs::write(&file, "x").unwrap();
+    for (what, value, errors) in [
+        ("hard_link", &*file, [EPERM, EPERM]),
+        ("pipe", "", [EPERM, EPERM]),
+        ("rename", "../own ../other", [EACCES, EACCES]),
+        ("rename", "../input x", [EACCES, "refused 18"]),
+        ("rename", "../lock x", [EACCES, "refused 18"]),
+        ("remove", "../input", [EACCES, "refused 21"]),
+    ] {
+        let text = probe(&place(&[(what, value)])).text;
+        let refused = errors.iter().any(|error| text.contains(&format!("/{what} {error}")));
+        assert!(refused, "{what} {value}: {text}");
+    }
+    assert_eq!(fs::metadata(&file).unwrap().nlink(), 1);
+    // What isn't a file is no configuration, and isn't kept.
+    let place = place(&[("replace", "")]);
+    for _ in 0..2 {
+        probe(&place).says("/replace done");
+    }
+}
+
+#[test]
 fn it_can_t_watch_files_or_see_links_and_attributes_outside_its_grant() {
     let outside = tempfile::tempdir().unwrap();
     let path = |name: &str| outside.path().join(name).display().to_string();

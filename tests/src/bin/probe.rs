@@ -196,6 +196,21 @@ fn attempt(what: &str, value: &str) -> io::Result<String> {
             change.tick = 10_000;
             libc::clock_adjtime(libc::CLOCK_REALTIME, &raw mut change)
         }),
+        // A call by its number, and its arguments.
+        "call" => {
+            let [number, a, b, c] = numbers(value)?;
+            call(|| unsafe { libc::syscall(number.into(), a, b, c, 0, 0) as i32 })
+        }
+        "hard_link" => fs::hard_link(value, "hard").map(|()| String::new()),
+        "pipe" => call(|| unsafe { libc::mkfifo(c"pipe".as_ptr(), 0o600) }),
+        "rename" => {
+            let (from, to) = value.split_once(' ').unwrap_or_default();
+            fs::rename(from, to).map(|()| String::new())
+        }
+        // A directory where its configuration was.
+        "replace" => fs::remove_file(configuration())
+            .and_then(|()| fs::create_dir(configuration()))
+            .map(|()| String::new()),
         "user" => call(|| unsafe { libc::setresuid(12345, 12345, 12345) }),
         "watch" => call(|| unsafe {
             let path = std::ffi::CString::new(value).unwrap();

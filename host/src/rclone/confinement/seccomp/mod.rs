@@ -132,3 +132,53 @@ fn other_numbers() -> BpfProgram {
 fn other_numbers() -> BpfProgram {
     Vec::new()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers that this and newer kernels may have.
+    const NUMBERS: std::ops::Range<i64> = 0..1024;
+
+    /// Calls by which the kernel itself comes back from a probe, and which end any other caller
+    /// (`uretprobe` and `uprobe` of x86).
+    const OF_KERNEL: [i64; 2] = [335, 336];
+
+    /// In a process of its own: how many of these calls aren't refused by the filters.
+    fn answered(filters: &Filters, calls: &[i64]) -> i32 {
+        // SAFETY: the child makes system calls only, allocates nothing and ends by `_exit`.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                if rustix::thread::set_no_new_privs(true).is_err() || filters.install().is_err() {
+                    libc::_exit(255);
+                }
+                let mut count = 0;
+                for call in calls {
+                    let done = libc::syscall(*call, 0, 0, 0, 0, 0, 0);
+                    let refused = done == -1 && *libc::__errno_location() == libc::EPERM;
+                    count += i32::from(!refused);
+                }
+                libc::_exit(count.min(254));
+            }
+            let mut status = 0;
+            assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+            assert!(libc::WIFEXITED(status), "{status:x}");
+            libc::WEXITSTATUS(status)
+        }
+    }
+
+    #[test]
+    fn every_call_that_is_not_allowed_is_refused_also_those_of_newer_kernels() {
+        for needs in [Needs::default(), Needs { local: true, unix_sockets: true }] {
+            let allowed: Vec<i64> = allowed::calls(needs).collect();
+            let others: Vec<i64> = NUMBERS
+                .filter(|call| !allowed.contains(call) && !OF_KERNEL.contains(call))
+                .collect();
+            assert!(others.len() > 700);
+            let filters = Filters::new(needs).unwrap();
+            assert_eq!(answered(&filters, &others), 0);
+            assert_eq!(answered(&filters, &[libc::SYS_getpid, libc::SYS_reboot]), 1);
+        }
+    }
+}
