@@ -25,9 +25,23 @@ pub enum Count {
     Computed,
     /// Bytes of memory that components have.
     Memory,
+    /// Bytes of memory that processes of rclone have, with what they could share.
+    RcloneMemory,
+    /// Threads of processes of rclone.
+    Tasks,
+    /// Bytes on the disk, in whole blocks, of what sessions may write for themselves.
+    Disk,
+    /// Files of it, and directories.
+    Files,
+    /// Bytes that this program holds between rclone, components and Plakar.
+    Buffers,
+    /// Batches that components have.
+    Batches,
+    /// Descriptors that this program holds for batches.
+    Descriptors,
 }
 
-const COUNTS: usize = Count::Memory as usize + 1;
+const COUNTS: usize = Count::Descriptors as usize + 1;
 
 /// Every reason of a failure, in the order in which they are counted.
 pub const REASONS: [(Reason, &str); 10] = [
@@ -95,9 +109,49 @@ impl Account {
     }
 }
 
+/// How much there is of something that changes, which an account counts until this is dropped.
+#[derive(Debug)]
+pub struct Gauge {
+    what: Count,
+    has: AtomicU64,
+    account: Arc<Account>,
+}
+
+impl Gauge {
+    /// There is nothing yet.
+    pub fn of(account: &Arc<Account>, what: Count) -> Self {
+        Self { what, has: AtomicU64::new(0), account: account.clone() }
+    }
+
+    /// From now on there is so much.
+    pub fn set(&self, number: u64) {
+        let had = self.has.swap(number, Ordering::Relaxed);
+        self.account.add(self.what, number.saturating_sub(had));
+        self.account.take(self.what, had.saturating_sub(number));
+    }
+}
+
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gauge_counts_what_there_is_until_it_is_gone() {
+        let tenant = Arc::new(Account::default());
+        let gauge = Gauge::of(&Account::below(&tenant), Count::Disk);
+        for number in [5, 9, 2] {
+            gauge.set(number);
+            assert_eq!(tenant.get(Count::Disk), number);
+        }
+        drop(gauge);
+        assert_eq!(tenant.get(Count::Disk), 0);
+    }
 
     #[test]
     fn what_a_process_counts_its_session_and_its_tenant_count_as_well() {

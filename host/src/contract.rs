@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::buffers::Held;
 use crate::invocation;
 
 pub mod bindings {
@@ -79,6 +80,26 @@ impl Content {
         self
     }
 
+    /// The same content, for which this is set aside until all of it was taken.
+    pub fn with(self, aside: Held) -> Self {
+        Self { bytes: self.bytes.with(aside), ..self }
+    }
+
+    /// What tells when the pieces that are here were taken, and more are wanted.
+    pub fn wanted(&mut self) -> oneshot::Receiver<()> {
+        let (sender, wanted) = oneshot::channel();
+        self.bytes.wanted = Some(sender);
+        wanted
+    }
+
+    /// A content that isn't to be had.
+    pub fn failed(failure: Failure) -> Self {
+        let (told, end) = oneshot::channel();
+        // The receiver is at hand.
+        let _ = told.send(Err(failure));
+        Self { bytes: Pieces::from(VecDeque::new()), end }
+    }
+
     /// Waits until `most` bytes are here or all of them. A content that ends before
     /// that and isn't complete becomes its failure.
     pub async fn begun(mut self, most: usize) -> Result<Self, Failure> {
@@ -100,7 +121,7 @@ impl Content {
         let (told, end) = oneshot::channel();
         // The receiver is at hand.
         let _ = told.send(Ok(()));
-        Self { bytes: Pieces { held, coming: None }, end }
+        Self { bytes: held.into(), end }
     }
 
     /// How the content ended, once its bytes were taken.
@@ -114,6 +135,10 @@ impl Content {
 pub struct Pieces {
     held: VecDeque<Bytes>,
     coming: Option<mpsc::Receiver<Bytes>>,
+    /// Is told when those that are here were taken.
+    wanted: Option<oneshot::Sender<()>>,
+    /// What of this program's memory is set aside for them.
+    aside: Vec<Held>,
 }
 
 impl Pieces {
@@ -123,16 +148,37 @@ impl Pieces {
     }
 
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        match (self.held.pop_front(), &mut self.coming) {
+        let polled = match (self.pop(), &mut self.coming) {
             (Some(piece), _) => Poll::Ready(Some(piece)),
             (None, Some(coming)) => coming.poll_recv(context),
             (None, None) => Poll::Ready(None),
+        };
+        if let Poll::Ready(None) = polled {
+            self.aside.clear();
         }
+        polled
     }
 
     /// The next piece, if it is here.
     pub fn ready(&mut self) -> Option<Bytes> {
-        self.held.pop_front().or_else(|| self.coming.as_mut()?.try_recv().ok())
+        self.pop().or_else(|| self.coming.as_mut()?.try_recv().ok())
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let piece = self.held.pop_front();
+        if self.held.is_empty()
+            && let Some(wanted) = self.wanted.take()
+        {
+            // Whoever doesn't wait for it sends anyway.
+            let _ = wanted.send(());
+        }
+        piece
+    }
+
+    /// The same pieces, for which this is set aside until all of them were taken.
+    pub fn with(mut self, aside: Held) -> Self {
+        self.aside.push(aside);
+        self
     }
 
     /// Everything in one piece, if it is here, complete, and no more than one.
@@ -151,6 +197,12 @@ impl Pieces {
 
 impl From<mpsc::Receiver<Bytes>> for Pieces {
     fn from(coming: mpsc::Receiver<Bytes>) -> Self {
-        Self { held: VecDeque::new(), coming: Some(coming) }
+        Self { held: VecDeque::new(), coming: Some(coming), wanted: None, aside: Vec::new() }
+    }
+}
+
+impl From<VecDeque<Bytes>> for Pieces {
+    fn from(held: VecDeque<Bytes>) -> Self {
+        Self { held, coming: None, wanted: None, aside: Vec::new() }
     }
 }

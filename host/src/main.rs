@@ -8,17 +8,19 @@
 //! [`policy`] decides what a configuration may say, [`contract`] is what the rooms
 //! speak in, [`opened`] puts them together, and [`person`] is for use by hand.
 //! [`service`] runs the sessions of many tenants: what these share is in [`tenant`], and
-//! what is counted of them in [`account`]. What of root's rights is given up is in
-//! `capabilities`.
+//! what is counted of them in [`account`], by [`kernel`] where only that knows. What of
+//! root's rights is given up is in `capabilities`.
 
 mod account;
 mod audit;
+mod buffers;
 #[cfg(target_os = "linux")]
 mod capabilities;
 mod contract;
 #[cfg(test)]
 mod fuzzing;
 mod invocation;
+mod kernel;
 mod logging;
 mod opened;
 mod person;

@@ -1,7 +1,7 @@
 //! The exporter's service: takes Plakar's restores, one record after the other.
 
 use bytes::Bytes;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -18,6 +18,7 @@ use super::proto::exporter::{
 };
 use super::{parts, records};
 use crate::account::Count;
+use crate::buffers::Buffers;
 use crate::contract::{Content, Failure, Reason};
 use crate::sandbox::{Begun, Session};
 
@@ -111,14 +112,21 @@ impl Packets {
 
     /// Passes the chunks of the last record on until the empty one that ends them.
     /// A record or an end before that means that Plakar could not read the file.
-    async fn chunks(&mut self, bytes: mpsc::Sender<Bytes>) -> Result<(), Failure> {
+    async fn chunks(
+        &mut self,
+        bytes: mpsc::Sender<Bytes>,
+        buffers: &Arc<Buffers>,
+    ) -> Result<(), Failure> {
         loop {
             match self.packet().await? {
                 Some(Packet::Chunk(chunk)) if chunk.is_empty() => return Ok(()),
                 Some(Packet::Chunk(chunk)) => {
                     // Whoever doesn't want the rest has its reason and says it; the
                     // chunks come all the same.
-                    let _ = bytes.send(chunk).await;
+                    tokio::select! {
+                        chunk = buffers.keep(chunk) => drop(bytes.send(chunk).await),
+                        () = bytes.closed() => {}
+                    }
                 }
                 Some(Packet::Record(record)) => {
                     self.next = Some(record);
@@ -177,7 +185,7 @@ async fn export(
         session.account().add(Count::Entries, 1);
         writes.spawn(write(begun, record, outcomes.clone()));
         if let Some((bytes, end)) = end {
-            let result = packets.chunks(bytes).await;
+            let result = packets.chunks(bytes, session.buffers()).await;
             broken = result.as_ref().err().cloned().or(broken);
             tell(end, result);
         }

@@ -25,12 +25,20 @@ pub struct Limits {
     pub rclone_cpu: Option<Duration>,
     /// How many rclone processes a session has at the same time, at least 8.
     pub processes: Option<u32>,
+    /// How many threads each rclone process has, at least 64.
+    pub tasks: Option<u32>,
     /// How many files and connections each rclone process has open, at least 64.
     pub open_files: Option<u32>,
-    /// What a session keeps on this machine's disk for a while, at least 1 GiB: batches on
-    /// their way out, and the largest file that rclone makes there.
+    /// What a session keeps on this machine's disk for a while, at least 1 GiB, in whole
+    /// blocks: batches on their way out, and what rclone makes in its own directories.
     #[schemars(with = "Option<String>")]
     pub temporary_disk: Option<ByteSize>,
+    /// How many files and directories of these a session has, at least 10,000.
+    pub temporary_files: Option<u32>,
+    /// Bytes of a session that plakbox itself holds on their way, at least 32 MiB; those who
+    /// read and write wait above it.
+    #[schemars(with = "Option<String>")]
+    pub buffers: Option<ByteSize>,
     /// How long a session may last: `"6h"`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     #[schemars(with = "Option<String>")]
@@ -52,8 +60,11 @@ impl Limits {
             guest_pause: Some(Duration::from_secs(10)),
             rclone_memory: Some(ByteSize::gib(4)),
             processes: Some(64),
+            tasks: Some(512),
             open_files: Some(4096),
             temporary_disk: Some(ByteSize::gib(2)),
+            temporary_files: Some(100_000),
+            buffers: Some(ByteSize::mib(256)),
             ..Self::default()
         }
     }
@@ -66,8 +77,11 @@ impl Limits {
             rclone_memory: least(self.rclone_memory, other.rclone_memory),
             rclone_cpu: least(self.rclone_cpu, other.rclone_cpu),
             processes: least(self.processes, other.processes),
+            tasks: least(self.tasks, other.tasks),
             open_files: least(self.open_files, other.open_files),
             temporary_disk: least(self.temporary_disk, other.temporary_disk),
+            temporary_files: least(self.temporary_files, other.temporary_files),
+            buffers: least(self.buffers, other.buffers),
             wall_time: least(self.wall_time, other.wall_time),
             bandwidth: least(self.bandwidth, other.bandwidth),
             calls_per_second: least(self.calls_per_second, other.calls_per_second),
@@ -83,8 +97,11 @@ impl Limits {
             rclone_memory: self.rclone_memory.or(others.rclone_memory),
             rclone_cpu: self.rclone_cpu.or(others.rclone_cpu),
             processes: self.processes.or(others.processes),
+            tasks: self.tasks.or(others.tasks),
             open_files: self.open_files.or(others.open_files),
             temporary_disk: self.temporary_disk.or(others.temporary_disk),
+            temporary_files: self.temporary_files.or(others.temporary_files),
+            buffers: self.buffers.or(others.buffers),
             wall_time: self.wall_time.or(others.wall_time),
             bandwidth: self.bandwidth.or(others.bandwidth),
             calls_per_second: self.calls_per_second.or(others.calls_per_second),
@@ -103,8 +120,11 @@ impl Limits {
             (bytes(self.rclone_memory) < 64 << 20, "rclone-memory", "64MiB"),
             (time(self.rclone_cpu) < Duration::from_secs(1), "rclone-cpu", "1s"),
             (count(self.processes) < 8, "processes", "8"),
+            (count(self.tasks) < 64, "tasks", "64"),
             (count(self.open_files) < 64, "open-files", "64"),
             (bytes(self.temporary_disk) < 1 << 30, "temporary-disk", "1GiB"),
+            (count(self.temporary_files) < 10_000, "temporary-files", "10000"),
+            (bytes(self.buffers) < 32 << 20, "buffers", "32MiB"),
             (time(self.wall_time) < Duration::from_secs(1), "wall-time", "1s"),
             (bytes(self.bandwidth) < 1 << 10, "bandwidth", "1KiB"),
             (count(self.calls_per_second) < 1, "calls-per-second", "1"),

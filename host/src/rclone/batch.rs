@@ -13,6 +13,7 @@ use super::log::{Line, SAID};
 use super::obstacles::{self, Obstacle, Planned};
 use super::process::Verb;
 use super::told::Told;
+use super::usage::Descriptor;
 use super::{Rclone, photos, reason, sound};
 use crate::account::Count;
 use crate::contract::{Content, Entry, Failure, Kind, Outcome, Reason, Timestamp};
@@ -49,7 +50,10 @@ struct Inner {
     rclone: Rclone,
     directory: Dir,
     path: PathBuf,
+    /// That of the directory, which stays open: what has its name later may be another one.
+    _descriptor: Descriptor,
     bytes: AtomicU64,
+    files: AtomicU64,
     /// What was added and goes by a copy.
     planned: Mutex<Planned>,
     /// Albums of Google Photos that nothing needs to go into.
@@ -59,14 +63,25 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
-        self.rclone.inner.usage.give_back_disk(self.bytes.load(Ordering::Relaxed));
+        let [bytes, files] = [&self.bytes, &self.files].map(|it| it.load(Ordering::Relaxed));
+        self.rclone.inner.usage.give_back_disk(bytes, files);
     }
 }
 
 impl Batch {
-    pub fn create(rclone: Rclone, (directory, path): (Dir, PathBuf)) -> Result<Self, Failure> {
-        let (bytes, planned, albums) = (AtomicU64::default(), Mutex::default(), Mutex::default());
-        let inner = Inner { rclone, directory, path, bytes, planned, albums };
+    pub fn create(rclone: Rclone) -> Result<Self, Failure> {
+        let descriptor = rclone.inner.usage.batch()?;
+        let (directory, path) = rclone.inner.scratch.directory("batch")?;
+        let inner = Inner {
+            rclone,
+            directory,
+            path,
+            _descriptor: descriptor,
+            bytes: AtomicU64::default(),
+            files: AtomicU64::default(),
+            planned: Mutex::default(),
+            albums: Mutex::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -74,6 +89,8 @@ impl Batch {
     pub async fn add(&self, entry: Entry, content: Option<Content>) -> Result<(), Failure> {
         let path = sound(&entry.path)?;
         self.inner.rclone.claim(&path).await?;
+        self.inner.files.fetch_add(1, Ordering::Relaxed);
+        self.inner.rclone.inner.usage.take_file()?;
         let modified = entry.metadata.modified;
         let failed = |error: std::io::Error| not_collected(&path, &error);
         match (entry.metadata.kind, content) {
@@ -90,6 +107,7 @@ impl Batch {
                 Ok(())
             }
             (Kind::File, Some(content)) => {
+                let _descriptor = self.inner.rclone.inner.usage.filled().await?;
                 if let Some(parent) = Path::new(&path).parent() {
                     self.inner.directory.create_dir_all(parent).map_err(failed)?;
                 }

@@ -8,6 +8,8 @@ use super::{BEGINNING, Rclone, growth, photos, reader};
 use crate::contract::{Content, Failure, Reason};
 
 pub async fn cat(rclone: &Rclone, path: &str, size: Option<u64>) -> Result<Content, Failure> {
+    // What a component says of the size may be wrong.
+    let aside = rclone.buffers().content(reader::at_most(None)).await?;
     let verb = rclone.reading_verb("cat");
     let verb = match photos::by_id(&rclone.inner.remote, path) {
         // Named by the path, it isn't among what rclone lists of its directory, and then
@@ -29,7 +31,7 @@ pub async fn cat(rclone: &Rclone, path: &str, size: Option<u64>) -> Result<Conte
         result.as_ref().err().into_iter().for_each(|failure| watchdog.failed(failure));
         let _ = end.send(result);
     });
-    content.begun(BEGINNING).await
+    Ok(content.begun(BEGINNING).await?.with(aside))
 }
 
 async fn run(

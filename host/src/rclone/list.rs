@@ -12,10 +12,15 @@ use super::process::Process;
 use super::told::Told;
 use super::{Rclone, growth, photos, sound, upstreams};
 use crate::account::Count;
-use crate::contract::{Failure, Reason, Selection, Trouble};
+use crate::contract::{Failure, Pieces, Reason, Selection, Trouble};
 
 /// How much of a pipe is taken at once.
 pub const PIECE: usize = 256 << 10;
+
+/// How many of them may wait for whoever reads a listing, and how much that is with the one
+/// that is taken.
+const PIECES: usize = 4;
+const HELD: u64 = (PIECES as u64 + 1) * PIECE as u64;
 
 /// How many calls a second look files up where the server has refused some: few enough for
 /// the limits that web servers are given as a rule.
@@ -23,13 +28,14 @@ const LOOK_UPS_PER_SECOND: &str = "10";
 
 /// A listing as it comes.
 pub struct Listing {
-    pub lines: mpsc::Receiver<Bytes>,
+    pub lines: Pieces,
     /// What could not be listed.
     pub troubles: mpsc::Receiver<Trouble>,
     pub end: oneshot::Receiver<Result<(), Failure>>,
 }
 
 pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Failure> {
+    let aside = rclone.buffers().content(HELD).await?;
     let mut verb = rclone.verb("lsjson").arg("--no-mimetype");
     if omission::are_quiet(rclone.inner.remote.backends()) {
         verb = verb.debug();
@@ -78,7 +84,7 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
     let process = verb.arg(rclone.target(&directory)).start(false, Some(sink)).await?;
     let rclone = rclone.clone();
     let is_refused = rclone.inner.is_refused.clone();
-    let (lines_in, lines) = mpsc::channel(4);
+    let (lines_in, lines) = mpsc::channel(PIECES);
     let (troubles_in, troubles) = mpsc::channel(64);
     let (end_in, end) = oneshot::channel();
     tokio::spawn(async move {
@@ -94,7 +100,7 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
         }
         let _ = end_in.send(result);
     });
-    Ok(Listing { lines, troubles, end })
+    Ok(Listing { lines: Pieces::from(lines).with(aside), troubles, end })
 }
 
 /// A path as a pattern of rclone's filters that matches nothing else.

@@ -13,6 +13,7 @@
 //! - [`state`]: the private directories, what is kept in them and what is swept
 //! - [`concurrency`]: how many files at the same time
 //! - [`usage`]: what a session uses up of what it may have
+//! - [`held`]: the end of a session that has more than that of memory, threads or disk
 //! - [`process`], [`spawner`]: one rclone process, from its start to its end
 //! - [`confinement`]: what that process may do to this machine
 //! - [`log`], [`vain`]: what it says on stderr, and when it can only try in vain
@@ -39,6 +40,7 @@ mod confinement;
 mod destination;
 pub mod fingerprint;
 mod growth;
+mod held;
 mod impersonation;
 mod list;
 mod location;
@@ -67,6 +69,7 @@ mod vain;
 mod watchdog;
 
 pub use batch::Batch;
+pub use confinement::THREADS;
 pub use list::Listing;
 pub use log::Secrets;
 pub use process::environment;
@@ -80,6 +83,7 @@ use tokio::sync::OnceCell;
 
 use crate::account::{Account, Count};
 use crate::audit::{Event, Trail};
+use crate::buffers::Buffers;
 use crate::contract::{Content, Failure, Reason, Selection, Timestamp};
 use crate::policy::{self, Grant};
 use crate::tenant::Hosted;
@@ -92,7 +96,7 @@ use fingerprint::Fingerprint;
 use process::Verb;
 use receive::Backend;
 use remote::Remote;
-use state::{Scratch, Slot, State};
+use state::{Owner, Scratch, Slot, State};
 use usage::Usage;
 use watchdog::Watchdog;
 
@@ -124,6 +128,10 @@ struct Inner {
     config: Configuration,
     /// Where batches, rclone's cache and its temporary files lie.
     scratch: Scratch,
+    /// The directories that its processes may write and that are theirs alone.
+    own: Vec<PathBuf>,
+    /// As whom they run, if not as us.
+    owner: Option<Owner>,
     /// What must not appear in any message.
     secrets: log::Secrets,
     /// What the backend can do, once it was asked.
@@ -157,14 +165,16 @@ impl Rclone {
         let own = [scratch.own(), config.own()];
         let input = scratch.input();
         let environment = process::environment(&grant);
-        let granted = confinement::granted::of(
+        let files = remote.files()?;
+        let mut granted = confinement::granted::of(
             &grant,
-            own,
+            own.clone(),
             input,
-            remote.files()?,
+            files,
             &environment,
             state.owner(),
         );
+        granted.processes_of_owner = usage.processes_of_tenant();
         let confinement = Confinement::prepare(binary.path(), &granted)?;
         let inner = Inner {
             binary,
@@ -177,6 +187,8 @@ impl Rclone {
             trail,
             config,
             scratch,
+            own: own.to_vec(),
+            owner: state.owner(),
             secrets,
             features: OnceCell::new(),
             names: OnceCell::new(),
@@ -187,6 +199,7 @@ impl Rclone {
         let inner = Arc::new(inner);
         tokio::spawn(keep_up(Arc::downgrade(&inner)));
         tokio::spawn(watchdog::watch(Arc::downgrade(&inner)));
+        tokio::spawn(held::watch(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
@@ -198,6 +211,11 @@ impl Rclone {
     /// What the policy lets the session have.
     pub fn grant(&self) -> &Grant {
         &self.inner.grant
+    }
+
+    /// What this program may hold of the session's bytes on their way.
+    pub fn buffers(&self) -> &Arc<Buffers> {
+        &self.inner.usage.buffers
     }
 
     /// What is counted of the session.
@@ -245,7 +263,7 @@ impl Rclone {
     /// An empty batch of files to upload.
     pub fn batch(&self) -> Result<Batch, Failure> {
         self.writable()?;
-        Batch::create(self.clone(), self.inner.scratch.directory("batch")?)
+        Batch::create(self.clone())
     }
 
     /// Uploads one large file.

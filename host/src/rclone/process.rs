@@ -113,7 +113,7 @@ impl<'a> Verb<'a> {
         if let Some(failure) = self.rclone.inner.in_vain.get() {
             return Err(failure.clone());
         }
-        let mut place = self.rclone.inner.usage.place().await?;
+        let place = self.rclone.inner.usage.place().await?;
         let (argv, nice) = (self.argv(), self.rclone.inner.usage.niceness());
         let turn = self.rclone.inner.config.turns().next().await;
         let (errors, log) = std::io::pipe().map_err(failed)?;
@@ -128,7 +128,6 @@ impl<'a> Verb<'a> {
             .map_err(failed)?;
         // The command was moved, and with it our copy of the write end.
         let (group, inner) = (group(&child), rclone.inner.clone());
-        place.by(group.map(Pid::as_raw_nonzero).map(i32::from));
         inner.watchdog.started(group, UPLOADS.contains(&self.name));
         let in_vain = inner.in_vain.clone();
         let vain = Vain::new(photos::is(&inner.remote), move |error| {

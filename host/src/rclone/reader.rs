@@ -36,10 +36,19 @@ const FRAME: u32 = 1 << 20;
 /// pipe.
 const EMPTY: Duration = Duration::from_secs(20);
 
+/// How many pieces may wait for whoever reads.
+const PIECES: usize = 2;
+
 /// How much is taken from the pipe at once.
 const BUFFER: usize = 256 << 10;
 
 type Sender = http2::SendRequest<Empty<Bytes>>;
+
+/// What one content may come to here while nobody reads on: what is taken in before it is
+/// given, which ends in a frame, or else pieces; and what lies in its window.
+pub fn at_most(size: Option<u64>) -> u64 {
+    size.unwrap_or(u64::MAX).min(BEGINNING as u64 + u64::from(FRAME) + u64::from(WINDOW))
+}
 
 /// A running server. Dropping the last clone ends it.
 #[derive(Clone)]
@@ -153,6 +162,7 @@ impl Reader {
         let request = Request::get(uri)
             .body(Empty::new())
             .map_err(|error| Failure::internal(format!("`{path}` can't be asked for: {error}")))?;
+        let aside = self.rclone.buffers().content(at_most(size)).await?;
         let waiting = self.process.watchdog().wait();
         let response = self.sender.clone().send_request(request).await;
         drop(waiting);
@@ -165,7 +175,8 @@ impl Reader {
                 (None, status) => Failure::internal(format!("rclone serve said {status}")),
             });
         }
-        self.clone().content(response.into_body(), path, size).await
+        let content = self.clone().content(response.into_body(), path, size).await?;
+        Ok(content.with(aside))
     }
 
     /// The next bytes of a body.
@@ -187,12 +198,16 @@ impl Reader {
         size: Option<u64>,
     ) -> Result<Content, Failure> {
         let mut held = VecDeque::new();
-        let mut count = 0;
+        let (mut count, mut more) = (0, None);
         while count < BEGINNING as u64 {
             let ended = match self.data(&mut body).await {
                 Some(Ok(piece)) => {
                     count += piece.len() as u64;
                     self.process.pace(piece.len()).await;
+                    if count > at_most(size) && more.is_none() {
+                        // It isn't as long as was said.
+                        more = Some(self.rclone.buffers().content(at_most(None)).await?);
+                    }
                     if let Some(surplus) = self.surplus(count, size) {
                         growth::warn(&path, count - surplus);
                         held.push_back(growth::cut(&piece, surplus));
@@ -205,13 +220,17 @@ impl Reader {
                 None => Ok(()),
             };
             self.complete(ended, &path, count, size).await?;
-            return Ok(Content::whole(held));
+            return Ok(more.into_iter().fold(Content::whole(held), Content::with));
         }
-        let (bytes, end, content) = Content::channel(2);
+        let (bytes, end, content) = Content::channel(PIECES);
+        let mut content = more.into_iter().fold(content.after(held), Content::with);
+        let wanted = content.wanted();
         tokio::spawn(async move {
+            // What nobody reads stays where it is. Who doesn't want it at all is told below.
+            let _ = wanted.await;
             let _ = end.send(self.pass_on(body, bytes, &path, count, size).await);
         });
-        Ok(content.after(held))
+        Ok(content)
     }
 
     /// How many bytes came that were not listed, of a file that may be cut.
@@ -241,6 +260,8 @@ impl Reader {
         size: Option<u64>,
     ) -> Result<(), Failure> {
         let ended = loop {
+            // There is a place for it before it is taken.
+            let Ok(place) = bytes.reserve().await else { return Err(Failure::cancelled()) };
             let piece = tokio::select! {
                 piece = self.data(&mut body) => piece,
                 () = bytes.closed() => return Err(Failure::cancelled()),
@@ -253,9 +274,7 @@ impl Reader {
                     self.process.pace(piece.len()).await;
                     let surplus = self.surplus(count, size);
                     let piece = growth::cut(&piece, surplus.unwrap_or_default());
-                    if bytes.send(piece).await.is_err() {
-                        return Err(Failure::cancelled());
-                    }
+                    place.send(piece);
                     if let Some(surplus) = surplus {
                         growth::warn(path, count - surplus);
                         return Ok(());

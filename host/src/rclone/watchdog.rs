@@ -91,8 +91,13 @@ impl Watchdog {
         });
     }
 
+    /// The processes that run.
+    pub fn processes(&self) -> Vec<Pid> {
+        self.groups().keys().copied().collect()
+    }
+
     /// Ends every process.
-    fn kill_all(&self) {
+    pub fn kill_all(&self) {
         for group in self.groups().keys() {
             kill(Some(*group), Signal::KILL);
         }

@@ -8,6 +8,9 @@ use wasmtime::{Engine, EngineWeak, ResourceLimiter, Store, UpdateDeadline};
 use crate::account::{Account, Count};
 use crate::policy;
 
+/// How many bytes a component may pass to the host with one call, beside those of streams.
+const PASSED: usize = 32 << 20;
+
 /// How often a running component is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -78,6 +81,7 @@ impl Drop for Limits {
 /// Puts a store under its limits.
 pub fn apply<T: 'static>(store: &mut Store<T>, limits: fn(&mut T) -> &mut Limits) {
     store.limiter(move |data| limits(data));
+    store.set_hostcall_fuel(PASSED);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |mut store| {
         let limits = limits(store.data_mut());

@@ -14,6 +14,7 @@ use super::component::{Cell, Connector};
 use super::limits;
 use super::streams::{content_in, content_out, end_out, items_in, items_out};
 use crate::account::{Account, Count};
+use crate::buffers::Buffers;
 use crate::contract::bindings::Connector as Instance;
 use crate::contract::bindings::exports::plakar::connector::importer::Discovery;
 use crate::contract::{Content, Entry, Failure, Location, Remote};
@@ -52,6 +53,7 @@ pub struct Session {
     /// What ended the instance before its time.
     fault: Arc<OnceLock<Failure>>,
     account: Arc<Account>,
+    buffers: Arc<Buffers>,
 }
 
 /// Why somebody ended an instance.
@@ -98,7 +100,7 @@ impl Session {
         let fault = Arc::new(OnceLock::new());
         let wall_time = rclone.grant().limits.wall_time;
         let account = rclone.account().clone();
-        let computed = account.clone();
+        let (computed, buffers) = (account.clone(), rclone.buffers().clone());
         let mut store = Store::new(connector.engine(), Cell::new(rclone));
         limits::apply(&mut store, |cell| &mut cell.limits);
         let pre = connector.pre().clone();
@@ -138,12 +140,17 @@ impl Session {
             }
         };
         tokio::spawn(task.in_current_span());
-        Self { calls, fault, account }
+        Self { calls, fault, account, buffers }
     }
 
     /// What is counted of the session.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// What this program may hold of the session's bytes on their way.
+    pub fn buffers(&self) -> &Arc<Buffers> {
+        &self.buffers
     }
 
     async fn call<T>(&self, call: impl FnOnce(Answer<T>) -> Call) -> Result<T, Failure> {

@@ -17,6 +17,9 @@ use crate::contract::{Content, Failure, Pieces};
 
 /// How many pieces of bytes may lie between a component and whoever takes them.
 const PIECES: usize = 4;
+/// How large one of them is at most, and all of them together.
+const PIECE: usize = 256 << 10;
+const HELD: u64 = PIECES as u64 * PIECE as u64;
 /// How many items are taken from a component at once.
 const ITEMS: usize = 1024;
 
@@ -56,9 +59,13 @@ pub fn content_out(
     let bytes = match bytes.try_into::<Arriving>(&mut store) {
         Ok(Arriving { bytes }) => bytes,
         Err(stream) => {
+            let buffers = store.as_context_mut().data().rclone.buffers().clone();
+            let Some(aside) = buffers.content_at_once(HELD) else {
+                return Ok(Content::failed(buffers.refusal()));
+            };
             let (sender, bytes) = mpsc::channel(PIECES);
             stream.pipe(&mut store, Leaving::<u8, Bytes>::new(sender))?;
-            bytes.into()
+            Pieces::from(bytes).with(aside)
         }
     };
     Ok(Content { bytes, end: end_out(store, end)? })
@@ -215,7 +222,8 @@ impl StreamConsumer<Cell> for Leaving<u8, Bytes> {
             return Poll::Ready(Ok(result));
         }
         let mut source = source.as_direct(store);
-        let bytes = Bytes::copy_from_slice(source.remaining());
+        let remaining = source.remaining();
+        let bytes = Bytes::copy_from_slice(&remaining[..remaining.len().min(PIECE)]);
         if bytes.is_empty() {
             self.pieces.abort_send();
             return Poll::Ready(Ok(StreamResult::Completed));

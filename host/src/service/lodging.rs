@@ -14,6 +14,7 @@ use super::worker::Worker;
 use crate::account::{Account, Count};
 use crate::contract::{Failure, Reason};
 use crate::policy::{Audit, Destination, Policies};
+use crate::rclone::THREADS;
 use crate::rclone::state::{Owner, State};
 use crate::sandbox::{self, Connectors};
 use crate::tenant::{Groups, OfTenant, Permits, Places, Share, Tenant};
@@ -21,9 +22,6 @@ use crate::tenant::{Groups, OfTenant, Permits, Places, Share, Tenant};
 /// How much memory a component has at most, whatever policies say: the pool is made of
 /// places of this size.
 const MEMORY: usize = 256 << 20;
-
-/// How many threads an rclone process may have, on average: far more than Go starts.
-const THREADS: u64 = 256;
 
 /// What a session needs to list, to read small files, and to read a large one.
 const PROCESSES: u32 = 3;
@@ -137,6 +135,7 @@ impl House {
         // Nothing can go wrong any more: what is shared changes for those who share it.
         self.places.resize(limits.sessions, limits.queue);
         self.share.resize(limits.processes, limits.bandwidth);
+        self.share.buffers.resize(Some(limits.buffers));
         lodgers.values().for_each(|lodger| lodger.resize());
         Ok(lodgers)
     }
@@ -231,6 +230,7 @@ impl Lodger {
         let limits = &self.written.limits;
         self.tenant.places.resize(limits.sessions, limits.queue);
         self.tenant.shares[0].resize(limits.processes, limits.bandwidth);
+        self.tenant.shares[0].buffers.resize(Some(limits.buffers));
         self.connections.resize(limits.connections());
         let memory = limits.memory.map(|size| size.as_u64());
         let threads = u64::from(limits.processes) * THREADS;
@@ -240,9 +240,11 @@ impl Lodger {
         });
     }
 
-    /// What its sessions have of memory at present, in bytes: rclone and components.
+    /// What its sessions have of memory at present, in bytes: rclone, components, and what
+    /// this program holds between them.
     pub fn memory(&self) -> u64 {
-        self.tenant.shares[0].memory() + self.tenant.account.get(Count::Memory)
+        let has = [Count::RcloneMemory, Count::Memory, Count::Buffers];
+        has.into_iter().map(|what| self.tenant.account.get(what)).sum()
     }
 
     pub fn limits(&self) -> &super::tenants::Limits {

@@ -17,7 +17,7 @@ type Counted = (Count, MetricType, &'static str, &'static str);
 /// What something that is there for a while is called, what it is, and how much there is.
 type Present<'a> = (&'static str, &'static str, &'a dyn Fn(&Lodger) -> f64);
 
-const COUNTED: [Counted; 8] = [
+const COUNTED: [Counted; 15] = [
     (Count::BytesOut, MetricType::Counter, "bytes_from_rclone", "Bytes that rclone gave"),
     (Count::BytesIn, MetricType::Counter, "bytes_to_rclone", "Bytes that rclone was given"),
     (Count::Entries, MetricType::Counter, "entries", "Entries that were found or written"),
@@ -26,6 +26,18 @@ const COUNTED: [Counted; 8] = [
     (Count::Running, MetricType::Gauge, "rclone_processes", "Processes of rclone that are running"),
     (Count::Computed, MetricType::Counter, "component_seconds", "Time that sessions computed"),
     (Count::Memory, MetricType::Gauge, "component_memory_bytes", "Memory of components"),
+    (
+        Count::RcloneMemory,
+        MetricType::Gauge,
+        "rclone_memory_bytes",
+        "Memory of processes of rclone, with what they could share",
+    ),
+    (Count::Tasks, MetricType::Gauge, "rclone_threads", "Threads of processes of rclone"),
+    (Count::Disk, MetricType::Gauge, "disk_bytes", "Blocks of what sessions keep on the disk"),
+    (Count::Files, MetricType::Gauge, "disk_files", "Files that sessions keep on the disk"),
+    (Count::Buffers, MetricType::Gauge, "buffered_bytes", "Bytes that the service itself holds"),
+    (Count::Batches, MetricType::Gauge, "batches", "Batches that components have"),
+    (Count::Descriptors, MetricType::Gauge, "batch_descriptors", "Descriptors held for batches"),
 ];
 
 /// One metric, with a value for each set of labels.
@@ -77,12 +89,9 @@ pub fn text<'a>(
             Metric { kind, name, help, values }
         })
         .collect();
-    let present: [Present<'_>; 3] = [
+    let present: [Present<'_>; 2] = [
         ("sessions", "Sessions that have a place", &|it| it.tenant.places.taken() as f64),
         ("queue", "Sessions that wait for a place", &|it| it.tenant.places.waiting() as f64),
-        ("rclone_memory_bytes", "Memory of processes of rclone", &|it| {
-            it.tenant.shares[0].memory() as f64
-        }),
     ];
     metrics.extend(present.map(|(name, help, value)| Metric {
         kind: MetricType::Gauge,

@@ -83,8 +83,11 @@ pub struct Limits {
     pub processes: u32,
     /// Bytes a second, of all together.
     pub bandwidth: Option<ByteSize>,
-    /// Bytes of memory that the rclone processes and components of all may have.
+    /// Bytes of memory that the rclone processes and components of all may have, with what is
+    /// held between them.
     pub memory: Option<ByteSize>,
+    /// Bytes that the service itself may hold between Plakar, components and rclone.
+    pub buffers: ByteSize,
     /// How long sessions may take to end when the service has to.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub drain: Duration,
@@ -92,7 +95,7 @@ pub struct Limits {
 
 impl Limits {
     /// Each by its name, as it is shown.
-    fn named(&self) -> [(&'static str, String); 7] {
+    fn named(&self) -> [(&'static str, String); 8] {
         let size = |size: Option<ByteSize>| size.map_or("no limit".into(), |it| it.to_string());
         let time = |time: Duration| format!("{time:?}");
         [
@@ -102,6 +105,7 @@ impl Limits {
             ("processes", self.processes.to_string()),
             ("bandwidth", size(self.bandwidth)),
             ("memory", size(self.memory)),
+            ("buffers", self.buffers.to_string()),
             ("drain", time(self.drain)),
         ]
     }
@@ -116,6 +120,7 @@ impl Default for Limits {
             processes: 256,
             bandwidth: None,
             memory: None,
+            buffers: ByteSize::gib(4),
             drain: Duration::from_secs(600),
         }
     }

@@ -50,15 +50,24 @@ pub struct Limits {
     pub queue: u32,
     /// rclone processes at the same time.
     pub processes: u32,
-    /// Memory of its rclone processes and components together.
+    /// Memory of its rclone processes and components together, with what is held between them.
     pub memory: Option<ByteSize>,
+    /// Bytes that the service itself may hold of it between Plakar, components and rclone.
+    pub buffers: ByteSize,
     /// Bytes a second.
     pub bandwidth: Option<ByteSize>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sessions: 16, queue: 64, processes: 64, memory: None, bandwidth: None }
+        Self {
+            sessions: 16,
+            queue: 64,
+            processes: 64,
+            memory: None,
+            buffers: ByteSize::gib(1),
+            bandwidth: None,
+        }
     }
 }
 

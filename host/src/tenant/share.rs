@@ -1,12 +1,12 @@
-//! What several sessions share: processes, and bytes a second.
+//! What several sessions share: processes, bytes a second, and bytes that are on their way.
 
 use bytesize::ByteSize;
 use leaky_bucket::RateLimiter;
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::permits::{Permit, Permits};
+use crate::buffers::Budget;
 use crate::contract::{Failure, Reason};
 
 /// How often bytes are allowed anew.
@@ -18,9 +18,9 @@ pub struct Share {
     /// Whose it is, for messages: ``the tenant `a` ``.
     whose: String,
     processes: Permits,
-    /// Those that are running.
-    pids: Mutex<BTreeSet<i32>>,
     bandwidth: RwLock<Bandwidth>,
+    /// What this program holds of them on its way.
+    pub buffers: Arc<Budget>,
 }
 
 /// How many bytes may pass a second, and what lets them.
@@ -44,13 +44,14 @@ impl Bandwidth {
 }
 
 impl Share {
-    /// A share of so many rclone processes at the same time and bytes a second.
+    /// A share of so many rclone processes at the same time and bytes a second, with as many
+    /// bytes on their way as there are.
     pub fn new(whose: String, processes: u32, bandwidth: Option<ByteSize>) -> Self {
         Self {
             whose,
             processes: Permits::new(processes as usize),
-            pids: Mutex::default(),
             bandwidth: RwLock::new(Bandwidth::new(bandwidth)),
+            buffers: Arc::new(Budget::new(None)),
         }
     }
 
@@ -84,31 +85,9 @@ impl Share {
         self.processes.taken()
     }
 
-    fn pids(&self) -> MutexGuard<'_, BTreeSet<i32>> {
-        self.pids.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that a process runs.
-    pub fn runs(&self, pid: i32) {
-        self.pids().insert(pid);
-    }
-
-    /// Notes that a process has ended.
-    pub fn ended(&self, pid: i32) {
-        self.pids().remove(&pid);
-    }
-
-    /// The memory that its processes have of their own, in bytes; nothing where the system
-    /// doesn't tell (proc_pid_statm(5)).
-    pub fn memory(&self) -> u64 {
-        let page = rustix::param::page_size() as u64;
-        let pages = |pid: &i32| {
-            let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-            let mut numbers = text.split(' ').skip(1).map(str::parse::<u64>);
-            let (resident, shared) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-            Some(resident.saturating_sub(shared))
-        };
-        self.pids().iter().filter_map(pages).sum::<u64>() * page
+    /// How many may run.
+    pub fn processes(&self) -> usize {
+        self.processes.most()
     }
 
     /// Waits until so many bytes may pass.

@@ -50,6 +50,7 @@ pub fn of(
         directories: grant.directories.iter().cloned().collect(),
         write: grant.write,
         owner,
+        processes_of_owner: None,
         ports: grant.ports.clone(),
         limits: grant.limits.clone(),
         local: !grant.directories.is_empty(),

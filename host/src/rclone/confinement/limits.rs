@@ -10,6 +10,10 @@ use super::Granted;
 /// limit it is told so, which a Go program doesn't hear, and then it is killed.
 const LAST_WORDS: u64 = 1;
 
+/// How many threads an rclone process may have, on average over all that one user has: far
+/// more than Go starts. One of them is held to its own number by `held`.
+pub const THREADS: u64 = 256;
+
 /// Limits, ready to be set.
 #[derive(Clone)]
 pub struct Limits(Arc<[(Resource, u64)]>);
@@ -21,12 +25,15 @@ impl Limits {
         let cpu = limits.rclone_cpu.map(|time| time.as_secs().max(1));
         let files = limits.open_files.map(u64::from);
         let disk = limits.temporary_disk.map(|size| size.as_u64());
+        // Where the user has other processes, too, they would count as well.
+        let tasks = granted.owner.and(granted.processes_of_owner);
         let all = [
             // Its memory has secrets in it.
             Some((Resource::Core, 0)),
             memory.map(|bytes| (Resource::Data, bytes)),
             cpu.map(|seconds| (Resource::Cpu, seconds)),
             files.map(|count| (Resource::Nofile, count)),
+            tasks.map(|processes| (Resource::Nproc, processes.saturating_mul(THREADS))),
             disk.filter(|_| !granted.large_files).map(|bytes| (Resource::Fsize, bytes)),
         ];
         Self(all.into_iter().flatten().collect())

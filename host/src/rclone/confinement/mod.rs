@@ -31,6 +31,8 @@ mod seccomp;
 #[cfg(target_os = "linux")]
 mod system;
 
+pub use limits::THREADS;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
@@ -68,6 +70,8 @@ pub struct Granted {
     pub level: Level,
     /// As whom it runs, if not as us.
     pub owner: Option<Owner>,
+    /// How many processes that one may have at the same time, if it is known.
+    pub processes_of_owner: Option<u64>,
 }
 
 /// How a process stands among the others of a service.
