@@ -372,6 +372,62 @@ fn it_can_t_use_more_than_its_limits() {
     probe(&place).says("/memory done");
 }
 
+/// Limits of what the kernel doesn't limit.
+const HELD: &str = "limits = { rclone-memory = \"600MiB\", tasks = 100, temporary-disk = \"1GiB\", temporary-files = 10000 }";
+
+#[test]
+fn it_is_ended_when_it_has_more_than_the_kernel_would_hold_it_to() {
+    let attempts = [
+        ("shared", "900", "rclone-memory"),
+        ("shared_released", "900", "rclone-memory"),
+        ("page_tables", "700", "rclone-memory"),
+        ("threads", "200", "tasks"),
+        ("disk", "2", "temporary-disk"),
+        ("disk_removed", "2", "temporary-disk"),
+        ("disk_mapped", "1", "temporary-disk"),
+        ("inodes", "11000", "temporary-files"),
+    ];
+    std::thread::scope(|scope| {
+        for (what, value, limit) in attempts {
+            scope.spawn(move || {
+                let place = place(&[(what, value), ("wait", "30")]);
+                strict(&place, HELD);
+                let mut command = place.command(tools::plakbox());
+                command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", "probe:"]);
+                let run = run(&mut command);
+                assert!(run.took < Duration::from_secs(25), "{what}: {:?}", run.took);
+                run.bad(&format!("(`{limit}`)"));
+                assert!(probes(&place).is_empty());
+            });
+        }
+    });
+}
+
+#[test]
+fn it_goes_on_with_less_than_these_limits() {
+    let place = place(&[
+        ("disk", "1"),
+        ("inodes", "5000"),
+        ("shared", "300"),
+        ("threads", "60"),
+        ("wait", "2"),
+    ]);
+    strict(&place, HELD);
+    probe(&place).says("/wait done").says("/threads done 60").says("/disk done");
+}
+
+#[test]
+fn it_is_ended_when_it_hides_what_it_writes() {
+    // Root looks into everything.
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = place(&[("unreadable", ""), ("wait", "30")]);
+    let mut command = place.command(tools::plakbox());
+    command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", "probe:"]);
+    run(&mut command).soon().bad("can't be counted");
+}
+
 #[test]
 fn it_gets_the_variables_that_its_policy_names_and_the_pace_that_it_sets() {
     let ours = |place: &Place| {

@@ -161,6 +161,7 @@ async fn a_component_that_writes_can_t_name_what_lies_outside_or_fill_the_disk()
         ("out-up", "is not a path below the remote's root"),
         ("out-absolute", "is not a path below the remote's root"),
         ("out-link", "is neither a file with content nor a directory without"),
+        ("out-batches", "a session may have 64 batches at the same time"),
         ("out-flood", "a batch may hold 268435456 bytes at most"),
         ("out-write", "wasm trap"),
         ("out-finish", "wasm trap"),
@@ -173,6 +174,30 @@ async fn a_component_that_writes_can_t_name_what_lies_outside_or_fill_the_disk()
         assert!(end.is_err() && text.contains(said), "{what}: {text}");
         assert_eq!(outside(&place), before, "{what}");
     }
+}
+
+#[tokio::test]
+async fn plakar_waits_while_a_component_reads_nothing_of_what_it_has() {
+    let place = Place::bare();
+    place.policy(
+        "[limits]\nbuffers = \"32MiB\"\n[[allow]]\nbackends = [\"memory\"]\nuse = [\"exporter\"]\n",
+    );
+    let component = ["--component".to_owned(), tools::rogue().display().to_string()];
+    let config = [("location", "rclone://out-hoard"), ("rclone_type", "memory")];
+    let exporter = Exporter::start_with(&place, &config, &component).await.unwrap();
+    let (packets, _results) = exporter.split();
+    let mut taken = 0;
+    let all = async {
+        while taken < 200 {
+            packets.record(record(&format!("/{taken}"), 0o644, 1 << 20)).await;
+            packets.chunk(vec![7; 1 << 20].into()).await;
+            packets.chunk("".into()).await;
+            taken += 1;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(3), all).await.is_err(), "all is taken");
+    // Some more MiB lie in windows of HTTP/2.
+    assert!((30..50).contains(&taken), "{taken} MiB");
 }
 
 #[tokio::test]

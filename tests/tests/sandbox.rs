@@ -135,6 +135,30 @@ fn a_component_that_starts_processes_without_end_has_eight_and_is_stopped() {
 }
 
 #[test]
+fn a_component_that_leaves_contents_unread_hears_that_they_are_too_many() {
+    std::thread::scope(|scope| {
+        for (what, file) in [
+            ("unread-3145728", "big"),
+            ("unread-0", "big"),
+            ("unread-1", "small"),
+            ("uncut", "big"),
+        ] {
+            scope.spawn(move || {
+                let place = Place::bare();
+                let what = format!("{what}-{file}");
+                let directory = place.directory_remote("remote").join(&what);
+                fs::create_dir(&directory).unwrap();
+                fs::write(directory.join("big"), vec![7; 3 << 20]).unwrap();
+                fs::write(directory.join("small"), "7").unwrap();
+                let granted = place.path("remote").display().to_string();
+                place.policy(&format!("[limits]\nbuffers = \"32MiB\"\n[[allow]]\nbackends = [\"local\", \"alias\"]\nuse = [\"importer\"]\ndirectories = [{granted:?}]\n"));
+                rogue(&place, &what).soon().bad("contents are open that aren't read");
+            });
+        }
+    });
+}
+
+#[test]
 fn a_component_that_never_goes_on_is_stopped() {
     for what in ["deaf", "scan-never"] {
         under_limits(what).bad("the policy lets a session last 4s");

@@ -3,6 +3,7 @@
 
 use plakbox_tests::certificates::{Authority, Valid};
 use plakbox_tests::place::{run, within};
+use plakbox_tests::plugin::Importer;
 use plakbox_tests::service::{self, HOST, Service, open_to_users, ours, policy};
 use plakbox_tests::{Place, pages, processes, tools, tree};
 use std::fs;
@@ -102,6 +103,84 @@ fn of_unit(key: &str) -> String {
     line.unwrap_or_else(|| panic!("the unit has no {key}")).to_owned()
 }
 
+/// Starts what was written, with the unit's capabilities and no other.
+fn with_capabilities(place: &Place) -> Service {
+    let capabilities = of_unit("CapabilityBoundingSet").to_lowercase().replace("cap_", "+");
+    let serve = service::command(place);
+    let mut command: Command = place.command("setpriv");
+    command
+        .arg("--no-new-privs")
+        .arg(format!("--bounding-set=-all,{}", capabilities.replace(' ', ",")))
+        .arg(serve.get_program())
+        .args(serve.get_args());
+    Service::begin(place, &mut command)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tenant_s_rclone_uses_is_counted_with_the_capabilities_of_the_unit() {
+    if !is_root() {
+        eprintln!("only root has capabilities to give up: nothing is tested");
+        return;
+    }
+    let place = Place::bare();
+    open_to_users(&place);
+    let rclone = place.path("rclone");
+    fs::copy(tools::probe(), &rclone).unwrap();
+    let policy = format!(
+        "version = 1\n[rclone]\npath = {rclone:?}\n[[allow]]\nbackends = [\"memory\"]\nuse = [\"importer\"]\n[limits]\nrclone-memory = \"600MiB\"\ntasks = 100\ntemporary-disk = \"1GiB\"\n"
+    );
+    fs::write(service::directory(&place).join("ours.toml"), policy).unwrap();
+    let users = "[users]\nfirst = 74000\ncount = 10\n";
+    service::write(&place, "socket = \"socket\"\n", users, &ours(""));
+    let service = with_capabilities(&place);
+    let attempts = [
+        ("shared_released", "900", "(`rclone-memory`)"),
+        ("threads", "200", "(`tasks`)"),
+        ("disk_removed", "2", "(`temporary-disk`)"),
+        ("unreadable", "", "can't be counted"),
+    ];
+    let attempts = attempts.map(async |(what, value, said)| {
+        let what = format!("rclone_try_{what}");
+        let config = [
+            ("location", "rclone://"),
+            ("rclone_type", "memory"),
+            (&*what, value),
+            ("rclone_try_wait", "30"),
+        ];
+        let mut importer = Importer::start_at(&service.path("socket"), &config).await.unwrap();
+        let scanned = async {
+            let mut scan = importer.scan().await?;
+            while scan.next().await?.is_some() {}
+            Ok::<(), tonic::Status>(())
+        };
+        let failure = scanned.await.expect_err(&what);
+        assert!(failure.message().contains(said), "{what}: {failure}");
+    });
+    futures::future::join_all(attempts).await;
+    let limits = "[tenant.limits]\nmemory = \"300MiB\"\n";
+    fs::write(service.path("tenants.toml"), ours(limits)).unwrap();
+    service.read_again("has changed");
+    let config = [
+        ("location", "rclone://"),
+        ("rclone_type", "memory"),
+        ("rclone_try_shared", "400"),
+        ("rclone_try_wait", "30"),
+    ];
+    let mut importer = Importer::start_at(&service.path("socket"), &config).await.unwrap();
+    let mut scan = importer.scan().await.unwrap();
+    let tasks = (processes::rclones(&service.path("state")).into_iter())
+        .map(|pid| fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default());
+    let tasks: Vec<_> = tasks.collect();
+    assert!(tasks.iter().all(|it| it.contains("Max processes             16384")), "{tasks:?}");
+    let failure = loop {
+        match scan.next().await {
+            Ok(record) => assert!(record.is_some(), "it goes on"),
+            Err(failure) => break failure,
+        }
+    };
+    assert!(failure.message().contains("had more than their 300"), "{failure}");
+}
+
 #[test]
 fn a_service_works_with_the_capabilities_of_its_unit() {
     if !is_root() {
@@ -119,18 +198,8 @@ fn a_service_works_with_the_capabilities_of_its_unit() {
     policy(&place, "ours.toml", &granted, &rclone);
     let users = format!("[users]\nfirst = {FIRST}\ncount = 10\n");
     service::write(&place, "socket = \"socket\"\n", &users, &ours(""));
-    let capabilities = of_unit("CapabilityBoundingSet").to_lowercase().replace("cap_", "+");
-    let start = || {
-        let serve = service::command(&place);
-        let mut command: Command = place.command("setpriv");
-        command
-            .arg("--no-new-privs")
-            .arg(format!("--bounding-set=-all,{}", capabilities.replace(' ', ",")))
-            .arg(serve.get_program())
-            .args(serve.get_args());
-        Service::begin(&place, &mut command)
-    };
-    let service = start();
+    let capabilities = of_unit("CapabilityBoundingSet");
+    let service = with_capabilities(&place);
     let status = fs::read_to_string(format!("/proc/{}/status", service.pid())).unwrap();
     let bounding = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).unwrap();
     let count = u64::from_str_radix(bounding, 16).unwrap().count_ones() as usize;

@@ -50,11 +50,21 @@ async fn metrics_tell_what_each_tenant_does_and_did() {
     assert_eq!(value("sessions"), 1.0);
     assert!(value("component_memory_bytes") > 65_536.0);
     assert_eq!(read(&mut importer).await.unwrap(), 4 * MIB);
-    assert!(value("rclone_processes") >= 1.0 && value("rclone_memory_bytes") > 1e6);
+    assert!(value("rclone_processes") >= 1.0);
+    // These are looked at twice a second.
+    let seen = || value("rclone_memory_bytes") > 1e6 && value("rclone_threads") > 3.0;
+    assert!(within(Duration::from_secs(10), seen), "{}", value("rclone_memory_bytes"));
+    assert!(value("disk_bytes") >= 4096.0 && value("disk_files") >= 1.0);
     drop(importer);
     assert!(within(Duration::from_secs(10), || value("sessions") == 0.0));
     assert!(within(Duration::from_secs(10), || value("rclone_processes") == 0.0));
     assert_eq!((value("component_memory_bytes"), value("queue")), (0.0, 0.0));
+    for gone in ["rclone_memory_bytes", "rclone_threads", "disk_bytes", "disk_files"] {
+        assert!(within(Duration::from_secs(10), || value(gone) == 0.0), "{gone}");
+    }
+    for none in ["buffered_bytes", "batches", "batch_descriptors"] {
+        assert_eq!(value(none), 0.0, "{none}");
+    }
     assert!(value("bytes_from_rclone_total") > (4 * MIB) as f64);
     assert_eq!((value("entries_total"), value("bytes_to_rclone_total")), (2.0, 0.0));
     assert!(value("rclone_starts_total") >= 2.0 && value("component_seconds_total") > 0.0);
@@ -75,6 +85,40 @@ async fn metrics_tell_what_each_tenant_does_and_did() {
     service.read_again("the tenant `ours` has changed");
     assert!(session(&place, &service).await.is_err());
     assert_eq!(service.metric(unknown), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_a_client_leaves_unread_take_what_its_session_may_and_no_more() {
+    const FILES: usize = 80;
+    let place = service::place(|granted| {
+        for at in 0..FILES {
+            tree::file(&granted.join(format!("{at}")), &vec![7; 3 * MIB], time(0));
+        }
+    });
+    let policy = service::directory(&place).join("ours.toml");
+    let text = fs::read_to_string(&policy).unwrap();
+    fs::write(&policy, format!("{text}[limits]\nbuffers = \"32MiB\"\n")).unwrap();
+    let service = Service::start(&place, "", &ours(""));
+    let held = || service.metric("plakbox_buffered_bytes{tenant=\"ours\"}");
+    assert_eq!(held(), 0.0);
+    let mut importer = session(&place, &service).await.unwrap();
+    let mut scan = importer.scan().await.unwrap();
+    while scan.next().await.unwrap().is_some() {}
+    let before = processes::peak_memory(service.pid());
+    let paths: Vec<_> = (0..FILES).map(|at| format!("/{at}")).collect();
+    let opened = futures::future::join_all(paths.iter().map(|path| importer.open(path))).await;
+    let refused = opened.iter().filter_map(|opened| opened.as_ref().err());
+    let messages: Vec<_> = refused.map(Status::message).collect();
+    assert!(messages.iter().any(|it| it.contains("aren't read")), "{messages:?}");
+    // Ten are what it may have, and 16 are let in beside them.
+    let most = (26 * 3 * MIB) as f64;
+    assert!(held() > (8 * MIB) as f64 && held() <= most, "{}", held());
+    let more = processes::peak_memory(service.pid()) - before;
+    assert!(more < 160 << 20, "{} MiB", more >> 20);
+    let other = session(&place, &service).await.unwrap();
+    assert!(piece(&mut other.open("/0").await.unwrap()).await.unwrap().is_some());
+    drop((opened, importer, other));
+    assert!(within(Duration::from_secs(10), || held() == 0.0), "{}", held());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The most of all time that it looks, as a divisor.
 const PART: u32 = 3;
 
+/// What is said where it can't be seen what a session has.
+const HIDDEN: &str = "what rclone has on this machine's disk can't be counted, and it was ended: nothing of its own may be closed to it, too deep, or removed and mapped (`temporary-disk`)";
+
 /// What a session has at one moment.
 #[derive(Debug, Default)]
 struct Seen {
@@ -48,7 +51,7 @@ impl Seen {
         let tasks = self.processes.iter().map(|process| process.tasks).max().unwrap_or_default();
         let Disk { bytes: on_disk, files, is_hidden } = self.disk;
         let size = |bytes: u64| ByteSize(bytes).to_string();
-        let told = match () {
+        let (what, limit) = match () {
             () if memory > bytes(limits.rclone_memory) => {
                 (format!("rclone had {} of memory", size(memory)), "rclone-memory")
             }
@@ -59,13 +62,11 @@ impl Seen {
             () if on_disk > bytes(limits.temporary_disk) => {
                 (format!("rclone had {} on this machine's disk", size(on_disk)), "temporary-disk")
             }
-            () if is_hidden && limits.temporary_disk.is_some() => (
-                "what rclone had on this machine's disk couldn't be counted".into(),
-                "temporary-disk",
-            ),
+            () if is_hidden && limits.temporary_disk.is_some() => {
+                return Err(Failure::new(Reason::Denied, HIDDEN));
+            }
             () => return Ok(()),
         };
-        let (what, limit) = told;
         Err(Failure::new(
             Reason::RateLimited,
             format!(

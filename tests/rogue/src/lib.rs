@@ -97,6 +97,18 @@ async fn misuse(how: &str) -> Result<Location, Failure> {
         "hold" => loop {
             std::mem::forget(Reader::start(String::new()).await?);
         },
+        // Contents that nobody reads: `unread-SIZE-FILE`, where the size need not be true.
+        how if how.starts_with("unread-") => {
+            let (size, file) = how["unread-".len()..].split_once('-').unwrap_or_default();
+            let reader = Reader::start(String::new()).await?;
+            loop {
+                std::mem::forget(reader.read(file.into(), size.parse().ok()).await?);
+            }
+        }
+        // The same by processes of their own.
+        how if how.starts_with("uncut-") => loop {
+            std::mem::forget(rclone::cat(how["uncut-".len()..].into(), None).await?);
+        },
         "deaf" => {
             std::mem::forget(rclone::list(ALL).await?);
             forever().await;
@@ -213,11 +225,20 @@ impl exporter::Guest for Rogue {
     }
 
     async fn write(mut entry: Entry, content: Option<Content>) -> Result<(), Failure> {
+        if how() == "out-hoard" {
+            std::mem::forget(content);
+            forever().await;
+            return Ok(());
+        }
         drop(content);
         let batch = || Batch::create();
         match how() {
             "out-write" => trap(),
             "out-never" => forever().await,
+            // Batches that nobody sends.
+            "out-batches" => loop {
+                std::mem::forget(batch().await?);
+            },
             // A file that grows until somebody stops it.
             "out-flood" => {
                 entry.path = "flood".into();
