@@ -120,6 +120,7 @@ fn it_can_t_reach_other_processes_or_the_kernel_s_larger_parts() {
         "setsid",
         "setpgid",
         "outlive",
+        "hide",
         "ptrace",
         "kill_us",
         "mount",

@@ -9,7 +9,7 @@ use crate::account::{Account, Count};
 use crate::policy;
 
 /// How many bytes a component may pass to the host with one call, beside those of streams.
-const PASSED: usize = 32 << 20;
+const PASSED: usize = 64 << 20;
 
 /// How often a running component is looked at.
 const TICK: Duration = Duration::from_millis(50);

@@ -245,6 +245,7 @@ fn attempt(what: &str, value: &str) -> io::Result<String> {
         "setsid" => call(|| unsafe { libc::setsid() }),
         "setpgid" => call(|| unsafe { libc::setpgid(0, libc::getppid()) }),
         "outlive" => call(|| unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) }),
+        "hide" => call(|| unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) }),
         "ptrace" => {
             call(|| unsafe { libc::ptrace(libc::PTRACE_ATTACH, libc::getppid(), 0, 0) as i32 })
         }
