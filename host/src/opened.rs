@@ -32,6 +32,12 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// The same for a session that is asked for now, however long ago its client connected.
+    pub fn at_present(&self) -> Result<Self, Failure> {
+        let client = self.client.as_ref().map(Client::at_present).transpose()?;
+        Ok(Self { client, ..self.clone() })
+    }
+
     fn state(&self) -> Result<State, Failure> {
         match &self.client {
             Some(client) => Ok(client.tenant.state.clone()),

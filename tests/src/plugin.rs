@@ -83,25 +83,11 @@ impl Importer {
 
     /// A session of the service at this socket, without a plugin in between.
     pub async fn start_at(socket: &Path, config: &[(&str, &str)]) -> Result<Self, Status> {
-        let mut stream = UnixStream::connect(socket).await.map_err(gone)?;
-        greet(&mut stream).await?;
-        Self::init(channel(stream).await, None, config).await
+        Connected::at(socket).await?.session(config).await
     }
 
     async fn start_by(command: Command, config: &[(&str, &str)]) -> Result<Self, Status> {
-        let (channel, child) = plugin(command).await;
-        Self::init(channel, Some(child), config).await
-    }
-
-    async fn init(
-        channel: Channel,
-        child: Option<Child>,
-        config: &[(&str, &str)],
-    ) -> Result<Self, Status> {
-        let mut client = ImporterClient::new(channel);
-        let config = options(config);
-        client.init(InitRequest { config, ..InitRequest::default() }).await?;
-        Ok(Self { client, _child: child })
+        Connected::by(command).await.session(config).await
     }
 
     pub async fn scan(&mut self) -> Result<Scan, Status> {
@@ -114,6 +100,34 @@ impl Importer {
     pub async fn open(&self, path: &str) -> Result<Streaming<OpenResponse>, Status> {
         let record = Record { pathname: path.to_owned(), ..Record::default() };
         Ok(self.client.clone().open(OpenRequest { record: Some(record) }).await?.into_inner())
+    }
+}
+
+/// A connection to an importer that has no session yet.
+pub struct Connected {
+    client: ImporterClient<Channel>,
+    child: Option<Child>,
+}
+
+impl Connected {
+    /// One that the service at this socket lets in.
+    pub async fn at(socket: &Path) -> Result<Self, Status> {
+        let mut stream = UnixStream::connect(socket).await.map_err(gone)?;
+        greet(&mut stream).await?;
+        Ok(Self { client: ImporterClient::new(channel(stream).await), child: None })
+    }
+
+    /// One to this plugin.
+    pub async fn by(command: Command) -> Self {
+        let (channel, child) = plugin(command).await;
+        Self { client: ImporterClient::new(channel), child: Some(child) }
+    }
+
+    /// Asks for a session, which then has the plugin.
+    pub async fn session(&mut self, config: &[(&str, &str)]) -> Result<Importer, Status> {
+        let config = options(config);
+        self.client.init(InitRequest { config, ..InitRequest::default() }).await?;
+        Ok(Importer { client: self.client.clone(), _child: self.child.take() })
     }
 }
 
@@ -245,7 +259,7 @@ async fn channel(connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'stati
 }
 
 /// Asks a service for the session of an importer, as `plakbox connect` does.
-async fn greet(stream: &mut UnixStream) -> Result<(), Status> {
+pub async fn greet(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<(), Status> {
     let hello = br#"{"version":1,"role":"importer"}"#;
     let length = u16::try_from(hello.len()).unwrap().to_be_bytes();
     stream.write_all(&[&length[..], hello].concat()).await.map_err(gone)?;

@@ -2,7 +2,9 @@
 //! component, and say where it works.
 
 use std::collections::HashMap;
-use tokio::sync::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Span;
@@ -15,11 +17,34 @@ use crate::rclone::remote::Said;
 use crate::sandbox::Session;
 use crate::tenant::Client;
 
+/// What a second request for a session is refused with.
+const AGAIN: &str =
+    "a connection has one session, and this one has asked for it already: connect again";
+
 /// A plugin's session: not opened yet, open, or closed.
 pub struct Opening {
     /// Or why there will be none.
     setting: Result<Setting, Failure>,
-    session: Mutex<Option<Session>>,
+    /// Whether Plakar has asked for it, which it does once (kloset's NewImporter starts a
+    /// plugin for each importer, and calls `Init` at once).
+    asked: AtomicBool,
+    session: Mutex<Option<(Session, Option<Busy>)>>,
+}
+
+/// A client that has a session, or is about to, as long as this is held.
+struct Busy(Arc<watch::Sender<bool>>);
+
+impl Busy {
+    fn of(client: &Client) -> Self {
+        client.busy.send_replace(true);
+        Self(client.busy.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
+    }
 }
 
 /// What Plakar is told of an opened session.
@@ -38,12 +63,16 @@ pub struct Answer {
 
 impl Opening {
     pub fn new(setting: Setting) -> Self {
-        Self { setting: Ok(setting), session: Mutex::new(None) }
+        Self::of(Ok(setting))
     }
 
     /// A session that is refused as soon as Plakar asks for it.
     pub fn refused(why: Failure) -> Self {
-        Self { setting: Err(why), session: Mutex::new(None) }
+        Self::of(Err(why))
+    }
+
+    fn of(setting: Result<Setting, Failure>) -> Self {
+        Self { setting, asked: AtomicBool::new(false), session: Mutex::new(None) }
     }
 
     /// What the session's lines in the log belong to.
@@ -69,8 +98,16 @@ impl Opening {
         directory: String,
     ) -> Result<Answer, Status> {
         let setting = self.setting.as_ref().map_err(status)?;
-        let opened = self.attempt(setting, role, config, hostname, directory).await;
-        opened.map_err(|failure| {
+        let opened = async {
+            if self.asked.swap(true, Ordering::Relaxed) {
+                return Err(Failure::new(Reason::Denied, AGAIN));
+            }
+            // Dropped with the session, or with the attempt.
+            let busy = self.client().map(Busy::of);
+            let setting = setting.at_present()?;
+            self.attempt(&setting, role, config, hostname, directory, busy).await
+        };
+        opened.await.map_err(|failure| {
             if let Some(client) = &setting.client {
                 client.account.failed(&failure);
             }
@@ -85,6 +122,7 @@ impl Opening {
         config: HashMap<String, String>,
         hostname: String,
         directory: String,
+        busy: Option<Busy>,
     ) -> Result<Answer, Failure> {
         let said = Said { config: config.into_iter().collect(), hostname, directory };
         let aim = match role {
@@ -100,7 +138,7 @@ impl Opening {
             Role::Exporter => session.open_exporter(remote).await,
         };
         let Location { root } = opened?;
-        *self.session.lock().await = Some(session);
+        *self.session.lock().await = Some((session, busy));
         let device = fingerprint.device();
         Ok(Answer { origin, r#type: protocol, root, device, is_album, albums })
     }
@@ -108,7 +146,8 @@ impl Opening {
     /// The open session.
     pub async fn session(&self) -> Result<Session, Status> {
         let session = self.session.lock().await;
-        session.clone().ok_or_else(|| Status::failed_precondition("nothing was opened yet"))
+        let session = session.as_ref().map(|(session, _)| session.clone());
+        session.ok_or_else(|| Status::failed_precondition("nothing was opened yet"))
     }
 
     pub async fn close(&self) {

@@ -45,12 +45,15 @@ impl Answer {
     }
 }
 
-/// Says something.
+/// Says something, to a side that may not listen.
 pub async fn say(to: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_vec(what)?;
     let length = u16::try_from(text.len()).map_err(io::Error::other)?;
-    to.write_all(&[&length.to_be_bytes(), text.as_slice()].concat()).await?;
-    to.flush().await
+    let said = async {
+        to.write_all(&[&length.to_be_bytes(), text.as_slice()].concat()).await?;
+        to.flush().await
+    };
+    tokio::time::timeout(PATIENCE, said).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Hears what the other side says, and not a byte of what comes after.

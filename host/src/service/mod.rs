@@ -3,10 +3,12 @@
 //!
 //! - [`settings`], [`tenants`]: what an operator writes down
 //! - [`listen`], [`tls`], [`greeting`], [`connection`]: how clients come in
+//! - [`strangers`]: places for those who haven't said yet who they are
+//! - [`standing`]: whether somebody may still be here
 //! - [`lodging`], [`worker`]: what each tenant has here
 //! - [`sessions`]: what is running
 //! - [`memory`]: who has too much of it
-//! - [`refusals`]: why clients get no session
+//! - [`refusals`]: why clients get no session, and what is written of it
 //! - [`operations`], [`metrics`]: what operators see and do
 //! - [`connect`], [`mistrust`]: the client, in Plakar's package
 //! - [`console`]: `plakbox sessions`
@@ -24,6 +26,8 @@ mod operations;
 mod refusals;
 mod sessions;
 mod settings;
+mod standing;
+mod strangers;
 mod tenants;
 mod tls;
 mod welcome;
@@ -32,28 +36,29 @@ mod worker;
 use anyhow::{Context, anyhow};
 use sd_notify::NotifyState;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
-use crate::audit::{Subject, Trail};
+use crate::audit::{Event, Subject, Trail};
 #[cfg(target_os = "linux")]
 use crate::capabilities;
 use crate::contract::{Failure, Reason};
-use crate::tenant::Permits;
 use listen::Listeners;
 use lodging::{House, Lodger};
-use refusals::Refusals;
+use refusals::{Refusal, Refusals};
 use sessions::Sessions;
 use settings::Settings;
+use strangers::{Most, Source, Strangers};
 use tenants::{Identity, Tenants};
 
-/// How many may be about to say who they are, of whom nothing is known.
-const STRANGERS: usize = 256;
+/// Which part of the descriptors that the service may have goes to those who haven't said yet
+/// who they are, at each place where they come in: all of them leave half for tenants.
+const PART: usize = 8;
 /// How long sessions may take to end when they were told to.
 const LAST: Duration = Duration::from_secs(10);
 
@@ -66,10 +71,12 @@ pub struct Service {
     known: RwLock<Known>,
     pub(self) sessions: Sessions,
     pub(self) refusals: Refusals,
-    /// Places for those who haven't said anything yet, and are nobody's.
-    pub(self) strangers: Permits,
+    /// Places for those who haven't said yet what they want.
+    pub(self) strangers: Strangers,
     /// And for those who come over the network, until they have shown a certificate.
-    pub(self) handshakes: Permits,
+    pub(self) handshakes: Strangers,
+    /// How many files it may have open.
+    open_files: usize,
     draining: AtomicBool,
 }
 
@@ -77,7 +84,7 @@ pub struct Service {
 struct Known {
     tenants: Tenants,
     lodgers: BTreeMap<String, Arc<Lodger>>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<tls::Server>,
     settings: Settings,
     /// Opened anew, too, as the file may have been moved away.
     trail: Trail,
@@ -120,7 +127,7 @@ pub async fn serve(file: &Path) -> anyhow::Result<()> {
     let settings = Settings::read(file).map_err(said)?;
     // What batches hold is for the tenant's user to read, in a directory for nobody else.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    open_many_files();
+    let open_files = open_many_files();
     let house = House::new(&settings).map_err(said)?;
     let known = known(&house, settings.clone(), &BTreeMap::new()).map_err(said)?;
     let listeners = Listeners::open(&settings.listen).map_err(said)?;
@@ -131,12 +138,14 @@ pub async fn serve(file: &Path) -> anyhow::Result<()> {
         known: RwLock::new(known),
         sessions: Sessions::default(),
         refusals: Refusals::default(),
-        strangers: Permits::new(STRANGERS),
-        handshakes: Permits::new(STRANGERS),
+        strangers: Strangers::default(),
+        handshakes: Strangers::default(),
+        open_files,
         draining: AtomicBool::new(false),
     });
     offer_operations(&service, &settings).map_err(said)?;
     tokio::spawn(memory::watch(service.clone()));
+    tokio::spawn(service.clone().sum_up());
     let signals = Signals::listen()?;
     info!(tenants = service.lodgers().len(), "the service is ready");
     // Nobody may be listening to that.
@@ -146,6 +155,7 @@ pub async fn serve(file: &Path) -> anyhow::Result<()> {
     let made = listeners.made.clone();
     drop(listeners);
     service.end().await;
+    service.write_sums();
     let sockets = [&made, &settings.operations.socket];
     for socket in sockets.into_iter().flatten() {
         let _ = std::fs::remove_file(socket);
@@ -160,17 +170,19 @@ fn known(
     here: &BTreeMap<String, Arc<Lodger>>,
 ) -> Result<Known, Failure> {
     let tenants = Tenants::read(&settings.tenants)?;
-    let tls = settings.listen.tls.as_ref().map(tls::server).transpose()?.map(TlsAcceptor::from);
+    let tls = settings.listen.tls.as_ref().map(tls::server).transpose()?;
     let lodgers = house.lodge(&tenants, &settings.limits, here)?;
     let trail = Trail::open(house.audit(), Subject::own())?;
     Ok(Known { tenants, lodgers, tls, settings, trail })
 }
 
-/// As many as we may: each session has a few.
-fn open_many_files() {
+/// As many as we may, as each session has a few; says how many.
+fn open_many_files() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let have = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: have.maximum, ..have });
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 fn offer_operations(service: &Arc<Service>, settings: &Settings) -> Result<(), Failure> {
@@ -178,12 +190,16 @@ fn offer_operations(service: &Arc<Service>, settings: &Settings) -> Result<(), F
     if let Some(path) = &operations.socket {
         let listener = listen::unix(path, listen::OURSELVES)?;
         let router = operations::all().with_state(service.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        // Who may connect is whom we run as.
+        let ourselves = Source::User(rustix::process::geteuid().as_raw());
+        let source = move |_: &_| ourselves.clone();
+        tokio::spawn(operations::serve(service.clone(), listener, router, source));
     }
     if let Some(address) = operations.address {
         let listener = listen::tcp(address)?;
         let router = operations::looking().with_state(service.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let source = |address: &SocketAddr| address.ip().into();
+        tokio::spawn(operations::serve(service.clone(), listener, router, source));
     }
     Ok(())
 }
@@ -202,6 +218,49 @@ impl Service {
     /// The tenants at present.
     fn lodgers(&self) -> Vec<Arc<Lodger>> {
         self.known().lodgers.values().cloned().collect()
+    }
+
+    /// As many places for strangers, or fewer where the service has few descriptors.
+    fn most(&self, most: Most) -> Most {
+        let of_all = most.of_all.min(self.open_files / PART).max(1);
+        Most { of_all, of_each: most.of_each.min(of_all.div_ceil(2)) }
+    }
+
+    /// How many places there are for clients that haven't said yet who they are.
+    fn most_strangers(&self) -> Most {
+        let known = self.known();
+        let limits = &known.settings.limits;
+        let [of_all, of_each] = [limits.strangers, limits.strangers_of_each];
+        self.most(Most { of_all: of_all as usize, of_each: of_each as usize })
+    }
+
+    /// Counts a refusal, and writes it, unless one like it was written already.
+    fn note_refusal(&self, source: &str, refusal: &Refusal) {
+        let Refusal { cause, message } = refusal;
+        if self.refusals.add(*cause, source) {
+            warn!("{source} is refused: {message}");
+            self.note_event(source.to_owned(), message.clone());
+        }
+    }
+
+    fn note_event(&self, who: String, why: String) {
+        self.known().trail.note_afterwards(Event::Refusal { who, why });
+    }
+
+    /// Writes sums of refusals, from time to time.
+    async fn sum_up(self: Arc<Self>) {
+        loop {
+            let interval = self.known().settings.limits.refusals;
+            tokio::time::sleep(interval).await;
+            self.write_sums();
+        }
+    }
+
+    fn write_sums(&self) {
+        for (source, sum) in self.refusals.sums() {
+            warn!("{sum}");
+            self.note_event(source, sum);
+        }
     }
 
     pub fn is_draining(&self) -> bool {
@@ -252,22 +311,11 @@ impl Service {
                     changes = changes.len(),
                     "limits, tenants, policies and certificates were read again"
                 );
-                self.show_out(old.lodgers.keys());
+                drop(old);
+                self.show_out();
             }
         }
         let _ = sd_notify::notify(&[NotifyState::Ready]);
-    }
-
-    /// Ends the sessions of those who are tenants no more.
-    fn show_out<'a>(&self, before: impl Iterator<Item = &'a String>) {
-        let gone: Vec<_> = {
-            let known = self.known();
-            before.filter(|name| !known.lodgers.contains_key(*name)).collect()
-        };
-        for name in gone {
-            let why = format!("`{name}` is no tenant of this service any more: ask its operator");
-            self.sessions.cancel_all(Some(name), &Failure::new(Reason::Denied, why));
-        }
     }
 
     /// Refuses whoever comes until all sessions have ended, or time is up, or somebody
@@ -303,7 +351,7 @@ impl Service {
     /// Ends what is left.
     async fn end(&self) {
         let why = "the service was stopped: run it again when it is back";
-        self.sessions.cancel_all(None, &Failure::new(Reason::Unavailable, why));
+        self.sessions.cancel_all(&Failure::new(Reason::Unavailable, why));
         let gone = async {
             while self.sessions.count() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;

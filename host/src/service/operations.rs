@@ -1,18 +1,34 @@
 //! What operators see and do: metrics, health, the sessions and their end, by HTTP on a
-//! Unix socket, and the first two on an address of their own.
+//! Unix socket, and the first two on an address of their own. Anybody may reach that one, so
+//! connections to it are few, short, and of one request each.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{delete, get};
+use axum::serve::Listener;
 use axum::{Json, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Service;
+use super::refusals::{Cause, Refusal};
 use super::sessions::{Shown, cancelled};
+use super::strangers::{Most, Place, Source, Strangers};
 
 /// The media type of what Prometheus reads.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How many connections there may be, and how many from one address.
+const CONNECTIONS: Most = Most { of_all: 32, of_each: 8 };
+/// How long the head of a request may take, and all of it with its answer.
+const HEAD: Duration = Duration::from_secs(3);
+const REQUEST: Duration = Duration::from_secs(10);
+/// How many bytes of a request's head are taken.
+const LONGEST_HEAD: usize = 16 << 10;
 
 /// Metrics and health, for whoever may look.
 pub fn looking() -> Router<Arc<Service>> {
@@ -25,6 +41,48 @@ pub fn looking() -> Router<Arc<Service>> {
 /// The same, and the sessions, for whoever may end them.
 pub fn all() -> Router<Arc<Service>> {
     looking().route("/sessions", get(sessions)).route("/sessions/{id}", delete(cancel))
+}
+
+/// Answers those who come in here, from wherever `source` says.
+pub async fn serve<L: Listener>(
+    service: Arc<Service>,
+    mut listener: L,
+    router: Router,
+    source: impl Fn(&L::Addr) -> Source,
+) {
+    let connections = Strangers::default();
+    loop {
+        let (socket, address) = listener.accept().await;
+        let most = service.most(CONNECTIONS);
+        let place = connections.enter(source(&address), most);
+        tokio::spawn(answer(service.clone(), socket, router.clone(), place));
+    }
+}
+
+/// Answers one request, if it comes soon.
+async fn answer<S>(service: Arc<Service>, socket: S, router: Router, place: Place)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let answered = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(LONGEST_HEAD)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
+    let why = tokio::select! {
+        answered = tokio::time::timeout(REQUEST, answered) => match answered {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) if error.is_timeout() => "its request didn't come in time",
+            // It went away, or speaks something else.
+            Ok(Err(_)) => return,
+            Err(_) => "its answer wasn't taken in time",
+        },
+        () = place.lost() => "others came, and it had the most connections",
+    };
+    let message = format!("operators' connections are few and short: {why}");
+    let source = place.source().to_string();
+    service.note_refusal(&source, &Refusal { cause: Cause::Operations, message });
 }
 
 async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::standing::Comer;
 use crate::account::{Account, Count};
 use crate::contract::{Failure, Reason};
 use crate::plakar::Role;
@@ -36,7 +37,7 @@ pub struct Shown {
 struct Running {
     tenant: String,
     role: Role,
-    who: String,
+    comer: Arc<Comer>,
     began: Instant,
     account: Arc<Account>,
     stop: watch::Sender<Option<Failure>>,
@@ -75,13 +76,13 @@ impl Sessions {
         id: Arc<str>,
         tenant: &str,
         role: Role,
-        who: String,
+        comer: Arc<Comer>,
         account: Arc<Account>,
     ) -> Registered {
         let (stop, told) = watch::channel(None);
         let cut = CancellationToken::new();
         let (tenant, began) = (tenant.to_owned(), Instant::now());
-        let running = Running { tenant, role, who, began, account, stop, cut: cut.clone() };
+        let running = Running { tenant, role, comer, began, account, stop, cut: cut.clone() };
         self.lock().insert(id.clone(), running);
         Registered { sessions: self.clone(), id, stop: told, cut }
     }
@@ -96,7 +97,7 @@ impl Sessions {
             id: id.to_string(),
             tenant: running.tenant.clone(),
             role: running.role,
-            who: running.who.clone(),
+            who: running.comer.identity.to_string(),
             seconds: running.began.elapsed().as_secs(),
             entries: running.account.get(Count::Entries),
             bytes_in: running.account.get(Count::BytesIn),
@@ -115,11 +116,18 @@ impl Sessions {
         true
     }
 
-    /// Ends all of them, or all of one tenant.
-    pub fn cancel_all(&self, of: Option<&str>, why: &Failure) {
-        let sessions = self.lock();
-        let wanted = sessions.values().filter(|it| of.is_none_or(|tenant| tenant == it.tenant));
-        wanted.for_each(|running| running.end(why));
+    /// Ends all of them.
+    pub fn cancel_all(&self, why: &Failure) {
+        self.end_where(|_, _| Some(why.clone()));
+    }
+
+    /// Ends each for which there is a reason, by its tenant and who has it.
+    pub fn end_where(&self, why: impl Fn(&str, &Comer) -> Option<Failure>) {
+        for running in self.lock().values() {
+            if let Some(why) = why(&running.tenant, &running.comer) {
+                running.end(&why);
+            }
+        }
     }
 
     /// Ends the youngest session of a tenant that has an rclone; false, if there is none.
@@ -162,6 +170,7 @@ pub fn cancelled() -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tenants::Identity;
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -170,7 +179,9 @@ mod tests {
         let register = |id: &str, tenant| {
             let account = Arc::new(Account::default());
             account.add(Count::Running, 1);
-            sessions.register(id.into(), tenant, Role::Importer, "x".into(), account)
+            let identity = Identity::User { uid: 1, gid: 1 };
+            let comer = Arc::new(Comer { identity, shown: None });
+            sessions.register(id.into(), tenant, Role::Importer, comer, account)
         };
         let (one, two) = (register("1", "a"), register("2", "b"));
         assert_eq!(sessions.shown().iter().map(|it| &*it.id).collect::<Vec<_>>(), ["1", "2"]);
@@ -181,7 +192,7 @@ mod tests {
         two.cut.cancelled().await;
         drop(two);
         assert_eq!(sessions.count(), 1);
-        sessions.cancel_all(None, &cancelled());
+        sessions.end_where(|tenant, _| (tenant == "a").then(cancelled));
         assert_eq!(one.stop.borrow().as_ref().unwrap().reason, Reason::Cancelled);
     }
 }

@@ -91,11 +91,21 @@ pub struct Limits {
     /// How long sessions may take to end when the service has to.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub drain: Duration,
+    /// How long a connection may be there without a session.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub idle: Duration,
+    /// Connections that haven't said yet who they are: on the socket, and as many by TCP.
+    pub strangers: u32,
+    /// Those of one user, or of one address.
+    pub strangers_of_each: u32,
+    /// How often refusals are summed up.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub refusals: Duration,
 }
 
 impl Limits {
     /// Each by its name, as it is shown.
-    fn named(&self) -> [(&'static str, String); 8] {
+    fn named(&self) -> [(&'static str, String); 12] {
         let size = |size: Option<ByteSize>| size.map_or("no limit".into(), |it| it.to_string());
         let time = |time: Duration| format!("{time:?}");
         [
@@ -107,6 +117,10 @@ impl Limits {
             ("memory", size(self.memory)),
             ("buffers", self.buffers.to_string()),
             ("drain", time(self.drain)),
+            ("idle", time(self.idle)),
+            ("strangers", self.strangers.to_string()),
+            ("strangers-of-each", self.strangers_of_each.to_string()),
+            ("refusals", time(self.refusals)),
         ]
     }
 }
@@ -122,6 +136,10 @@ impl Default for Limits {
             memory: None,
             buffers: ByteSize::gib(4),
             drain: Duration::from_secs(600),
+            idle: Duration::from_secs(60),
+            strangers: 256,
+            strangers_of_each: 64,
+            refusals: Duration::from_secs(60),
         }
     }
 }
@@ -200,6 +218,12 @@ impl Settings {
             }
             () if limits.sessions == 0 || limits.processes == 0 => {
                 Some("`sessions` and `processes` in [limits] must be at least 1")
+            }
+            () if limits.strangers == 0 || limits.strangers_of_each == 0 => {
+                Some("`strangers` and `strangers-of-each` in [limits] must be at least 1")
+            }
+            () if limits.idle.min(limits.refusals) < Duration::from_secs(1) => {
+                Some("`idle` and `refusals` in [limits] must be at least 1s")
             }
             () if self.users.is_some_and(|users| users.first == 0 || users.count == 0) => {
                 Some("[users] must be users beside root: set `first` and `count` above 0")
@@ -290,6 +314,8 @@ mod tests {
             ("[listen]\nsocket = \"s\"\nport = 1\n", ":6:1: unknown field `port`"),
             ("[listen]\nsocket = \"s\"\n[limits]\nsessions = 0\n", "at least 1"),
             ("[listen]\nsocket = \"s\"\n[limits]\nwait = \"soon\"\n", ":7:8:"),
+            ("[listen]\nsocket = \"s\"\n[limits]\nidle = \"10ms\"\n", "at least 1s"),
+            ("[listen]\nsocket = \"s\"\n[limits]\nstrangers = 0\n", "`strangers-of-each` in"),
             ("[listen]\nsocket = \"s\"\n[users]\nfirst = 0\ncount = 5\n", "beside root"),
             ("[listen]\nsocket = \"s\"\n[users]\nfirst = 4294967295\ncount = 5\n", "no end"),
         ] {

@@ -2,26 +2,68 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::settings::{Tls, wrong};
 use crate::contract::Failure;
 
+/// A service's side of TLS.
+pub struct Server {
+    pub acceptor: TlsAcceptor,
+    /// Whom it believes.
+    clients: Arc<dyn ClientCertVerifier>,
+}
+
+/// What a client has shown.
+#[derive(Debug)]
+pub struct Shown {
+    /// Its certificate, and those that lead to its authority.
+    chain: Vec<CertificateDer<'static>>,
+    /// When it was believed.
+    pub at: UnixTime,
+}
+
 /// What a service shows, and whom it believes.
-pub fn server(tls: &Tls) -> Result<Arc<ServerConfig>, Failure> {
+pub fn server(tls: &Tls) -> Result<Server, Failure> {
     let roots = Arc::new(roots(&tls.authority)?);
     let clients = WebPkiClientVerifier::builder(roots).build();
     let clients = clients.map_err(|error| unusable(&tls.authority, &error))?;
-    let config = ServerConfig::builder()
-        .with_client_cert_verifier(clients)
+    let mut config = ServerConfig::builder()
+        .with_client_cert_verifier(clients.clone())
         .with_single_cert(chain(&tls.certificate)?, key(&tls.key)?)
         .map_err(|error| unusable(&tls.certificate, &error))?;
-    Ok(Arc::new(config))
+    // A session that is taken up again is believed without a look at its certificate: there
+    // is none, neither by what is kept here (TLS 1.2) nor by tickets (1.3).
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Server { acceptor: Arc::new(config).into(), clients })
+}
+
+impl Server {
+    /// Whether what a client has shown is believed at this time.
+    pub fn believes(&self, shown: &Shown, at: UnixTime) -> bool {
+        let Some((own, others)) = shown.chain.split_first() else { return false };
+        self.clients.verify_client_cert(own, others, at).is_ok()
+    }
+}
+
+impl Shown {
+    /// What was shown and believed just now.
+    pub fn now(chain: Option<&[CertificateDer<'static>]>) -> Self {
+        Self { chain: chain.unwrap_or_default().to_vec(), at: UnixTime::now() }
+    }
+
+    /// Whom the certificate names.
+    pub fn names(&self) -> Vec<String> {
+        self.chain.first().map(names).unwrap_or_default()
+    }
 }
 
 /// What a client shows, and whom it believes.
@@ -37,7 +79,7 @@ pub fn client(tls: &Tls) -> Result<Arc<ClientConfig>, Failure> {
 }
 
 /// Whom a certificate names: its hosts and URIs.
-pub fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
+fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return Vec::new() };
     let alternatives = parsed.subject_alternative_name().ok().flatten();
     let names = alternatives.map(|extension| extension.value.general_names.iter());

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
 use crate::audit::Subject;
-use crate::contract::Failure;
+use crate::contract::{Failure, Reason};
 use crate::policy::{Destination, Policies};
 use crate::rclone::state::State;
 use crate::sandbox::{Connectors, stopped};
@@ -62,9 +62,33 @@ pub struct Client {
     pub cut: CancellationToken,
     /// What its lines in the log belong to.
     pub span: tracing::Span,
+    /// Says what the tenant is by now, or why this client is of it no more.
+    pub present: Arc<dyn Fn() -> Result<Arc<Tenant>, Failure> + Send + Sync>,
+    /// Whether it has a session, or is about to.
+    pub busy: Arc<watch::Sender<bool>>,
 }
 
 impl Client {
+    /// The same client under what its service knows by now: rights that it had when it
+    /// connected may have been withdrawn.
+    pub fn at_present(&self) -> Result<Self, Failure> {
+        let told = self.stop.borrow().clone();
+        told.map_or(Ok(()), Err)?;
+        Ok(Self { tenant: (self.present)()?, ..self.clone() })
+    }
+
+    /// Whether what was decided before a wait still holds.
+    fn still_allowed(&self) -> Result<(), Failure> {
+        if self.at_present()?.tenant.policies.is_same(&self.tenant.policies) {
+            return Ok(());
+        }
+        let why = format!(
+            "the policy of the tenant `{}` was changed while the session waited: run it again",
+            self.tenant.name
+        );
+        Err(Failure::new(Reason::Denied, why))
+    }
+
     /// Waits until the session may begin.
     pub async fn admit(&self) -> Result<Hosted, Failure> {
         let Tenant { name, places, all, patience, shares, group, .. } = &*self.tenant;
@@ -72,6 +96,7 @@ impl Client {
             place = Place::wait(name, places, all, *patience) => place?,
             why = stopped(Some(self.stop.clone())) => return Err(why),
         };
+        self.still_allowed()?;
         let group = group.as_ref().map(|group| group.session(&self.subject.session)).transpose();
         let group = group.map_err(|error| {
             Failure::internal(format!("the session can't have a control group: {error}"))
