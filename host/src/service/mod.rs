@@ -39,8 +39,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -75,6 +75,8 @@ pub struct Service {
     pub(self) strangers: Strangers,
     /// And for those who come over the network, until they have shown a certificate.
     pub(self) handshakes: Strangers,
+    /// The metrics that were made last for strangers, and when.
+    shown: Mutex<Option<(Instant, Arc<str>)>>,
     /// How many files it may have open.
     open_files: usize,
     draining: AtomicBool,
@@ -140,6 +142,7 @@ pub async fn serve(file: &Path) -> anyhow::Result<()> {
         refusals: Refusals::default(),
         strangers: Strangers::default(),
         handshakes: Strangers::default(),
+        shown: Mutex::default(),
         open_files,
         draining: AtomicBool::new(false),
     });
@@ -267,10 +270,23 @@ impl Service {
         self.draining.load(Ordering::Relaxed)
     }
 
-    pub fn metrics(&self) -> Result<String, std::fmt::Error> {
+    /// The metrics of now.
+    fn metrics(&self) -> Result<String, std::fmt::Error> {
         let lodgers = self.lodgers();
         let lodgers = lodgers.iter().map(Arc::as_ref);
         metrics::text(lodgers, self.house.places.waiting(), &self.refusals)
+    }
+
+    /// The metrics of the last second: whoever asks for them more often costs nothing.
+    fn recent_metrics(&self) -> Result<Arc<str>, std::fmt::Error> {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = shown.as_ref().filter(|(made, _)| made.elapsed() < Duration::from_secs(1));
+        if let Some((_, text)) = recent {
+            return Ok(text.clone());
+        }
+        let text: Arc<str> = self.metrics()?.into();
+        *shown = Some((Instant::now(), text.clone()));
+        Ok(text)
     }
 
     /// Takes clients in until somebody says that it is enough.

@@ -32,15 +32,19 @@ const LONGEST_HEAD: usize = 16 << 10;
 
 /// Metrics and health, for whoever may look.
 pub fn looking() -> Router<Arc<Service>> {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/health", get(|| async { "ok\n" }))
-        .route("/ready", get(ready))
+    health().route("/metrics", get(recent_metrics))
+}
+
+fn health() -> Router<Arc<Service>> {
+    Router::new().route("/health", get(|| async { "ok\n" })).route("/ready", get(ready))
 }
 
 /// The same, and the sessions, for whoever may end them.
 pub fn all() -> Router<Arc<Service>> {
-    looking().route("/sessions", get(sessions)).route("/sessions/{id}", delete(cancel))
+    health()
+        .route("/metrics", get(metrics))
+        .route("/sessions", get(sessions))
+        .route("/sessions/{id}", delete(cancel))
 }
 
 /// Answers those who come in here, from wherever `source` says.
@@ -86,7 +90,15 @@ where
 }
 
 async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
-    match service.metrics() {
+    shown(service.metrics())
+}
+
+async fn recent_metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
+    shown(service.recent_metrics().map(|text| text.to_string()))
+}
+
+fn shown(text: Result<String, std::fmt::Error>) -> impl IntoResponse {
+    match text {
         Ok(text) => Ok(([("content-type", METRICS)], text)),
         Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }

@@ -32,10 +32,12 @@ pub enum Cause {
     Withdrawn,
     /// It asked for metrics or health, too slowly, or beside too many others.
     Operations,
+    /// The system has no more connections to give.
+    Unaccepted,
 }
 
 impl Cause {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Tls,
         Self::Version,
         Self::Unknown,
@@ -46,6 +48,7 @@ impl Cause {
         Self::Idle,
         Self::Withdrawn,
         Self::Operations,
+        Self::Unaccepted,
     ];
 
     fn name(self) -> &'static str {
@@ -60,6 +63,7 @@ impl Cause {
             Self::Idle => "idle",
             Self::Withdrawn => "withdrawn",
             Self::Operations => "operations",
+            Self::Unaccepted => "unaccepted",
         }
     }
 }

@@ -69,7 +69,9 @@ impl Service {
             }),
         };
         if let Err(error) = taken {
-            warn!("nobody can be taken in for the moment: {error}");
+            let message = format!("no connection can be taken for the moment: {error}");
+            let refusal = Refusal { cause: Cause::Unaccepted, message };
+            self.note_refusal("whoever comes", &refusal);
             tokio::time::sleep(BREATH).await;
         }
     }
