@@ -107,8 +107,11 @@ fn of_unit(key: &str) -> String {
 fn with_capabilities(place: &Place) -> Service {
     let capabilities = of_unit("CapabilityBoundingSet").to_lowercase().replace("cap_", "+");
     let serve = service::command(place);
-    let mut command: Command = place.command("setpriv");
+    // As `ProcSubset=pid` shows it.
+    let alone = "mount -t proc -o subset=pid proc /proc && exec setpriv \"$@\"";
+    let mut command: Command = place.command("unshare");
     command
+        .args(["--mount", "sh", "-c", alone, "sh"])
         .arg("--no-new-privs")
         .arg(format!("--bounding-set=-all,{}", capabilities.replace(' ', ",")))
         .arg(serve.get_program())
