@@ -11,19 +11,20 @@ const MOST: u64 = 64;
 /// What a service needs that lets tenants' processes run as users of their own: to start
 /// them so, to give them what is theirs, to read and remove what they left, and to end them.
 /// The last one is for ports below 1024.
-pub const OF_SERVICE: CapabilitySet = OF_FILES
+pub const OF_SERVICE: CapabilitySet = CapabilitySet::DAC_OVERRIDE
+    .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::SETUID)
     .union(CapabilitySet::SETGID)
     .union(CapabilitySet::CHOWN)
     .union(CapabilitySet::KILL)
     .union(CapabilitySet::NET_BIND_SERVICE);
 
-/// What it needs where all processes run as the service itself does.
-pub const ALONE: CapabilitySet = OF_FILES.union(CapabilitySet::NET_BIND_SERVICE);
-
-/// What root's access to the files of all users is made of.
-pub const OF_FILES: CapabilitySet =
-    CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH).union(CapabilitySet::FOWNER);
+/// What it needs where all processes run as the service itself does: what root's access to
+/// the files of all users is made of, and ports below 1024.
+pub const ALONE: CapabilitySet = CapabilitySet::DAC_OVERRIDE
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::NET_BIND_SERVICE);
 
 /// Takes all others from the calling thread, and from what it starts or executes from now
 /// on. Allocates nothing.

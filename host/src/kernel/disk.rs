@@ -204,7 +204,7 @@ mod tests {
             }
         }
         let own = [directory.path().to_owned()];
-        let disk = super::super::as_owner(owner, || of(&own, &[], 100));
+        let disk = super::super::as_owner(owner, || Ok(of(&own, &[], 100))).unwrap();
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
         assert!(disk.is_hidden || !cfg!(target_os = "linux"), "{disk:?}");
         assert!(fs::read_dir("/root").is_ok() || owner.is_none(), "we are ourselves again");

@@ -6,9 +6,9 @@ use rustix::io::Errno;
 use std::io;
 use std::path::{Component, Path};
 
-use super::impersonation::as_owner;
 use super::state::Owner;
 use crate::contract::{Failure, Reason};
+use crate::kernel::as_owner;
 use crate::policy::Grant;
 
 /// How a directory is opened to go on from it: it may be one that can't be listed.

@@ -37,10 +37,14 @@ struct Seen {
 impl Seen {
     /// Looks at these processes and directories as `owner`.
     fn now(pids: &[i32], directories: &[PathBuf], owner: Option<Owner>, most: u64) -> Self {
-        as_owner(owner, || Self {
-            processes: pids.iter().filter_map(|pid| process::of(*pid)).collect(),
-            disk: disk::of(directories, pids, most),
-        })
+        let looked = as_owner(owner, || {
+            Ok(Self {
+                processes: pids.iter().filter_map(|pid| process::of(*pid)).collect(),
+                disk: disk::of(directories, pids, most),
+            })
+        });
+        let hidden = Disk { is_hidden: true, ..Disk::default() };
+        looked.unwrap_or(Self { disk: hidden, ..Self::default() })
     }
 
     /// What it has too much of, if anything.

@@ -25,7 +25,6 @@
 //! - [`photos`]: what is particular about Google Photos
 //! - [`growth`]: files that grow while they are read
 //! - [`collision`]: entries that a destination takes for one
-//! - [`impersonation`]: acting as a tenant's user
 //! - [`list`], [`cat`], [`reader`], [`batch`], [`receive`]: the verbs
 //! - [`obstacles`]: what stands where a batch is to go
 
@@ -41,7 +40,6 @@ mod destination;
 pub mod fingerprint;
 mod growth;
 mod held;
-mod impersonation;
 mod list;
 mod location;
 mod log;
@@ -193,7 +191,7 @@ impl Rclone {
             features: OnceCell::new(),
             names: OnceCell::new(),
             is_refused: Arc::default(),
-            watchdog: Arc::default(),
+            watchdog: Arc::new(Watchdog::of(state.owner())),
             in_vain: Arc::default(),
         };
         let inner = Arc::new(inner);

@@ -13,8 +13,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::process::kill;
+use super::state::Owner;
 use super::{Inner, Rclone, photos};
 use crate::contract::{Failure, Reason};
+use crate::kernel::as_owner;
 use rustix::process::{Pid, Signal};
 
 /// How long nothing may come from a remote that is waited for.
@@ -36,6 +38,8 @@ const FAILURES: u64 = 8;
 /// What the watchdog knows of a session.
 #[derive(Default)]
 pub struct Watchdog {
+    /// As whom the processes run, if not as us.
+    owner: Option<Owner>,
     /// How many operations wait for rclone now.
     waiting: AtomicUsize,
     /// How often something came.
@@ -57,6 +61,11 @@ impl Drop for Wait<'_> {
 }
 
 impl Watchdog {
+    /// Watches processes of this owner.
+    pub fn of(owner: Option<Owner>) -> Self {
+        Self { owner, ..Self::default() }
+    }
+
     /// Notes that an operation waits for rclone.
     pub fn wait(&self) -> Wait<'_> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -109,9 +118,10 @@ impl Watchdog {
 
     /// How many bytes each process has taken in, or sent where it uploads.
     fn transferred(&self) -> HashMap<Pid, u64> {
-        let groups = self.groups();
-        let counts = groups.iter().map(|(group, uploads)| (*group, transferred(*group, *uploads)));
-        counts.collect()
+        let groups: Vec<_> = self.groups().iter().map(|(group, up)| (*group, *up)).collect();
+        let counts = groups.into_iter().map(|(group, up)| (group, transferred(group, up)));
+        // Of another user's processes, only that user is shown it.
+        as_owner(self.owner, || Ok(counts.collect())).unwrap_or_default()
     }
 }
 

@@ -10,10 +10,10 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::{Component, PathBuf};
 
-#[cfg(target_os = "linux")]
-use super::super::impersonation::as_owner;
 use super::super::state::Owner;
 use super::Granted;
+#[cfg(target_os = "linux")]
+use crate::kernel::as_owner;
 use crate::policy::{Grant, Read};
 
 /// What the processes of a session may have: `own` are its private directories, `input` has
