@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::buffers::Held;
 use crate::invocation;
+use crate::shown;
 
 pub mod bindings {
     wasmtime::component::bindgen!({
@@ -41,8 +42,8 @@ impl Failure {
     /// characters that a terminal obeys, wherever it comes from, and with commands that can be run.
     pub fn shown(&self) -> String {
         const LONGEST: usize = 2000;
-        let plain = |char: char| if char.is_control() { '\u{fffd}' } else { char };
-        invocation::with_command(&self.message).chars().take(LONGEST).map(plain).collect()
+        let message = invocation::with_command(&self.message);
+        shown::plain(&message.chars().take(LONGEST).collect::<String>()).into_owned()
     }
 
     /// A mistake of the host, or something about this machine that it can't do without.

@@ -5,6 +5,8 @@ use std::env;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
+use crate::shown::{self, LogLines};
+
 /// What to log.
 const VARIABLE: &str = "PLAKBOX_LOG";
 
@@ -18,8 +20,10 @@ pub fn start(is_service: bool) {
     let filter = filter(&said);
     let wrong = filter.is_none() && !said.is_empty();
     let filter = filter.unwrap_or_else(|| EnvFilter::new(usual));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match is_service && !io::stderr().is_terminal() {
+    let for_programs = is_service && !io::stderr().is_terminal();
+    let lines = LogLines { plain: if for_programs { shown::plain_json } else { shown::plain } };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
+    match for_programs {
         // What collects it wants to find a tenant's and a session's lines.
         true => log.json().flatten_event(true).init(),
         false => log.with_ansi(false).without_time().init(),

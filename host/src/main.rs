@@ -9,7 +9,8 @@
 //! speak in, [`opened`] puts them together, and [`person`] is for use by hand.
 //! [`service`] runs the sessions of many tenants: what these share is in [`tenant`], and
 //! what is counted of them in [`account`], by [`kernel`] where only that knows. What of
-//! root's rights is given up is in `capabilities`.
+//! root's rights is given up is in `capabilities`. [`shown`] is how anything that others wrote
+//! is shown.
 
 mod account;
 mod audit;
@@ -30,6 +31,7 @@ mod policy;
 mod rclone;
 mod sandbox;
 mod service;
+mod shown;
 mod tenant;
 
 use anyhow::Context;
@@ -183,7 +185,7 @@ enum PolicyCommand {
 
 #[derive(Subcommand)]
 enum AuditCommand {
-    /// A line for each session in an audit log
+    /// A line for each decision in an audit log, and what came of it
     Show { file: PathBuf },
 }
 
@@ -202,7 +204,7 @@ fn main() -> ExitCode {
         // Plakar itself has ended, or was stopped, and says so.
         Err(error) if is_plugin && error.is::<Stopped>() => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("plakbox: {error:#}");
+            eprintln!("plakbox: {}", shown::plain(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

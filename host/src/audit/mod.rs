@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::contract::{Failure, Reason};
 use crate::policy::Destination;
+use crate::shown::plain_json;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,7 +162,8 @@ impl Trail {
             tenant: self.inner.subject.tenant.clone(),
             event,
         };
-        let mut line = serde_json::to_vec(&entry).map_err(|error| unwritable(&error.into()))?;
+        let line = serde_json::to_string(&entry).map_err(|error| unwritable(&error.into()))?;
+        let mut line = plain_json(&line).into_owned().into_bytes();
         line.push(b'\n');
         let files = self.inner.files.iter().try_for_each(|mut file| file.write_all(&line));
         files.map_err(|error| unwritable(&error))?;

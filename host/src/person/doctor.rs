@@ -21,6 +21,7 @@ use crate::rclone::token;
 use crate::rclone::{self, Secrets, proxy};
 use crate::sandbox::Session;
 use crate::service::connect;
+use crate::shown;
 use crate::tenant::Hosted;
 
 /// How long a remote may take to be listed.
@@ -61,7 +62,7 @@ impl Report {
             false => text,
         };
         let text = invocation::with_command(&text);
-        writeln!(stdout(), "{mark:<9}{text}")
+        writeln!(stdout(), "{mark:<9}{}", shown::plain(&text))
     }
 
     fn end(self) -> anyhow::Result<()> {

@@ -20,21 +20,22 @@ use crate::opened::{self, Opened, Setting};
 use crate::rclone::photos::Aim;
 use crate::rclone::remote::Said;
 use crate::sandbox::{self, Session};
+use crate::shown::plain;
 
 fn said(failure: Failure) -> anyhow::Error {
     anyhow!(failure.shown())
 }
 
-/// Prints lines; whatever reads them may go away.
+/// Prints lines, in which others' words may be; whatever reads them may go away.
 fn print_lines(lines: &[String]) -> anyhow::Result<()> {
     let mut output = stdout().lock();
-    Ok(lines.iter().try_for_each(|line| writeln!(output, "{line}"))?)
+    Ok(lines.iter().try_for_each(|line| writeln!(output, "{}", plain(line)))?)
 }
 
 /// Lists what a component imports and exports, and says whether it would be run.
 pub fn inspect(path: &Path) -> anyhow::Result<()> {
     let inspection = sandbox::inspect(path).map_err(said)?;
-    write!(stdout(), "{inspection}")?;
+    print_lines(&inspection.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
     match inspection.verdict() {
         Ok(()) => Ok(writeln!(stdout(), "it would be run")?),
         Err(why) => bail!("it would not be run: {why}"),
@@ -63,7 +64,7 @@ pub async fn list(remote: &str, setting: &Setting) -> anyhow::Result<()> {
                 }
                 Discovery::Failed((path, failure)) => {
                     failures += 1;
-                    eprintln!("{}: {}", path.escape_debug(), failure.shown());
+                    eprintln!("{}: {}", plain(&path), failure.shown());
                 }
             }
         }
@@ -86,7 +87,7 @@ fn line(entry: &Entry) -> String {
         (_, Some(size)) => size.to_string(),
         (_, None) => "?".to_owned(),
     };
-    format!("{size:>14}  {}  {}", time.strftime("%Y-%m-%d %H:%M:%S"), path.escape_debug())
+    format!("{size:>14}  {}  {}", time.strftime("%Y-%m-%d %H:%M:%S"), plain(path))
 }
 
 /// Prints a file of a remote of the user's rclone.conf: `NAME:path/file`.

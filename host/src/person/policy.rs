@@ -13,7 +13,7 @@ pub fn check(file: &Path) -> anyhow::Result<()> {
     let written = Written::read(file).map_err(said)?;
     let rules = written.policy.allow.len();
     let noun = if rules == 1 { "rule" } else { "rules" };
-    Ok(writeln!(stdout(), "`{}` is sound: {rules} {noun}", file.display())?)
+    print_lines(&[format!("`{}` is sound: {rules} {noun}", file.display())])
 }
 
 /// Says what a policy file allows, or what one remote of the user's rclone.conf may do.
@@ -37,5 +37,5 @@ pub fn explain(file: &Path, remote: Option<&str>) -> anyhow::Result<()> {
 
 /// Prints the JSON schema of policy files.
 pub fn print_schema() -> anyhow::Result<()> {
-    print_lines(&[serde_json::to_string_pretty(&schema())?])
+    Ok(writeln!(stdout(), "{}", serde_json::to_string_pretty(&schema())?)?)
 }

@@ -2,11 +2,11 @@
 //! destination that were imported from it, whose other options stay.
 
 use anyhow::{anyhow, bail};
-use std::io::{Read, Write, stdin, stdout};
+use std::io::{Read, stdin};
 use std::path::PathBuf;
 
 use super::known::{Kind, Options, Plakar};
-use super::said;
+use super::{print_lines, said};
 use crate::contract::{Failure, Reason};
 use crate::invocation::{self, quoted};
 use crate::rclone::conf::{self, Section, Sections};
@@ -42,7 +42,7 @@ pub fn renew(
             plakar.set(kind, known_as, &options).map_err(said)?;
         }
         found = true;
-        writeln!(stdout(), "{}", report(&what, &changed))?;
+        print_lines(&[report(&what, &changed)])?;
     }
     if !found {
         let name = quoted(name);

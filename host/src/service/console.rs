@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 
 use super::sessions::Shown;
+use crate::shown::plain;
 
 /// The longest answer that is taken.
 const LONGEST: usize = 64 << 20;
@@ -30,8 +31,7 @@ pub async fn list(socket: &Path) -> anyhow::Result<()> {
     )?;
     for it in sessions {
         let size = |bytes| ByteSize(bytes).display().iec().to_string();
-        writeln!(
-            output,
+        let line = format!(
             "{:<24} {:<16} {:<8} {:>8} {:>9} {:>10} {:>10} {:>9} {:>10}  {}",
             it.id,
             it.tenant,
@@ -43,19 +43,20 @@ pub async fn list(socket: &Path) -> anyhow::Result<()> {
             it.processes,
             size(it.memory),
             it.who
-        )?;
+        );
+        writeln!(output, "{}", plain(&line))?;
     }
     Ok(())
 }
 
 /// Ends a session.
 pub async fn cancel(socket: &Path, session: &str) -> anyhow::Result<()> {
-    let plain = |char: char| char.is_ascii_alphanumeric() || char == '-';
-    if !session.chars().all(plain) {
+    let sound = |char: char| char.is_ascii_alphanumeric() || char == '-';
+    if !session.chars().all(sound) {
         bail!("`{}` is no session: see `plakbox sessions`", session.escape_debug());
     }
-    print!("{}", ask(socket, Method::DELETE, &format!("/sessions/{session}")).await?);
-    Ok(())
+    let answer = ask(socket, Method::DELETE, &format!("/sessions/{session}")).await?;
+    Ok(writeln!(stdout(), "{}", plain(answer.trim_end()))?)
 }
 
 async fn ask(socket: &Path, method: Method, path: &str) -> anyhow::Result<String> {
