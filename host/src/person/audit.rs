@@ -1,4 +1,4 @@
-//! `plakbox audit`: what sessions did.
+//! `plakbox audit`: what was decided, and what came of it.
 
 use anyhow::Context;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::path::Path;
 use super::print_lines;
 use crate::audit::show;
 
-/// Prints a line for each session of an audit log.
+/// Prints a line for each decision in an audit log.
 pub fn show(file: &Path) -> anyhow::Result<()> {
     let unreadable = || format!("the audit log `{}` can't be read", file.display());
     let log = File::open(file).with_context(unreadable)?;
