@@ -9,8 +9,8 @@
 //! speak in, [`opened`] puts them together, and [`person`] is for use by hand.
 //! [`service`] runs the sessions of many tenants: what these share is in [`tenant`], and
 //! what is counted of them in [`account`], by [`kernel`] where only that knows. What of
-//! root's rights is given up is in `capabilities`. [`shown`] is how anything that others wrote
-//! is shown.
+//! root's rights is given up is in `capabilities`. [`lookup`] resolves names that may not lead
+//! to private networks, and [`shown`] is how anything that others wrote is shown.
 
 mod account;
 mod audit;
@@ -23,6 +23,7 @@ mod fuzzing;
 mod invocation;
 mod kernel;
 mod logging;
+mod lookup;
 mod opened;
 mod person;
 mod pipe;

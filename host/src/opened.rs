@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::audit::{Event, Subject, Trail};
 use crate::contract::{Failure, Reason, Remote};
+use crate::lookup;
 use crate::policy::{Grant, Policies, Use};
 use crate::rclone::binary::Binary;
 use crate::rclone::concurrency;
@@ -146,6 +147,7 @@ async fn prepare(
     let Grant { program, level, .. } = &allowed.grant;
     let backend = allowed.remote.backend();
     let binary = Binary::find(&state, backend, program, *level, &allowed.trail).await?;
+    lookup::check(&allowed.grant.public).await?;
     tracing::info!("rclone {} at `{}`", binary.version, binary.path().display());
     photos::heed(&allowed.remote, &state, aim)?;
     Ok((hosted, state, binary))

@@ -84,6 +84,8 @@ struct Group {
     #[serde(default)]
     files: Vec<String>,
     #[serde(default)]
+    hosts: Vec<String>,
+    #[serde(default)]
     why: String,
 }
 
@@ -98,6 +100,83 @@ struct Backend {
 #[serde(rename_all = "PascalCase")]
 struct BackendOption {
     name: String,
+    #[serde(default)]
+    help: String,
+    #[serde(default)]
+    default_str: String,
+    #[serde(default)]
+    examples: Option<Vec<Example>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Example {
+    #[serde(default)]
+    value: String,
+}
+
+/// What in an option's name makes it one that may name a host.
+const HOSTLIKE: [&str; 20] = [
+    "account",
+    "address",
+    "cloud",
+    "cname",
+    "domain",
+    "endpoint",
+    "gateway",
+    "host",
+    "namespace",
+    "node",
+    "origin",
+    "proxy",
+    "realm",
+    "region",
+    "resolver",
+    "server",
+    "site",
+    "tenant",
+    "uri",
+    "url",
+];
+
+/// The same, of whole words.
+const HOSTLIKE_WORDS: [&str; 7] = ["base", "dns", "ip", "location", "port", "root", "zone"];
+
+/// Words in the first line of what an option's help says.
+const HELP: [&str; 10] = [
+    "address",
+    "addresses",
+    "domain",
+    "endpoint",
+    "gateway",
+    "host",
+    "hostname",
+    "server",
+    "uri",
+    "url",
+];
+
+impl BackendOption {
+    /// Whether it may name a host, by its name, its help, an example or its default.
+    fn looks_like_an_address(&self) -> bool {
+        let first = self.help.trim_start().lines().next().unwrap_or_default().to_lowercase();
+        // What is said of copies on the server.
+        let first = first.replace("server-side", "").replace("server side", "");
+        let mut words = first.split(|char: char| !char.is_ascii_alphanumeric());
+        let examples = self.examples.iter().flatten().map(|example| example.value.as_str());
+        HOSTLIKE.iter().any(|part| self.name.contains(part))
+            || self.name.split('_').any(|word| HOSTLIKE_WORDS.contains(&word))
+            || words.any(|word| HELP.contains(&word))
+            || examples.chain([self.default_str.as_str()]).any(is_address)
+    }
+}
+
+/// Whether a value is a URL or the name of a host.
+fn is_address(value: &str) -> bool {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "-.:@".contains(char);
+    let letters = |end: &str| end.len() > 1 && end.bytes().all(|byte| byte.is_ascii_lowercase());
+    let end = value.split(':').next().unwrap_or_default().rsplit_once('.');
+    value.contains("://") || value.chars().all(plain) && end.is_some_and(|(_, end)| letters(end))
 }
 
 fn table() -> Table {
@@ -160,6 +239,47 @@ fn every_option_of_a_dangerous_name_is_in_the_table() {
 }
 
 #[test]
+fn every_option_that_may_name_a_host_is_in_the_table() {
+    let table = table();
+    let known: BTreeSet<_> = said(&table).into_iter().map(|(pair, _)| pair).collect();
+    let backends: Vec<Backend> = rclone(&["config", "providers"]);
+    let mut unknown = BTreeSet::new();
+    for Backend { name, options } in backends {
+        for option in options.into_iter().filter(BackendOption::looks_like_an_address) {
+            let here = |backend: &str| known.contains(&(backend.to_owned(), option.name.clone()));
+            if !here(&name) && !here(ANY) {
+                unknown.insert((name.clone(), option.name));
+            }
+        }
+    }
+    assert!(
+        unknown.is_empty(),
+        "rclone has options that may name hosts, of which host/src/policy/options.toml says nothing; look at what they do, and add them:\n{}",
+        lines(&Vec::from_iter(unknown))
+    );
+}
+
+#[test]
+fn an_option_that_may_name_a_host_is_told_by_its_name_its_help_or_its_values() {
+    let option = |name: &str, help: &str, default_str: &str, example: &str| BackendOption {
+        name: name.to_owned(),
+        help: help.to_owned(),
+        default_str: default_str.to_owned(),
+        examples: Some(vec![Example { value: example.to_owned() }]),
+    };
+    for suspect in [
+        option("api_gateway", "", "", ""),
+        option("x", "\nURL of the thing.", "", ""),
+        option("x", "", "https://a.example/", ""),
+        option("x", "", "", "eu.a.example"),
+        option("x", "", "", "a.example:443"),
+    ] {
+        assert!(suspect.looks_like_an_address());
+    }
+    assert!(!option("chunk_size", "Size of a chunk.", "5Mi", "1.5").looks_like_an_address());
+}
+
+#[test]
 fn every_option_of_the_table_is_one_of_rclone() {
     #[derive(Deserialize)]
     struct Version {
@@ -214,5 +334,7 @@ fn only_what_makes_use_of_the_user_s_own_names_files_by_their_usual_places() {
         let plain = |file: &String| file.starts_with("~/") || file.starts_with('/');
         assert!(group.files.iter().all(plain), "{:?}", group.files);
         assert!(group.files.is_empty() || group.does == "ambient", "{:?}", group.options);
+        let address = group.does == "address" && group.hosts.iter().all(|it| it.contains("{}"));
+        assert!(group.hosts.is_empty() || address, "{:?}", group.options);
     }
 }

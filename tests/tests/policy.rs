@@ -2,7 +2,7 @@
 
 use plakbox_tests::place::{files_below, run, within};
 use plakbox_tests::web::{Page, Web};
-use plakbox_tests::{Place, Run, tools, tree};
+use plakbox_tests::{Place, Run, servers, tools, tree};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
@@ -160,6 +160,64 @@ fn a_policy_pins_options_and_names_those_that_reach_this_machine() {
 }
 
 #[test]
+fn contents_come_from_the_pinned_address_and_no_other() {
+    let (place, elsewhere) = (Place::bare(), Web::new());
+    tree::file(&place.path("buckets/alpha/file"), b"good", tree::time(0));
+    let server = servers::serve(&place, "s3", &place.path("buckets"));
+    elsewhere.put("file", Page::new("evil"));
+    let bare = elsewhere.url.trim_end_matches('/');
+    for (name, download) in [("plain", ""), ("elsewhere", &*elsewhere.url), ("open", bare)] {
+        servers::s3_remote(&place, name, &server);
+        let file = place.path("rclone.conf");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(file, format!("{text}download_url = {download}\n")).unwrap();
+    }
+    let pin = |more: &str| {
+        place.policy(&format!(
+            "[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\nports = \"any\"\npin = {{ endpoint = \"http://{}\" }}\n{more}\n",
+            server.address
+        ));
+    };
+    let cat = |name: &str| plakbox(&place, ["cat", &format!("{name}:alpha/file")]);
+    pin("");
+    cat("plain").good().says("good");
+    cat("elsewhere").soon().bad("the option `download_url` names a host beside `endpoint`");
+    pin("hosts = [\"127.0.0.1\"]");
+    cat("open").soon().bad("the option `download_url` needs a `/` after its host");
+    assert!(elsewhere.reads().is_empty());
+    cat("elsewhere").good().says("evil");
+    pin("hosts = [\"a.example\"]");
+    cat("plain").soon().bad("the host `127.0.0.1` is none of its `hosts`");
+}
+
+#[test]
+fn a_host_that_is_this_machine_in_whatever_words_is_refused_where_private_ones_are() {
+    let (place, web) = (Place::bare(), Web::new());
+    web.put("file", Page::new("content"));
+    let rule = |more: &str| {
+        place.policy(&format!(
+            "[[allow]]\nbackends = [\"http\"]\nuse = [\"importer\"]\nports = \"any\"\n{more}\n"
+        ));
+    };
+    let port = web.url.trim_end_matches('/').rsplit(':').next().unwrap();
+    let hosts = ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0x7f.1", "2130706433"];
+    for (number, host) in hosts.iter().enumerate() {
+        let url = format!("http://{host}:{port}/");
+        place.remote(&format!("web{number}"), &[("type", "http"), ("url", &url)]);
+    }
+    rule("private-hosts = false");
+    for number in 0..hosts.len() {
+        let remote = format!("web{number}:");
+        plakbox(&place, ["ls", &remote]).soon().bad("is this machine or in a private network");
+    }
+    assert!(web.reads().is_empty());
+    for more in ["", "private-hosts = true", "hosts = [\"127.0.0.1\"]\nprivate-hosts = false"] {
+        rule(more);
+        plakbox(&place, ["ls", "web0:"]).good().says("/file");
+    }
+}
+
+#[test]
 fn limits_of_a_policy_hold() {
     let (place, web) = (Place::bare(), Web::new());
     web.put("file", Page { stalls: Duration::from_secs(40), ..Page::new("content").chunked() });
@@ -232,6 +290,34 @@ fn the_audit_log_tells_what_was_decided_and_done_and_no_secret() {
     fs::remove_file(&log).unwrap();
     fs::create_dir(&log).unwrap();
     plakbox(&place, ["cat", "web:file"]).soon().bad("can't be written");
+}
+
+#[test]
+fn what_others_wrote_reaches_no_terminal_that_obeys_it() {
+    let place = Place::bare();
+    let source = place.directory_remote("source");
+    // rclone has pictures of its own for what is below a space.
+    tree::file(&source.join("a\u{202e}gpj.exe"), b"a", tree::time(0));
+    tree::file(&source.join("b\u{9b}31m"), b"b", tree::time(0));
+    let log = place.path("audit.jsonl");
+    place.policy(&format!("[audit]\nfile = {log:?}\n{}", local_rule(&place, "[\"importer\"]")));
+    let evil = "x\u{1b}]0;title\u{7}\u{202e}\r\n2099-01-01 00:00:00Z forged\u{9b}2J";
+    let obeyed = |char: char| char.is_control() && char != '\n' || char == '\u{202e}';
+    let run = plakbox(&place, ["ls", &format!("source:{evil}")]);
+    assert!(!run.ok && !run.text.contains(obeyed), "{:?}", run.text);
+    for args in
+        [&["audit", "show", log.to_str().unwrap()][..], &["doctor", &format!("source:{evil}")]]
+    {
+        let run = plakbox_tests::place::run(place.command(tools::plakbox()).args(args));
+        assert!(!run.text.contains(obeyed), "{:?}", run.text);
+        assert!(!run.text.lines().any(|line| line.starts_with("2099")), "{}", run.text);
+    }
+    assert!(!fs::read_to_string(&log).unwrap().contains(obeyed));
+    place
+        .policy("[[allow]]\nbackends = [\"alias\", \"local\"]\nuse = [\"importer\"]\ndirectories = [\"/\"]\n");
+    let run = plakbox(&place, ["ls", "source:"]).good();
+    assert!(!run.text.contains(obeyed), "{:?}", run.text);
+    run.says(r"a\u{202e}gpj.exe").says(r"b\u{9b}31m");
 }
 
 #[test]

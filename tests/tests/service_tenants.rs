@@ -70,13 +70,13 @@ impl Tenant {
     }
 
     /// Its policy: alpha's pins its server, beta's may restore into a directory, and gamma's
-    /// names a path.
+    /// names a path; each of them means servers of this machine, and says so in its way.
     fn policy(&self, rclone: &Path) -> String {
         let out = self.place.path("out");
         let own = match self.name() {
             "alpha" => format!("pin = {{ url = {:?} }}\n", self.web.url),
             "beta" => "hosts = [\"127.0.0.1\"]\n".to_owned(),
-            _ => "paths = [\"open\"]\nread-only = true\n".to_owned(),
+            _ => "paths = [\"open\"]\nread-only = true\nprivate-hosts = true\n".to_owned(),
         };
         let more = match self.name() {
             "beta" => format!(

@@ -11,6 +11,7 @@ use crate::audit::{Subject, Trail};
 use crate::contract::bindings::exports::plakar::connector::importer::Discovery;
 use crate::contract::{Failure, Kind, Reason};
 use crate::invocation;
+use crate::lookup;
 use crate::opened::{self, Opened, Setting};
 use crate::policy::{self, Level, Policies, Use};
 use crate::rclone::binary::Binary;
@@ -268,6 +269,7 @@ async fn session(
     setting: &Setting,
 ) -> Result<Session, Failure> {
     let allowed = opened::allow(patient.said(path), setting, Use::Importer)?;
+    lookup::check(&allowed.grant.public).await?;
     let Opened { session, remote, .. } =
         opened::start(allowed, state, binary, setting, Hosted::default())?;
     session.open_importer(remote).await?;

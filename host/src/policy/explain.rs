@@ -73,12 +73,22 @@ fn conditions(written: &Written, rule: &Rule) -> Vec<String> {
         .into_iter()
         .chain(patterns(&rule.options, "options"))
         .chain(patterns(&rule.hosts, "hosts"))
+        .chain(rule.ports.is_some().then(|| private_hosts(written, rule)))
         .chain(directories)
         .chain(rule.read_only.then(|| "read only".to_owned()))
         .chain([ports])
         .chain(pins)
         .chain(limits)
         .collect()
+}
+
+/// Whether private networks may be reached; what isn't said depends on whose policy it is.
+fn private_hosts(written: &Written, rule: &Rule) -> String {
+    match &rule.private_hosts {
+        Some(said) if *said.get_ref() => format!("any private host ({})", at(written, said)),
+        Some(said) => format!("private hosts that it names in full ({})", at(written, said)),
+        None => "any private host; as a tenant's policy, those that it names in full".to_owned(),
+    }
 }
 
 /// The value of an option as anybody may see it.

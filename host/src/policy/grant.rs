@@ -104,6 +104,8 @@ pub struct Grant {
     /// Directories on this machine that are reached, whole.
     pub directories: BTreeSet<PathBuf>,
     pub ports: Ports,
+    /// Names of hosts that must not lead to this machine or to private networks.
+    pub public: BTreeSet<String>,
     pub environment: Environment,
     pub level: Level,
     pub limits: Limits,
@@ -122,6 +124,7 @@ impl Grant {
             write: self.write && other.write,
             directories: &self.directories | &other.directories,
             ports: self.ports.join(other.ports),
+            public: &self.public | &other.public,
             limits: self.limits.narrow(other.limits),
             pinned: self.pinned.and(other.pinned)?,
             rules: &self.rules | &other.rules,
@@ -135,6 +138,7 @@ impl Grant {
             write: self.write && other.write,
             directories: common(&self.directories, &other.directories),
             ports: self.ports.narrow(other.ports),
+            public: &self.public | &other.public,
             environment: self.environment.narrow(other.environment),
             level: self.level.max(other.level),
             limits: self.limits.narrow(other.limits),

@@ -90,6 +90,7 @@ fn single_user(request: &Request<'_>) -> Result<Grant, Failure> {
         write: request.r#use == Use::Exporter,
         directories,
         ports: Ports::ANY,
+        public: BTreeSet::new(),
         environment: Environment::Usual,
         level: Level::Preferred,
         limits: Limits::default(),

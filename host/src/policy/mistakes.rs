@@ -3,7 +3,9 @@
 use std::ops::Range;
 use toml::Spanned;
 
+use super::hosts::{OPEN, is_closed};
 use super::limits::Limits;
+use super::options;
 use super::request::Use;
 use super::written::{Audit, Policy, Rule};
 
@@ -51,7 +53,24 @@ fn in_rule(whole: &Spanned<Rule>) -> Option<(Range<usize>, String)> {
         let what = format!("`{}` must be an absolute path", path.display());
         return Some((directories.span(), what));
     }
+    if let Some(pin) = &rule.pin
+        && let Some(option) = open(rule)
+    {
+        return Some((pin.span(), format!("the option `{option}` {OPEN}")));
+    }
     small(rule.limits.as_ref())
+}
+
+/// An option that is pinned to an address which what comes after it would change.
+fn open(rule: &Rule) -> Option<&str> {
+    let table = options::table().ok()?;
+    let mut pins = rule.pins().filter(|(_, value)| !value.is_empty() && !is_closed(value));
+    let prefix = |option: &str| {
+        let of = |backend: &String| table.is_address_prefix(backend, option);
+        rule.backends.contains("*") && table.is_address_prefix("s3", option)
+            || rule.backends.iter().any(of)
+    };
+    pins.find(|(option, _)| prefix(option)).map(|(option, _)| option.as_str())
 }
 
 /// Whether a variable sets rclone's options, or chooses code that it runs.

@@ -10,6 +10,7 @@
 //! - [`layers`]: what all of them allow
 //! - [`request`]: what a session asks for
 //! - [`rule`], [`hosts`]: whether a rule of a file allows it, and the hosts that a remote names
+//! - [`private`]: which of these are on this machine or in private networks
 //! - [`grant`], [`limits`]: what it may have then, joined and narrowed
 //! - [`pins`]: options that it gets
 //! - [`mod@explain`]: the same in words
@@ -26,6 +27,7 @@ mod options;
 mod paths;
 mod pins;
 mod places;
+mod private;
 mod request;
 mod rule;
 mod wraps;
@@ -39,6 +41,8 @@ pub use limits::Limits;
 pub use names::is_name;
 pub use options::Read;
 pub use pins::Pins;
+pub use private::is_private;
 pub use request::{Request, Section, Target, Use, backend, files, wrapped};
+pub use rule::private_host;
 pub use wraps::remotes as upstreams;
 pub use written::{Audit, Digest, Written, schema};

@@ -22,6 +22,10 @@ pub struct Table {
     sockets: BTreeSet<(String, String)>,
     /// Backends and options that name a host.
     addresses: BTreeSet<(String, String)>,
+    /// Of these, those after which rclone puts names as they are.
+    prefixes: BTreeSet<(String, String)>,
+    /// Of these, those whose value is a part of several hosts: `{}` in them.
+    hosts: BTreeMap<(String, String), Vec<String>>,
     /// Those that name a part of one.
     host_parts: BTreeSet<(String, String)>,
     /// What backends write into their sections beside options.
@@ -56,7 +60,16 @@ struct Group {
     /// Where what is made use of lies.
     #[serde(default)]
     files: Vec<String>,
+    /// The hosts that a value is a part of.
+    #[serde(default)]
+    hosts: Vec<String>,
 }
+
+/// What is in the name of an option that names a host.
+const HOSTLIKE: [&str; 11] = [
+    "address", "domain", "endpoint", "gateway", "host", "origin", "proxy", "resolver", "server",
+    "uri", "url",
+];
 
 #[derive(Deserialize, PartialEq)]
 #[serde(rename_all = "kebab-case")]
@@ -67,6 +80,7 @@ enum Does {
     LocalSocket,
     Ambient,
     Address,
+    AddressPrefix,
     HostPart,
     Harmless,
 }
@@ -112,9 +126,22 @@ impl Table {
         usual.into_iter().flatten().cloned().map(Read::Usual).collect()
     }
 
-    /// Whether it names a host to connect to.
+    /// Whether it names a host to connect to. One that none has looked at does so if it is
+    /// called like one.
     pub fn is_address(&self, backend: &str, option: &str) -> bool {
-        has(&self.addresses, backend, option)
+        let is_called = || HOSTLIKE.iter().any(|part| option.contains(part));
+        has(&self.addresses, backend, option) || !self.known.contains(option) && is_called()
+    }
+
+    /// Whether rclone puts names right after its value, which would go on with the host.
+    pub fn is_address_prefix(&self, backend: &str, option: &str) -> bool {
+        has(&self.prefixes, backend, option)
+    }
+
+    /// The hosts that its value is a part of, with `{}` in its place; none where it is one.
+    pub fn hosts_of(&self, backend: &str, option: &str) -> &[String] {
+        let pair = (backend.to_owned(), option.to_owned());
+        self.hosts.get(&pair).map_or(&[], Vec::as_slice)
     }
 
     /// Whether it names a part of a host to connect to.
@@ -162,22 +189,27 @@ fn parse(text: &str) -> Result<Table, toml::de::Error> {
         });
         pairs.collect()
     };
-    let usual = file.group.iter().filter(|group| !group.files.is_empty()).flat_map(|group| {
-        let pairs = |backend: &String| {
-            let options = group.options.iter();
-            options
-                .map(|option| ((backend.clone(), option.clone()), group.files.clone()))
-                .collect::<Vec<_>>()
-        };
-        group.backends.iter().flat_map(pairs).collect::<Vec<_>>()
-    });
+    let lists = |of: fn(&Group) -> &Vec<String>| {
+        let groups = file.group.iter().filter(move |group| !of(group).is_empty());
+        groups.flat_map(move |group| {
+            let pairs = |backend: &String| {
+                let options = group.options.iter();
+                options
+                    .map(|option| ((backend.clone(), option.clone()), of(group).clone()))
+                    .collect::<Vec<_>>()
+            };
+            group.backends.iter().flat_map(pairs).collect::<Vec<_>>()
+        })
+    };
     Ok(Table {
         undeclared: file.undeclared.clone(),
         private: pairs(&[Does::LocalFile, Does::LocalSocket, Does::Ambient]),
         sockets: pairs(&[Does::LocalSocket]),
         named: pairs(&[Does::LocalFile]),
-        usual: usual.collect(),
-        addresses: pairs(&[Does::Address]),
+        usual: lists(|group| &group.files).collect(),
+        hosts: lists(|group| &group.hosts).collect(),
+        addresses: pairs(&[Does::Address, Does::AddressPrefix]),
+        prefixes: pairs(&[Does::AddressPrefix]),
         host_parts: pairs(&[Does::HostPart]),
         commands: named(Does::RunsCommand).chain(file.elsewhere.iter().cloned()).collect(),
         wraps: named(Does::Wraps).collect(),

@@ -24,6 +24,8 @@ struct Places {
     own: Option<PathBuf>,
     /// Those that somebody named must be there.
     named: Vec<PathBuf>,
+    /// The same of a tenant's.
+    tenant: Option<PathBuf>,
 }
 
 impl Places {
@@ -34,11 +36,11 @@ impl Places {
         let variable = env::var_os(VARIABLE).map(PathBuf::from);
         let own = if variable.is_some() { None } else { usual };
         let named = argument.map(Path::to_owned).into_iter().chain(variable).collect();
-        Self { system: SYSTEM.into(), own, named }
+        Self { system: SYSTEM.into(), own, named, tenant: None }
     }
 
     fn of_tenant(policy: &Path) -> Self {
-        Self { system: SYSTEM.into(), own: None, named: vec![policy.to_owned()] }
+        Self { system: SYSTEM.into(), own: None, named: vec![], tenant: Some(policy.to_owned()) }
     }
 
     /// Reads what is there. What can't be read allows nothing.
@@ -46,8 +48,10 @@ impl Places {
         let system = if_there(&self.system)?;
         let named = self.named.iter().map(|path| Written::read(path));
         let named = named.collect::<Result<Vec<_>, _>>()?;
+        let tenant = self.tenant.as_deref().map(Written::read).transpose()?;
+        let tenant = tenant.map(Written::of_tenant);
         let own = self.own.as_deref().map(if_there).transpose()?.flatten();
-        Ok(Policies { written: system.into_iter().chain(named).chain(own).collect() })
+        Ok(Policies { written: system.into_iter().chain(named).chain(tenant).chain(own).collect() })
     }
 }
 
@@ -84,7 +88,7 @@ mod tests {
             fs::write(path(name), text).unwrap();
         }
         let named = named.iter().map(|name| path(name)).collect();
-        let places = Places { system: path("system"), own: Some(path("own")), named };
+        let places = Places { system: path("system"), own: Some(path("own")), named, tenant: None };
         let read = places.read().map_err(|failure| failure.message)?;
         let name = |it: &Written| it.file.file_name().unwrap().to_string_lossy().into_owned();
         Ok(read.written.iter().map(name).collect())
@@ -114,7 +118,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let system = directory.path().join("system");
         std::os::unix::fs::symlink("nowhere", &system).unwrap();
-        let places = Places { system, own: None, named: Vec::new() };
+        let places = Places { system, own: None, named: Vec::new(), tenant: None };
         assert!(places.read().unwrap_err().message.contains("can't be read"));
     }
 }

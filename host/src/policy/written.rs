@@ -132,6 +132,11 @@ pub struct Rule {
     /// configuration.
     #[schemars(with = "Option<Vec<String>>")]
     pub hosts: Option<Spanned<Vec<Pattern>>>,
+    /// Whether the configuration may name hosts of this machine and of private networks that
+    /// neither `hosts` nor `pin` names in full. If this isn't said, it may, except in a
+    /// tenant's policy.
+    #[schemars(with = "Option<bool>")]
+    pub private_hosts: Option<Spanned<bool>>,
     /// TCP ports that rclone may connect to, or `"any"`; none, if this isn't said.
     #[serde(default)]
     #[schemars(with = "Ports")]
@@ -175,6 +180,8 @@ impl Pattern {
 pub struct Written {
     pub file: PathBuf,
     pub policy: Policy,
+    /// Whether it is a tenant's of a service, which may less where it says nothing.
+    pub is_of_tenant: bool,
     text: String,
 }
 
@@ -200,7 +207,7 @@ impl Written {
                 error.message()
             ))
         })?;
-        let written = Self { file: file.to_owned(), policy, text };
+        let written = Self { file: file.to_owned(), policy, is_of_tenant: false, text };
         match mistakes::find(&written.policy) {
             None => Ok(written),
             Some((span, what)) => {
@@ -208,6 +215,11 @@ impl Written {
                 Err(wrong(format!("`{}`:{at}: {what}", file.display())))
             }
         }
+    }
+
+    /// The same as what one tenant of a service may.
+    pub fn of_tenant(self) -> Self {
+        Self { is_of_tenant: true, ..self }
     }
 
     /// Whether this is the same file with the same text.
@@ -284,6 +296,10 @@ mod tests {
             (&format!("{rule}use-it = 1\n"), "`p.toml`:5:1: unknown field `use-it`"),
             (&format!("{rule}paths = [\"a[\"]\n"), "`p.toml`:5:9: unclosed character class"),
             (&format!("{rule}ports = \"all\"\n"), "`p.toml`:5:9:"),
+            (
+                &format!("{rule}pin = {{ download_url = \"https://a.example\" }}\n"),
+                "`p.toml`:5:7: the option `download_url` needs a `/` after its host",
+            ),
             (&format!("{rule}directories = [\"x\"]\n"), "`p.toml`:5:15: `x` must be an absolute"),
         ] {
             let failure = parse(text).unwrap_err();
