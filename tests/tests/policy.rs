@@ -321,6 +321,23 @@ fn what_others_wrote_reaches_no_terminal_that_obeys_it() {
 }
 
 #[test]
+fn each_attempt_is_a_line_of_what_the_audit_log_shows() {
+    let place = Place::bare();
+    let log = place.path("audit.jsonl");
+    let decision = |path: &str, allowed: bool| {
+        let why = if allowed { "" } else { ",\"why\":\"no rule\"" };
+        format!(
+            "{{\"time\":\"2026-01-01T00:00:00Z\",\"session\":\"1-0-1\",\"uid\":1000,\"event\":\"decision\",\"remote\":\"9c1f{path}\",\"backend\":\"s3\",\"path\":\"{path}\",\"use\":\"importer\",\"rules\":[],\"allowed\":{allowed}{why}}}\n"
+        )
+    };
+    let text = [decision("first", false), decision("second", false), decision("third", true)];
+    fs::write(&log, text.concat()).unwrap();
+    let shown = plakbox(&place, ["audit", "show", log.to_str().unwrap()]).good();
+    assert_eq!(shown.text.matches("refused: no rule").count(), 2, "{}", shown.text);
+    shown.says("s3:first").says("s3:second").says("allowed by the built-in policy");
+}
+
+#[test]
 fn what_can_t_be_noted_is_not_done() {
     let (place, web) = (Place::bare(), Web::new());
     web.put("file", Page::new("content"));

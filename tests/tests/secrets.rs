@@ -1,11 +1,14 @@
 //! A secret is seen by rclone and nobody else.
 
-use plakbox_tests::place::{files_below, finish, within};
+use plakbox_tests::place::{files_below, finish, run, within};
 use plakbox_tests::web::{Page, Web};
-use plakbox_tests::{Place, processes, searched};
+use plakbox_tests::{Place, processes, searched, servers, tools};
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::thread;
 use std::time::{Duration, Instant};
 
 const MARKER: &str = "MARKER-4711-SECRET";
@@ -52,4 +55,55 @@ fn a_secret_is_in_no_log_no_argument_no_readable_file_and_not_in_the_guest() {
     assert!(run.text.contains("INFO plakbox"), "the log must have been on:\n{}", run.text);
     let origin = place.plakar(["at", &place.store(), "info", &place.last()]).good();
     assert!(!origin.text.contains(MARKER), "{}", origin.text);
+}
+
+/// A server that answers each request with an error that has the request in it; gives its
+/// address.
+fn echo() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let Ok(mut connection) = connection else { return };
+            let mut request = vec![0; 8 << 10];
+            let length = connection.read(&mut request).unwrap_or_default();
+            let said = String::from_utf8_lossy(&request[..length]).replace("\r\n", " | ");
+            let answer = format!(
+                "HTTP/1.1 403 {said}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{said}",
+                said.len()
+            );
+            let _ = connection.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn a_secret_that_a_server_sends_back_is_struck_out_in_whatever_form() {
+    let place = Place::bare();
+    let address = echo();
+    let url = format!("http://{address}/");
+    let obscured = servers::obscure(&place, "PlainPassword42");
+    let basic = "dXNlcjpQbGFpblBhc3N3b3JkNDI";
+    place
+        .remote("dav", &[("type", "webdav"), ("url", &url), ("user", "user"), ("pass", &obscured)]);
+    let headers = "Authorization,Bearer BearerTok42";
+    place.remote("headers", &[("type", "http"), ("url", &url), ("headers", headers)]);
+    let sas = format!("{url}c?sv=2022-11-02&sr=c&sig=SigSecret%2B77%3D");
+    place.remote("azure", &[("type", "azureblob"), ("sas_url", &sas)]);
+    let broken = format!("http://user:SuperSecretPw1@{address}/%zz");
+    place.remote("broken", &[("type", "http"), ("url", &broken)]);
+    for (remote, secrets) in [
+        ("dav", &["PlainPassword42", basic, &obscured][..]),
+        ("headers", &["BearerTok42"]),
+        ("azure", &["SigSecret"]),
+        ("broken", &["SuperSecretPw1"]),
+    ] {
+        let mut command = place.command(tools::plakbox());
+        command.env("PLAKBOX_LOG", "plakbox=trace").args(["ls", &format!("{remote}:")]);
+        let said = run(&mut command).soon().bad("plakbox: ").text;
+        let seen = secrets.iter().find(|secret| said.contains(**secret));
+        assert!(seen.is_none(), "{seen:?} of {remote}: {said}");
+        assert!(said.contains("***"), "{remote}: {said}");
+    }
 }

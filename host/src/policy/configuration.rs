@@ -67,6 +67,13 @@ pub fn is_secret(key: &str) -> bool {
     SECRETS.iter().any(|part| key.contains(part))
 }
 
+/// Whether an option's value isn't for everybody's eyes: by its name, or as an address with a
+/// user in it.
+pub fn is_secret_value(key: &str, value: &str) -> bool {
+    let authority = value.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    is_secret(key) || authority.is_some_and(|authority| authority.contains('@'))
+}
+
 fn denied(message: String) -> Failure {
     Failure::new(Reason::Denied, message)
 }

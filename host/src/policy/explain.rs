@@ -2,7 +2,7 @@
 
 use toml::Spanned;
 
-use super::configuration::is_secret;
+use super::configuration::is_secret_value;
 use super::grant::{Grant, Ports};
 use super::layers::Policies;
 use super::limits::Limits;
@@ -93,7 +93,7 @@ fn private_hosts(written: &Written, rule: &Rule) -> String {
 
 /// The value of an option as anybody may see it.
 fn plain<'a>(option: &str, value: &'a str) -> &'a str {
-    if is_secret(option) { "a secret" } else { value }
+    if is_secret_value(option, value) { "a secret" } else { value }
 }
 
 fn ports(ports: &Ports) -> String {

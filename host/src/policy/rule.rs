@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
-use super::configuration::is_secret;
+use super::configuration::is_secret_value;
 use super::grant::{Environment, Grant, Program};
 use super::hosts::{self, Named};
 use super::names::is_name;
@@ -277,7 +277,7 @@ impl Asked<'_> {
         match rule.pins().find(other) {
             None => Ok(()),
             // Whoever reads this needn't know it.
-            Some((option, _)) if is_secret(option) => {
+            Some((option, value)) if is_secret_value(option, value) => {
                 Err(format!("the option `{option}` must be the policy's own: leave it out"))
             }
             Some((option, value)) => {

@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::remote::Remote;
+use super::secrets::Secrets;
 use super::vain::Vain;
 
 /// The longest line that is looked at; the rest of it is dropped.
@@ -88,23 +88,6 @@ pub type Sink = mpsc::Sender<Line>;
 /// How many of these lines may wait: whoever takes them must keep up, or rclone says more
 /// than there is to say.
 pub const SAID: usize = 1 << 16;
-
-/// The values that must never appear in a message.
-#[derive(Clone, Default)]
-pub struct Secrets(Arc<[String]>);
-
-impl Secrets {
-    pub fn of(remote: &Remote) -> Self {
-        Self(remote.secrets().into())
-    }
-
-    /// The text without them.
-    pub fn strike(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| {
-            if text.contains(secret.as_str()) { text.replace(secret.as_str(), "***") } else { text }
-        })
-    }
-}
 
 /// The log of one process.
 pub struct Log {
@@ -261,7 +244,8 @@ impl Taking {
     }
 
     fn trace(&self, Line { level, message, object, .. }: &Line) {
-        let (verb, object) = (self.verb, object.as_deref().unwrap_or_default());
+        let object = self.secrets.strike(object.as_deref().unwrap_or_default());
+        let verb = self.verb;
         match level {
             // The connector reports errors itself, with the path in Plakar's words.
             level if level.is_error() => tracing::info!(verb, object, "{message}"),
@@ -339,7 +323,7 @@ mod tests {
             let (sink, mut said) = mpsc::channel(SAID);
             let mut taking = Taking {
                 verb: "test",
-                secrets: Secrets(["hunter22".to_owned()].into()),
+                secrets: Secrets::test(&["hunter22"]),
                 sink: Some(sink),
                 vain: Vain::new(false, |_| ()),
                 kept: Kept::default(),
@@ -360,7 +344,7 @@ mod tests {
     #[tokio::test]
     async fn secrets_are_struck_out_and_nonsense_is_survived() {
         let (mut write, read) = pair();
-        let secrets = Secrets(["hunter22".to_owned()].into());
+        let secrets = Secrets::test(&["hunter22"]);
         let mut log = Log::follow(read, "test", secrets, None, Vain::new(false, |_| ())).unwrap();
         write.write_all(&[b'x'; 60_000]).unwrap();
         writeln!(write, "\nnot json\n{{}}").unwrap();

@@ -16,6 +16,7 @@
 //! - [`held`]: the end of a session that has more than that of memory, threads or disk
 //! - [`process`], [`spawner`]: one rclone process, from its start to its end
 //! - [`confinement`]: what that process may do to this machine
+//! - [`secrets`], [`obscured`]: what no message may show, and its plain form
 //! - [`log`], [`vain`]: what it says on stderr, and when it can only try in vain
 //! - [`watchdog`]: the end of a session whose remote doesn't answer
 //! - [`reason`], [`plain`], [`proxy`]: what its words mean, without those that tell nothing,
@@ -43,6 +44,7 @@ mod held;
 mod list;
 mod location;
 mod log;
+mod obscured;
 mod obstacles;
 mod omission;
 pub mod photos;
@@ -54,6 +56,7 @@ mod reason;
 mod receive;
 pub mod remote;
 mod renewed;
+mod secrets;
 mod sections;
 mod spawner;
 mod started;
@@ -69,9 +72,9 @@ mod watchdog;
 pub use batch::Batch;
 pub use confinement::THREADS;
 pub use list::Listing;
-pub use log::Secrets;
 pub use process::environment;
 pub use reader::Reader;
+pub use secrets::Secrets;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -131,7 +134,7 @@ struct Inner {
     /// As whom they run, if not as us.
     owner: Option<Owner>,
     /// What must not appear in any message.
-    secrets: log::Secrets,
+    secrets: Secrets,
     /// What the backend can do, once it was asked.
     features: OnceCell<Backend>,
     /// The names that a restore has used, where case doesn't tell them apart.
@@ -157,7 +160,7 @@ impl Rclone {
         let slot = grant.limits.sessions.map(|sessions| state.slot(sessions)).transpose()?;
         let usage = Usage::of(&grant.limits, hosted);
         let config = state.configure(&mut remote)?;
-        let secrets = log::Secrets::of(&remote);
+        let secrets = Secrets::of(&remote);
         let scratch = state.scratch()?;
         destination::make(&grant, state.owner())?;
         let own = [scratch.own(), config.own()];

@@ -266,23 +266,6 @@ impl Remote {
         Fingerprint::of(self.sections.values(), &self.hostname)
     }
 
-    /// The values that nobody else may see.
-    pub fn secrets(&self) -> Vec<String> {
-        let values = self.sections.values().flatten();
-        values
-            .filter(|(key, _)| policy::is_secret(key))
-            .flat_map(|(_, value)| {
-                // A token is JSON with secrets inside.
-                let inner = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(value)
-                    .unwrap_or_default();
-                let inner = inner.into_iter().filter(|(key, _)| policy::is_secret(key));
-                let inner = inner.filter_map(|(_, value)| value.as_str().map(str::to_owned));
-                inner.chain([value.clone()]).collect::<Vec<_>>()
-            })
-            .filter(|secret| secret.len() >= 4)
-            .collect()
-    }
-
     /// A configuration file that holds this remote alone.
     pub fn to_ini(&self) -> Vec<u8> {
         conf::written(&self.sections).into_bytes()
@@ -378,19 +361,5 @@ mod tests {
         assert!(variable.message.contains("`remote` of the remote has `%(...)s`"));
         let quoted = alias(&[("rclone_remote", "`:sftp,ssh=y:`")]).unwrap();
         assert_eq!(quoted.to_ini(), b"[remote]\nremote = ``:sftp,ssh=y:``\ntype = alias\n");
-    }
-
-    #[test]
-    fn secrets_are_found_inside_tokens_too() {
-        let said = said(&[
-            ("rclone_type", "drive"),
-            ("rclone_client_secret", "s3cr3t"),
-            ("rclone_token", r#"{"access_token":"AAAA1","refresh_token":"BBBB2","expiry":"x"}"#),
-        ]);
-        let (remote, _) = Remote::from_plakar(said).unwrap();
-        let secrets = remote.secrets();
-        for secret in ["s3cr3t", "AAAA1", "BBBB2"] {
-            assert!(secrets.iter().any(|known| known == secret), "{secret}");
-        }
     }
 }
