@@ -67,7 +67,7 @@ fn echo() -> String {
             let Ok(mut connection) = connection else { return };
             let mut request = vec![0; 8 << 10];
             let length = connection.read(&mut request).unwrap_or_default();
-            let said = String::from_utf8_lossy(&request[..length]).replace("\r\n", " | ");
+            let said = String::from_utf8_lossy(&request[..length]).replace(['\r', '\n'], " | ");
             let answer = format!(
                 "HTTP/1.1 403 {said}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{said}",
                 said.len()
