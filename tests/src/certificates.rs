@@ -33,6 +33,15 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
+    /// Whoever has a certificate, as if it were an authority.
+    pub fn of_certificate(certificate: &Path) -> Self {
+        let pem = fs::read_to_string(certificate).unwrap();
+        let key = fs::read_to_string(certificate.with_extension("key")).unwrap();
+        let key = KeyPair::from_pem(&key).unwrap();
+        let params = CertificateParams::new([]).unwrap();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
     /// Writes the authority's own certificate.
     pub fn write(&self, file: &Path) {
         fs::write(file, &self.pem).unwrap();
@@ -40,6 +49,22 @@ impl Authority {
 
     /// Writes `NAME.pem` and `NAME.key` for whoever has this host name or URI.
     pub fn sign(&self, directory: &Path, name: &str, whose: &str, valid: Valid) -> PathBuf {
+        self.sign_as(directory, name, whose, |params| {
+            if valid == Valid::Formerly {
+                params.not_before = date_time_ymd(2001, 1, 1);
+                params.not_after = date_time_ymd(2002, 1, 1);
+            }
+        })
+    }
+
+    /// The same, changed in some way before it is signed.
+    pub fn sign_as(
+        &self,
+        directory: &Path,
+        name: &str,
+        whose: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> PathBuf {
         let mut params = CertificateParams::new([]).unwrap();
         let whose = if whose.contains("://") {
             SanType::URI(whose.try_into().unwrap())
@@ -47,10 +72,7 @@ impl Authority {
             SanType::DnsName(whose.try_into().unwrap())
         };
         params.subject_alt_names.push(whose);
-        if valid == Valid::Formerly {
-            params.not_before = date_time_ymd(2001, 1, 1);
-            params.not_after = date_time_ymd(2002, 1, 1);
-        }
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = directory.join(format!("{name}.pem"));
         fs::write(&certificate, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();

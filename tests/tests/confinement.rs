@@ -147,6 +147,19 @@ fn it_has_none_of_root_s_rights_beside_its_files() {
 }
 
 #[test]
+fn it_can_t_call_by_other_numbers_or_reach_the_terminal() {
+    probe(&place(&[("read", "/dev/tty")])).says(&format!("/read {EACCES}"));
+    probe(&place(&[("write", "/dev/tty")])).says(&format!("/write {EACCES}"));
+    if cfg!(target_arch = "x86_64") {
+        // `getpid` of x32.
+        let place = place(&[("call", &format!("{},0,0,0", 0x4000_0000 + libc::SYS_getpid))]);
+        let mut command = place.command(tools::plakbox());
+        command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", "probe:"]);
+        run(&mut command).bad("was killed by signal 31");
+    }
+}
+
+#[test]
 fn arguments_that_calls_are_not_made_with_are_refused() {
     let calls = [
         // Names of threads and memory are all that it tells of itself.

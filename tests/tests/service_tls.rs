@@ -5,6 +5,10 @@ use plakbox_tests::certificates::{Authority, Valid};
 use plakbox_tests::place::run;
 use plakbox_tests::service::{self, HOST, Service, Tls, policy, remote_client};
 use plakbox_tests::{Place, Run, tools, tree};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, SanType,
+    date_time_ymd,
+};
 use std::fs;
 use std::path::PathBuf;
 
@@ -106,6 +110,38 @@ fn a_client_s_certificate_that_has_expired_is_refused() {
     let client = tenants.client(signer, signer, "alpha.example", Valid::Formerly);
     tenants.refused(&client, "client.pem`: it has expired: ask its operator for a new one");
     assert!(tenants.service.log().contains("is refused: there is no TLS with it"));
+}
+
+#[test]
+fn certificates_that_are_like_a_tenant_s_give_no_session() {
+    let tenants = Tenants::new(Valid::Now);
+    let client = tenants.good_client("alpha.example");
+    tenants.backup(&client, "@alpha").good();
+    let directory = tenants.place.path("client");
+    let sign = |whose: &str, change: &dyn Fn(&mut CertificateParams)| {
+        tenants.authority.sign_as(&directory, "client", whose, change);
+        tenants.backup(&client, "@alpha").soon().bad("service");
+    };
+    sign("other.example", &|params| {
+        params.distinguished_name.push(DnType::CommonName, "alpha.example");
+    });
+    sign("alpha.example", &|params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    sign("alpha.example", &|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    sign("alpha.example", &|params| params.not_before = date_time_ymd(2999, 1, 1));
+    sign("*.example", &|_| ());
+    sign("x.alpha.example", &|_| ());
+    sign("other.example", &|params| {
+        params.subject_alt_names = vec![SanType::Rfc822Name("alpha.example".try_into().unwrap())];
+    });
+    // What a tenant's certificate has signed, with that one beside it.
+    let signer = tenants.authority.sign(&directory, "signer", "beta.example", Valid::Now);
+    let signed = Authority::of_certificate(&signer);
+    let leaf = signed.sign(&directory, "client", "alpha.example", Valid::Now);
+    let chain = fs::read_to_string(&leaf).unwrap() + &fs::read_to_string(&signer).unwrap();
+    fs::write(&leaf, chain).unwrap();
+    tenants.backup(&client, "@alpha").soon().bad("service");
 }
 
 #[test]
