@@ -138,6 +138,22 @@ impl Ahead {
         }
     }
 
+    /// Drops what was fetched and Plakar hasn't opened, which may hold the room that what it
+    /// opens now needs; says whether there was anything. It is read when it is opened.
+    pub fn let_go(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        state.streak = 0;
+        let begun = |file: &&mut File| matches!(file.stage, Stage::Begun { .. });
+        let dropped: Vec<Stage> = state
+            .files
+            .values_mut()
+            .filter(begun)
+            .map(|file| std::mem::replace(&mut file.stage, Stage::Found))
+            .collect();
+        dropped.iter().for_each(|stage| state.release(stage));
+        !dropped.is_empty()
+    }
+
     /// Takes what is being fetched of a file that Plakar opens. `None`: nothing is,
     /// and it is to be read as if nothing had been tried.
     pub fn take(&self, path: &str) -> Option<Fetching> {

@@ -84,13 +84,24 @@ pub async fn read_alone(session: &Rc<Session>, absolute: &str) -> Result<Content
     {
         spawn_local(warm(session.clone()));
     }
-    match fetching {
+    let read = match fetching {
         Some(fetching) => match fetching.await {
             Ok(Ok(content)) => Ok(content),
             Ok(Err(failure)) if is_final(&failure) => Err(failure),
             _ => open(session, absolute).await,
         },
         None => open(session, absolute).await,
+    };
+    match read {
+        // What is fetched ahead may be what there is no more room for.
+        Err(failure)
+            if failure.reason == Reason::RateLimited
+                && session.photos.is_none()
+                && session.ahead.let_go() =>
+        {
+            open(session, absolute).await
+        }
+        read => read,
     }
 }
 
