@@ -55,6 +55,11 @@ impl Cycles {
         Self { follows: FOLLOWING.contains(&backend), ..Self::default() }
     }
 
+    /// Whether there may be a cycle, and another pass around it.
+    pub fn follows(&self) -> bool {
+        self.follows
+    }
+
     /// Begins another pass over the same remote.
     pub fn begin_pass(&mut self) {
         self.directory = None;
@@ -121,7 +126,7 @@ impl Cycles {
     }
 }
 
-fn digest(path: &str) -> u64 {
+pub fn digest(path: &str) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write(path.as_bytes());
     hasher.finish()

@@ -128,7 +128,8 @@ async fn run(session: &Session, mut output: StreamWriter<Discovery>) -> Result<(
 
 /// Lists all that there is, in one listing, and again what was refused for a while.
 async fn everything(session: &Session, found: mpsc::Sender<Vec<Discovery>>) -> Result<(), Failure> {
-    let Listed { mut items, first, mut refused } = below(session, String::new(), &found).await?;
+    let Listed { mut items, first, mut refused, .. } =
+        below(session, String::new(), &found).await?;
     for _ in 0..TRIES {
         if refused.is_empty() {
             break;

@@ -2,10 +2,11 @@
 
 use futures::channel::mpsc;
 use futures::{FutureExt, SinkExt};
+use std::collections::HashSet;
 use wit_bindgen::{StreamReader, StreamResult};
 
 use super::PIECE;
-use super::cycle::{Cycle, Cycles};
+use super::cycle::{Cycle, Cycles, digest};
 use crate::bindings::exports::plakar::connector::importer::Discovery;
 use crate::bindings::plakar::connector::rclone::{self, Selection, Trouble};
 use crate::bindings::plakar::connector::types::{Failure, Reason};
@@ -35,6 +36,8 @@ pub struct Listed {
     pub first: Option<Failure>,
     /// What a server refused for a while, and isn't reported yet.
     pub refused: Vec<Trouble>,
+    /// Digests of the paths that were reported, where there may be another pass.
+    reported: HashSet<u64>,
 }
 
 /// Begins a listing. Its paths are relative to the remote's root, whatever directory is
@@ -52,8 +55,9 @@ pub async fn begin(
         loop {
             let (lines, troubles, end) = pass;
             let directory = &selection.directory;
+            let follows = cycles.follows();
             let taking = take(lines, directory, &mut items_in, &mut cycles);
-            let reporting = report(session, troubles, directory, &mut failed, &mut listed);
+            let reporting = report(session, troubles, directory, &mut failed, &mut listed, follows);
             let (taken, ()) = futures::join!(taking, reporting);
             // A listing that can't be understood is given up, so its end would only say that.
             let Taken { items, end: last } = taken?;
@@ -143,19 +147,23 @@ async fn take(
 }
 
 /// Reports the paths that rclone couldn't list, but for those that may be found when they
-/// are asked for again.
+/// are asked for again; each path once, if there may be a pass `again`.
 async fn report(
     session: &Session,
     mut troubles: StreamReader<Trouble>,
     directory: &str,
     found: &mut mpsc::Sender<Vec<Discovery>>,
     listed: &mut Listed,
+    again: bool,
 ) {
     loop {
         let (result, some) = troubles.read(Vec::with_capacity(64)).await;
         let mut failed = Vec::new();
         for Trouble { path, failure } in some {
             let trouble = Trouble { path: below(directory, path), failure };
+            if again && !listed.reported.insert(digest(&trouble.path)) {
+                continue;
+            }
             listed.first.get_or_insert_with(|| trouble.failure.clone());
             if is_for_a_while(&trouble)
                 && session.photos.is_none()
