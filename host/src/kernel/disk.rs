@@ -27,8 +27,10 @@ pub struct Disk {
     pub bytes: u64,
     /// Files, directories, and whatever else has a name.
     pub files: u64,
-    /// Whether there is something that can't be counted.
+    /// Whether there is something that can't be counted, by who put it there.
     pub is_hidden: bool,
+    /// Whether it couldn't be looked at this time: the machine has no descriptors left, say.
+    pub is_unknown: bool,
 }
 
 /// What has been counted so far.
@@ -59,10 +61,10 @@ pub fn of(directories: &[PathBuf], pids: &[i32], most: u64) -> Disk {
             let path = Rc::new(next.above.join(&next.name));
             match open_below(root.as_fd(), &path) {
                 Ok(opened) => count.directory(&opened, &path, &mut waiting, most),
-                Err(error) => count.disk.is_hidden |= !is_gone(error),
+                Err(error) => count.not_seen(error),
             }
-            count.disk.is_hidden |= start.elapsed() > LONGEST;
-            if count.disk.files > most || count.disk.is_hidden {
+            count.disk.is_unknown |= start.elapsed() > LONGEST;
+            if count.disk.files > most || count.disk.is_hidden || count.disk.is_unknown {
                 return count.disk;
             }
         }
@@ -81,8 +83,8 @@ fn open_below(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> 
     use rustix::fs::{ResolveFlags, openat2};
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match openat2(root, path, OPEN, Mode::empty(), how) {
-        // An older kernel: the last name is no link, at least.
-        Err(Errno::NOSYS) => openat(root, path, OPEN, Mode::empty()),
+        // An older kernel, or a container that forbids it: the last name is no link, at least.
+        Err(Errno::NOSYS | Errno::PERM) => openat(root, path, OPEN, Mode::empty()),
         opened => opened,
     }
 }
@@ -98,6 +100,16 @@ fn is_gone(error: Errno) -> bool {
 }
 
 impl Count {
+    /// Notes that a directory couldn't be looked into.
+    fn not_seen(&mut self, error: Errno) {
+        match error {
+            error if is_gone(error) => {}
+            // It was closed to its own user, or lies too deep.
+            Errno::ACCESS | Errno::NAMETOOLONG => self.disk.is_hidden = true,
+            _ => self.disk.is_unknown = true,
+        }
+    }
+
     fn directory(
         &mut self,
         directory: &OwnedFd,
@@ -108,9 +120,9 @@ impl Count {
         if let Ok(stat) = fstat(directory) {
             self.disk.bytes += blocks(stat.st_blocks);
         }
-        let Ok(entries) = rustix::fs::Dir::read_from(directory) else {
-            self.disk.is_hidden = true;
-            return;
+        let entries = match rustix::fs::Dir::read_from(directory) {
+            Ok(entries) => entries,
+            Err(error) => return self.not_seen(error),
         };
         for entry in entries.flatten() {
             let name = entry.file_name();

@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The most of all time that it looks, as a divisor.
 const PART: u32 = 3;
 
+/// After how many looks in a row that saw nothing a session is ended, as it may be its doing.
+const BLIND: u32 = 20;
+
 /// What is said where it can't be seen what a session has.
 const HIDDEN: &str = "what rclone has on this machine's disk can't be counted, and it was ended: nothing of its own may be closed to it, too deep, or removed and mapped (`temporary-disk`)";
 
@@ -43,8 +46,8 @@ impl Seen {
                 disk: disk::of(directories, pids, most),
             })
         });
-        let hidden = Disk { is_hidden: true, ..Disk::default() };
-        looked.unwrap_or(Self { disk: hidden, ..Self::default() })
+        let unknown = Disk { is_unknown: true, ..Disk::default() };
+        looked.unwrap_or(Self { disk: unknown, ..Self::default() })
     }
 
     /// What it has too much of, if anything.
@@ -53,7 +56,7 @@ impl Seen {
         let count = |limit: Option<u32>| limit.map_or(u64::MAX, u64::from);
         let memory = self.processes.iter().map(|process| process.memory).max().unwrap_or_default();
         let tasks = self.processes.iter().map(|process| process.tasks).max().unwrap_or_default();
-        let Disk { bytes: on_disk, files, is_hidden } = self.disk;
+        let Disk { bytes: on_disk, files, is_hidden, .. } = self.disk;
         let size = |bytes: u64| ByteSize(bytes).to_string();
         let (what, limit) = match () {
             () if memory > bytes(limits.rclone_memory) => {
@@ -89,7 +92,7 @@ pub async fn watch(inner: Weak<Inner>) {
     }) else {
         return;
     };
-    let mut pause = LOOK;
+    let (mut pause, mut blind) = (LOOK, 0);
     loop {
         tokio::time::sleep(pause).await;
         let Some(now) = inner.upgrade() else { return };
@@ -100,7 +103,9 @@ pub async fn watch(inner: Weak<Inner>) {
         let start = Instant::now();
         let looking = move || Seen::now(&pids, &directories, owner, most);
         // One that can't look now looks again.
-        let seen = tokio::task::spawn_blocking(looking).await.unwrap_or_default();
+        let mut seen = tokio::task::spawn_blocking(looking).await.unwrap_or_default();
+        blind = if seen.disk.is_unknown { blind + 1 } else { 0 };
+        seen.disk.is_hidden |= blind == BLIND;
         pause = LOOK.max(start.elapsed() * PART);
         let Some(now) = inner.upgrade() else { return };
         let sum = |of: fn(&Process) -> u64| seen.processes.iter().map(of).sum::<u64>();
@@ -134,7 +139,7 @@ mod tests {
             ..Limits::default()
         };
         let fits = Process { memory: 64 << 20, tasks: 64 };
-        let disk = Disk { bytes: 1 << 30, files: 10_000, is_hidden: false };
+        let disk = Disk { bytes: 1 << 30, files: 10_000, ..Disk::default() };
         let seen = |process, disk| Seen { processes: vec![Process::default(), process], disk };
         assert_eq!(seen(fits, disk).verdict(&limits), Ok(()));
         for (more, limit) in [
