@@ -37,6 +37,14 @@ pub fn read_of_rclone(file: &Path) -> io::Result<String> {
     limited(opened)
 }
 
+/// Whether what stands there can never be a configuration, and is nothing to keep: it may be
+/// another time, where only reading it fails.
+pub fn is_none(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, InvalidData, InvalidInput, NotADirectory, NotFound};
+    let kinds = [FileTooLarge, InvalidData, InvalidInput, NotADirectory, NotFound];
+    kinds.contains(&error.kind()) || error.raw_os_error() == Some(libc::ELOOP)
+}
+
 fn limited(file: File) -> io::Result<String> {
     let mut text = String::new();
     let length = file.take(LARGEST + 1).read_to_string(&mut text)?;

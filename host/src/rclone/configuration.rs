@@ -164,16 +164,31 @@ impl State {
         }
     }
 
+    /// Moves an imported remote's configuration to where rclone may write, from where it lay
+    /// before there was such a place: it may have the only renewed token.
+    fn move_in(&self, directory: &Path) -> io::Result<()> {
+        let former = directory.join(CONFIG);
+        let is_file = fs::symlink_metadata(&former).is_ok_and(|meta| meta.is_file());
+        if !is_file || directory.join(STARTED).exists() {
+            return Ok(());
+        }
+        passage(directory, self.owner())?;
+        private_directory(&directory.join(OWN))?;
+        fs::rename(former, file_in(directory))?;
+        give(&directory.join(OWN), self.owner())
+    }
+
     /// Removes a remote's directory, if nobody uses it and rclone hasn't rewritten
     /// the configuration; else only what rclone left half written.
     fn tidy(&self, directory: &Path) -> io::Result<()> {
         let Ok(Some(_lock)) = try_lock(directory, FlockOperation::NonBlockingLockExclusive) else {
             return Ok(());
         };
+        self.move_in(directory)?;
         recover(&directory.join(OWN));
         let settled = match directory.join(STARTED).exists() {
             true => self.settle(directory),
-            false => Ok(is_pristine(directory)),
+            false => is_pristine(directory),
         };
         if let Ok(true) = settled {
             let _ = fs::remove_dir_all(directory);
@@ -213,10 +228,12 @@ fn allowed(kept: &str, passed: &Sections, directory: &Path) -> Result<(), Failur
 
 /// Whether there is nothing to keep: rclone has changed nothing, or has put something in its
 /// place that isn't a configuration.
-fn is_pristine(directory: &Path) -> bool {
+fn is_pristine(directory: &Path) -> io::Result<bool> {
     let pristine = fs::read_to_string(directory.join(PRISTINE)).unwrap_or_default();
-    let config = conf::read_of_rclone(&file_in(directory));
-    !config.is_ok_and(|config| hex(config.as_bytes()) != pristine)
+    match conf::read_of_rclone(&file_in(directory)) {
+        Err(error) if conf::is_none(&error) => Ok(true),
+        config => Ok(hex(config?.as_bytes()) == pristine),
+    }
 }
 
 /// Puts the configuration back that rclone, when it was killed, had moved away to put
@@ -355,6 +372,20 @@ mod tests {
         assert!(!again.file().with_file_name("rclone.conf123").exists());
         let other = state.configure(&mut imported("u")).unwrap();
         assert!(fs::read_to_string(other.file()).unwrap().contains("token = u"));
+    }
+
+    #[test]
+    fn a_token_that_was_kept_before_rclone_had_a_directory_of_its_own_is_not_lost() {
+        let (_directory, state) = state();
+        let config = state.configure(&mut imported("t")).unwrap().killed();
+        let own = config.parent().unwrap();
+        let former = own.with_file_name(CONFIG);
+        fs::write(&former, "[remote]\ntype = drive\ntoken = refreshed\n").unwrap();
+        fs::remove_dir_all(own).unwrap();
+        let state = State::at(state.root().to_owned(), None).unwrap();
+        let again = state.configure(&mut imported("t")).unwrap();
+        assert!(fs::read_to_string(again.file()).unwrap().contains("token = refreshed"));
+        assert!(!former.exists());
     }
 
     #[test]

@@ -77,11 +77,10 @@ impl State {
     /// copy has.
     pub(super) fn settle(&self, directory: &Path) -> io::Result<bool> {
         let Some(mut started) = Started::read(directory) else { return Ok(true) };
-        // What rclone has put in its place, if it isn't a configuration, is nothing to keep.
-        let Ok(copy) = conf::read_of_rclone(&configuration::file_in(directory)) else {
-            return Ok(true);
+        let copy = match conf::read_of_rclone(&configuration::file_in(directory)) {
+            Err(error) if conf::is_none(&error) => return Ok(true),
+            copy => conf::parse(&copy?).unwrap_or_default(),
         };
-        let copy = conf::parse(&copy).unwrap_or_default();
         let changes = renewed::changes(&started.sections, &copy);
         if changes.is_empty() {
             return Ok(true);
