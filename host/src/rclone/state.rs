@@ -102,6 +102,12 @@ impl State {
 
     /// Removes what nobody uses, as far as that is possible.
     fn sweep(&self) {
+        self.sweep_sessions();
+        self.sweep_remotes();
+    }
+
+    fn sweep_sessions(&self) {
+        let Ok(_alone) = self.lock() else { return };
         let entries = |name| fs::read_dir(self.root.join(name)).into_iter().flatten().flatten();
         for session in entries("sessions") {
             if let Ok(Some(_lock)) =
@@ -110,7 +116,6 @@ impl State {
                 let _ = fs::remove_dir_all(session.path());
             }
         }
-        self.sweep_remotes();
     }
 
     /// Waits until nobody else has it. Whoever locks one of the directories in it as well
@@ -164,13 +169,17 @@ impl State {
 
     /// A directory for one session's files.
     pub fn scratch(&self) -> Result<Scratch, Failure> {
+        // A session that starts meanwhile may take one that isn't locked yet for a dead one's.
+        let _alone = self.lock()?;
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let since = UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
         let name = format!("{}-{count}-{since:x}", std::process::id());
         let path = self.root.join("sessions").join(name);
         passage(&path, self.owner).at(&path)?;
-        let lock = try_lock(&path, FlockOperation::LockExclusive).at(&path)?;
+        let lock = try_lock(&path, FlockOperation::NonBlockingLockExclusive)
+            .and_then(|lock| lock.ok_or_else(|| io::ErrorKind::NotFound.into()))
+            .at(&path)?;
         let scratch = Scratch { path, owner: self.owner, _lock: lock };
         passage(&scratch.input(), self.owner).at(&scratch.path)?;
         private_directory(&scratch.own()).at(&scratch.path)?;
@@ -232,7 +241,7 @@ pub struct Slot(#[expect(dead_code, reason = "it is held, not read")] File);
 pub struct Scratch {
     path: PathBuf,
     owner: Option<Owner>,
-    _lock: Option<File>,
+    _lock: File,
 }
 
 impl Scratch {
