@@ -26,7 +26,17 @@ pub async fn check(names: &BTreeSet<String>) -> Result<(), Failure> {
         }
         Ok(())
     };
-    timeout(PATIENCE, all).await.unwrap_or(Ok(()))
+    timeout(PATIENCE, all).await.unwrap_or_else(|_| {
+        let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        Err(Failure::new(
+            Reason::Unavailable,
+            format!(
+                "where {} lead wasn't answered within {} seconds, and they may not lead to private networks: look at the name server, and run it again",
+                names.join(", "),
+                PATIENCE.as_secs()
+            ),
+        ))
+    })
 }
 
 #[cfg(test)]
