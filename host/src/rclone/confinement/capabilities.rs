@@ -1,5 +1,6 @@
-//! What a process of root's may do beside what its user may: nothing, but for the files of a
-//! local directory that root backs up or restores to, which may be other users'.
+//! What a process of root's may do beside what its user may: nothing, but for files that may
+//! be other users': those of a local directory that root backs up or restores to, and those
+//! that options name.
 //!
 //! Source: capabilities(7).
 
@@ -21,12 +22,14 @@ pub struct Kept(CapabilitySet);
 
 impl Kept {
     pub fn of(granted: &Granted) -> Self {
-        match granted.directories.is_empty() {
+        let local = !granted.directories.is_empty();
+        match () {
             // A tenant's process runs as a user, with that one's rights alone.
-            _ if granted.owner.is_some() => Self(CapabilitySet::empty()),
-            true => Self(CapabilitySet::empty()),
-            false if granted.write => Self(READING | WRITING),
-            false => Self(READING),
+            () if granted.owner.is_some() => Self(CapabilitySet::empty()),
+            () if local && granted.write => Self(READING | WRITING),
+            // A key that is named may be another user's, too.
+            () if local || !granted.named.is_empty() => Self(READING),
+            () => Self(CapabilitySet::empty()),
         }
     }
 
@@ -42,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_files_of_a_local_directory_need_capabilities() {
+    fn only_files_that_may_be_of_others_need_capabilities() {
         let granted = |directory: Option<&str>, write| Granted {
             directories: directory.into_iter().map(Into::into).collect(),
             write,
@@ -51,6 +54,8 @@ mod tests {
         assert_eq!(Kept::of(&granted(None, true)), Kept(CapabilitySet::empty()));
         assert_eq!(Kept::of(&granted(Some("/a"), false)), Kept(READING));
         assert_eq!(Kept::of(&granted(Some("/a"), true)), Kept(READING | WRITING));
+        let named = Granted { named: ["/key".into()].into(), ..granted(None, true) };
+        assert_eq!(Kept::of(&named), Kept(READING));
         let owner = Some(crate::rclone::state::Owner { uid: 1, gid: 1 });
         let tenants = Granted { owner, ..granted(Some("/a"), true) };
         assert_eq!(Kept::of(&tenants), Kept(CapabilitySet::empty()));
