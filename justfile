@@ -65,7 +65,7 @@ lint: wasm-target
     cargo clippy --quiet --release --package plakbox --package plakbox-tests --package scenarios --all-targets -- -D warnings
     cargo clippy --quiet --release --package rclone-connector --package rogue --package documents --package driver --package fake-rclone --target {{ wasm }} -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps --document-private-items --package plakbox --package plakbox-tests
-    git apply --check tests/mutations/*.patch
+    for patch in tests/mutations/*.patch; do git apply --check "$patch" || exit 1; done
 
 # The host's Rust for macOS, where its standard library can be had. No C is compiled and nothing is linked
 check-macos:
