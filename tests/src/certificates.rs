@@ -33,7 +33,7 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    /// Whoever has a certificate, as if it were an authority.
+    /// The holder of a certificate, as if it were an authority.
     pub fn of_certificate(certificate: &Path) -> Self {
         let pem = fs::read_to_string(certificate).unwrap();
         let key = fs::read_to_string(certificate.with_extension("key")).unwrap();

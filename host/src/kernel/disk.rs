@@ -76,7 +76,7 @@ pub fn of(directories: &[PathBuf], pids: &[i32], most: u64) -> Disk {
 const OPEN: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Opens a directory that is really below another one: whoever writes there may put a link
+/// Opens a directory that is really below another one: a process that writes there may put a link
 /// in its place meanwhile.
 #[cfg(target_os = "linux")]
 fn open_below(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {

@@ -1,7 +1,7 @@
 //! Code that was compiled ahead of a component, in a file beside it (`.cwasm`).
 //!
 //! wasmtime runs such code as it is, so it is as good as this program: it is taken only from
-//! a file that nobody but root and the user who runs it may write, and only if it was made of
+//! a file that only root and the user who runs it may write, and only if it was made of
 //! the very component that lies beside it. The file ends with a mark and the component's
 //! SHA-256.
 

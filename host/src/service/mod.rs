@@ -121,7 +121,7 @@ pub fn give_up_rights(file: &Path) -> anyhow::Result<()> {
     let users = Settings::read(file).is_ok_and(|settings| settings.users.is_some());
     let kept = if users { capabilities::OF_SERVICE } else { capabilities::ALONE };
     if users {
-        // Whoever acts as a tenant's user isn't to have root's groups beside it.
+        // A thread that acts as a tenant's user isn't to have root's groups.
         rustix::thread::set_thread_groups(&[]).context("root's groups can't be given up")?;
     }
     capabilities::keep_only(kept).context("rights that aren't needed can't be given up")
