@@ -5,6 +5,7 @@ mod passes;
 
 use futures::channel::mpsc;
 use futures::{SinkExt, Stream, StreamExt, stream};
+use std::collections::HashSet;
 use std::pin::pin;
 use std::rc::Rc;
 use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, spawn_local};
@@ -211,17 +212,48 @@ async fn directories_again(
     found: &mpsc::Sender<Vec<Discovery>>,
 ) -> (usize, Vec<Trouble>) {
     let (mut count, mut left) = (0, Vec::new());
+    // Those that lie together come together.
+    let mut above = (None, HashSet::new());
     for trouble in refused {
+        let (parent, name) = trouble.path.rsplit_once('/').unwrap_or(("", &trouble.path));
+        if above.0.as_deref() != Some(parent) {
+            above = (Some(parent.to_owned()), directories_in(parent).await);
+        }
+        // rclone lists a file as if it were a directory with that file in it.
+        if !above.1.contains(name) {
+            left.push(trouble);
+            continue;
+        }
         match below(session, trouble.path.clone(), found).await {
             Ok(listed) => {
                 count += listed.items;
                 left.extend(listed.refused);
             }
-            // It may be a file that isn't there any more.
-            Err(_) => fail(session, vec![trouble], found.clone()).await,
+            Err(_) => left.push(trouble),
         }
     }
     (count, left)
+}
+
+/// The names of the directories in one, as far as they can be listed.
+async fn directories_in(directory: &str) -> HashSet<String> {
+    let selection = Selection {
+        directory: directory.to_owned(),
+        recursive: false,
+        hashes: false,
+        server_times: true,
+        files: None,
+        excluded: Vec::new(),
+    };
+    let mut names = HashSet::new();
+    let keep = |item: Item| {
+        if item.is_dir {
+            names.insert(item.path);
+        }
+    };
+    // What isn't listed is refused still.
+    let _ = each(selection, keep).await;
+    names
 }
 
 /// Reports what can't be listed.
@@ -239,16 +271,26 @@ async fn fail(session: &Session, troubles: Vec<Trouble>, mut found: mpsc::Sender
 /// A listing that is short enough to be had at once: its items, what can't be listed, and
 /// how it ended.
 pub async fn whole(selection: Selection) -> (Vec<Item>, Vec<Trouble>, Result<(), Failure>) {
-    let (mut items, mut failed) = (Vec::new(), Vec::new());
+    let mut items = Vec::new();
+    let (failed, ended) = each(selection, |item| items.push(item)).await;
+    (items, failed, ended)
+}
+
+/// Gives each item of a listing to `keep`: what can't be listed, and how it ended.
+async fn each(
+    selection: Selection,
+    mut keep: impl FnMut(Item),
+) -> (Vec<Trouble>, Result<(), Failure>) {
+    let mut failed = Vec::new();
     let ended = async {
         let (mut lines, mut troubles, end) = rclone::list(selection).await?;
         let taking = async {
             let mut parser = Parser::default();
             loop {
                 let (result, piece) = lines.read(Vec::with_capacity(PIECE)).await;
-                parser.feed(&piece, |item| items.push(item))?;
+                parser.feed(&piece, &mut keep)?;
                 if !matches!(result, StreamResult::Complete(_)) {
-                    parser.end(|item| items.push(item))?;
+                    parser.end(&mut keep)?;
                     return Ok::<(), Failure>(());
                 }
             }
@@ -267,7 +309,7 @@ pub async fn whole(selection: Selection) -> (Vec<Item>, Vec<Trouble>, Result<(),
         end.await
     }
     .await;
-    (items, failed, ended)
+    (failed, ended)
 }
 
 /// The listing's own directory, which rclone doesn't list. Its time isn't known,

@@ -57,6 +57,29 @@ fn a_file_that_a_web_server_refuses_for_a_while_is_looked_up_again() {
 }
 
 #[test]
+fn a_file_that_is_refused_again_and_again_is_never_taken_for_a_directory() {
+    for (refusals, found) in [(2, true), (3, true), (1000, false)] {
+        let refused = AtomicU32::new(0);
+        let url = web(move |request| {
+            let is_refused = request.method == "HEAD"
+                && request.path == "/two"
+                && refused.fetch_add(1, Ordering::Relaxed) < refusals;
+            is_refused.then(|| Answer::new(429, ""))
+        });
+        let place = Place::new();
+        place.remote("web", &[("type", "http"), ("url", &url)]);
+        let run = place.backup("rclone://web:");
+        assert!(!run.text.contains("/two/two"), "{refusals}: {}", run.text);
+        if found {
+            run.says("without errors");
+            assert_eq!(place.content("/two"), b"two");
+        } else {
+            failed(&run.says("1 error"), "/two");
+        }
+    }
+}
+
+#[test]
 fn an_entry_that_webdav_shows_in_another_directory_is_an_error() {
     let listing = [
         webdav_entry("/", "<d:collection/>"),
