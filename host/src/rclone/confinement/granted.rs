@@ -53,7 +53,6 @@ pub fn of(
         processes_of_owner: None,
         ports: grant.ports.clone(),
         limits: grant.limits.clone(),
-        local: !grant.directories.is_empty(),
         unix_sockets: !sockets.is_empty(),
         large_files: grant.write && !grant.directories.is_empty(),
         level: grant.level,

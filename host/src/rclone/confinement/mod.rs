@@ -62,9 +62,6 @@ pub struct Granted {
     pub limits: policy::Limits,
     /// Whether files as large as it wants may be written.
     pub large_files: bool,
-    /// Whether a directory of this machine is the remote, where links are read, and times
-    /// set: rclone tries how exact a directory's are.
-    pub local: bool,
     /// Whether sockets that are files may be connected to: all that its user may.
     pub unix_sockets: bool,
     pub level: Level,
@@ -157,7 +154,9 @@ impl Confinement {
             .map_err(|error| failed("the files that its options name", error.to_string()))?;
         let ruleset = landlock::ruleset(program, &loaded, granted, named)
             .map_err(|error| failed("landlock", error.to_string()))?;
-        let needs = seccomp::Needs { local: granted.local, unix_sockets: granted.unix_sockets };
+        // There links are read, and times set: rclone tries how exact a directory's are.
+        let local = !granted.directories.is_empty();
+        let needs = seccomp::Needs { local, unix_sockets: granted.unix_sockets };
         let filters =
             seccomp::Filters::new(needs).map_err(|error| failed("seccomp", error.to_string()))?;
         let (limits, owner) = (limits::Limits::of(granted), granted.owner);
