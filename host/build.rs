@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-const OMISSIONS: &str = "src/rclone/omissions.toml";
+const OMISSIONS: &str = "src/rclone/process/omissions.toml";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

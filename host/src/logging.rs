@@ -5,7 +5,7 @@ use std::env;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
-use crate::shown::{self, LogLines};
+use crate::terminal::{self, LogLines};
 
 /// What to log.
 const VARIABLE: &str = "PLAKBOX_LOG";
@@ -21,7 +21,8 @@ pub fn start(is_service: bool) {
     let wrong = filter.is_none() && !said.is_empty();
     let filter = filter.unwrap_or_else(|| EnvFilter::new(usual));
     let for_programs = is_service && !io::stderr().is_terminal();
-    let lines = LogLines { plain: if for_programs { shown::plain_json } else { shown::plain } };
+    let lines =
+        LogLines { plain: if for_programs { terminal::plain_json } else { terminal::plain } };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
     match for_programs {
         // What collects it wants to find a tenant's and a session's lines.

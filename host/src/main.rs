@@ -1,45 +1,42 @@
 //! `plakbox`: runs a sandboxed connector for Plakar.
 //!
-//! The rooms, in the order that a backup's bytes go through them:
+//! The rooms, each of which imports only from those above it:
+//! - [`connector`]: the contract between a connector and its host
+//! - [`kernel`], [`terminal`]: what the kernel counts and lets us do, text that is safe to show
+//! - [`policy`]: what is allowed
+//! - [`audit`]: the log of decisions, processes and sessions
+//! - [`quota`]: limits that sessions share
+//! - [`confinement`]: one process that has only what it was granted
 //! - [`rclone`]: starts rclone, speaks to its pipes, keeps its secrets
 //! - [`sandbox`]: runs the component that decides what is listed, read and written
-//! - [`plakar`]: speaks Plakar's plugin protocol
-//!
-//! [`policy`] decides what a configuration may say, [`contract`] is what the rooms
-//! speak in, [`opened`] puts them together, and [`person`] is for use by hand.
-//! [`service`] runs the sessions of many tenants: what these share is in [`tenant`], and
-//! what is counted of them in [`account`], by [`kernel`] where only that knows. What of
-//! root's rights is given up is in `capabilities`. [`lookup`] resolves names that may not lead
-//! to private networks, and [`shown`] is how anything that others wrote is shown.
+//! - [`session`]: from a configuration to a running component
+//! - [`mod@plugin`]: Plakar's plugin protocol
+//! - [`service`]: the sessions of many tenants
+//! - [`cli`]: the command line
 
-mod account;
 mod audit;
-mod buffers;
-#[cfg(target_os = "linux")]
-mod capabilities;
-mod contract;
+mod cli;
+mod confinement;
+mod connector;
 #[cfg(test)]
 mod fuzzing;
-mod invocation;
 mod kernel;
 mod logging;
-mod lookup;
-mod opened;
-mod person;
-mod pipe;
-mod plakar;
+mod plugin;
 mod policy;
+mod quota;
 mod rclone;
 mod sandbox;
 mod service;
-mod shown;
-mod tenant;
+mod session;
+mod terminal;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
-use opened::Setting;
-use plakar::Role;
-use service::{connect, console};
+use cli::{invocation, sessions};
+use plugin::Role;
+use service::client;
+use session::open::Setting;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -205,7 +202,7 @@ fn main() -> ExitCode {
         // Plakar itself has ended, or was stopped, and says so.
         Err(error) if is_plugin && error.is::<Stopped>() => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("plakbox: {}", shown::plain(&format!("{error:#}")));
+            eprintln!("plakbox: {}", terminal::plain(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }
@@ -239,35 +236,35 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn command(command: Command, setting: &Setting) -> anyhow::Result<()> {
     match command {
-        Command::Ls { remote } => person::list(&remote, setting).await,
-        Command::Cat { file } => person::print(&file, setting).await,
-        Command::Doctor { remote } => person::doctor::examine(remote, setting).await,
+        Command::Ls { remote } => cli::list(&remote, setting).await,
+        Command::Cat { file } => cli::print(&file, setting).await,
+        Command::Doctor { remote } => cli::doctor::examine(remote, setting).await,
         Command::Renew { name, known_as, stdin, config } => {
-            person::renew::renew(&name, known_as.as_deref(), stdin, config)
+            cli::renew::renew(&name, known_as.as_deref(), stdin, config)
         }
-        Command::Help { topic } => person::help::explain(&topic, Arguments::command()),
-        Command::Policy(PolicyCommand::Check { file }) => person::policy::check(&file),
+        Command::Help { topic } => cli::help::explain(&topic, Arguments::command()),
+        Command::Policy(PolicyCommand::Check { file }) => cli::policy::check(&file),
         Command::Policy(PolicyCommand::Explain { file, remote }) => {
-            person::policy::explain(&file, remote.as_deref())
+            cli::policy::explain(&file, remote.as_deref())
         }
-        Command::Policy(PolicyCommand::Schema) => person::policy::print_schema(),
-        Command::Audit(AuditCommand::Show { file }) => person::audit::show(&file),
-        Command::Inspect { component } => person::inspect(&component),
-        Command::Compile { component, output } => person::compile(&component, &output),
+        Command::Policy(PolicyCommand::Schema) => cli::policy::print_schema(),
+        Command::Audit(AuditCommand::Show { file }) => cli::audit::show(&file),
+        Command::Inspect { component } => cli::inspect(&component),
+        Command::Compile { component, output } => cli::compile(&component, &output),
         Command::Importer => plugin(Role::Importer, setting).await,
         Command::Exporter => plugin(Role::Exporter, setting).await,
         Command::Connect { role, to: Some(file) } => {
-            connect::relay(role, connect::Target::read(&file)).await
+            client::relay(role, client::Target::read(&file)).await
         }
-        Command::Connect { role, to: None } => match connect::named().transpose() {
-            Some(target) => connect::relay(role, target).await,
+        Command::Connect { role, to: None } => match client::named().transpose() {
+            Some(target) => client::relay(role, target).await,
             None => anyhow::bail!("no service is named: use --to FILE"),
         },
         Command::Sessions { socket, command: None | Some(SessionsCommand::List) } => {
-            console::list(&socket).await
+            sessions::list(&socket).await
         }
         Command::Sessions { socket, command: Some(SessionsCommand::Cancel { session }) } => {
-            console::cancel(&socket, &session).await
+            sessions::cancel(&socket, &session).await
         }
         // It has its own way to be told to stop.
         Command::Serve { .. } => Ok(()),
@@ -276,9 +273,9 @@ async fn command(command: Command, setting: &Setting) -> anyhow::Result<()> {
 
 /// Is Plakar's plugin, or lets the service be it that the operator has named.
 async fn plugin(role: Role, setting: &Setting) -> anyhow::Result<()> {
-    match connect::named().transpose() {
-        Some(target) => connect::relay(role, target).await,
-        None => plakar::serve_stdio(role, setting.clone()).await,
+    match client::named().transpose() {
+        Some(target) => client::relay(role, target).await,
+        None => plugin::serve_stdio(role, setting.clone()).await,
     }
 }
 

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 /// The names of the calls that the confinement's table has.
 fn allowed() -> BTreeSet<String> {
-    let table = "host/src/rclone/confinement/seccomp/allowed.rs";
+    let table = "host/src/confinement/seccomp/allowed.rs";
     let text = fs::read_to_string(tools::repository().join(table)).unwrap();
     let names = text.split("libc::SYS_").skip(1);
     let end = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');

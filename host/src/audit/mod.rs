@@ -1,9 +1,9 @@
 //! The audit log: one line of JSON for each decision, process and session. Only those who
 //! strike secrets out write to it.
 //!
-//! - [`show`]: what it tells, in words
+//! - [`report`]: what it tells, in words
 
-pub mod show;
+pub mod report;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::contract::{Failure, Reason};
+use crate::connector::{Failure, Reason};
 use crate::policy::Destination;
-use crate::shown::plain_json;
+use crate::terminal::plain_json;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

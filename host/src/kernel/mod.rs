@@ -4,8 +4,11 @@
 //! - [`disk`]: of directories, and of what processes have open that is in none any more
 //! - [`user`]: looking as somebody else
 
+#[cfg(target_os = "linux")]
+pub mod capabilities;
 pub mod disk;
+pub mod pipe;
 pub mod process;
 mod user;
 
-pub use user::as_owner;
+pub use user::{Owner, as_owner};

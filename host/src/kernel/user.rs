@@ -3,7 +3,12 @@
 
 use std::io;
 
-use crate::rclone::state::Owner;
+/// As whom the processes of a tenant run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+}
 
 /// Does something with files as `owner`, if there is one, on this thread alone. Other
 /// processes of that user can send no signal to it meanwhile (setfsuid(2)).

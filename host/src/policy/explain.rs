@@ -2,14 +2,14 @@
 
 use toml::Spanned;
 
-use super::configuration::is_secret_value;
+use super::engine::Policies;
+use super::file::{Pattern, Rule, Written};
 use super::grant::{Grant, Ports};
-use super::layers::Policies;
 use super::limits::Limits;
+use super::rclone_options::hard_denies::is_secret_value;
 use super::request::{Request, Use};
 use super::rule;
-use super::written::{Pattern, Rule, Written};
-use crate::contract::Failure;
+use crate::connector::Failure;
 
 /// What a policy allows whom.
 pub fn explain(written: &Written) -> Vec<String> {

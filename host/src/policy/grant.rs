@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::file::Digest;
 use super::limits::Limits;
 use super::pins::Pins;
-use super::written::Digest;
-use crate::contract::{Failure, Reason};
+use crate::connector::{Failure, Reason};
 
 /// TCP ports that may be connected to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

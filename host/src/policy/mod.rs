@@ -2,47 +2,39 @@
 //! let a value become more than a value; and, wherever a policy file is in force, for all
 //! that it doesn't allow.
 //!
-//! - [`configuration`]: what no remote's configuration may say, whoever asks
-//! - [`options`], [`wraps`]: what rclone's options do here, and the remotes they name
-//! - [`names`], [`paths`]: what is a name in a directory, and a path
-//! - [`written`], [`mistakes`]: a policy file, parsed, and what makes no sense in it
-//! - [`places`]: which files are in force
-//! - [`layers`]: what all of them allow
+//! - [`rclone_options`]: facts about rclone's options, and values that are never allowed
+//! - [`mod@file`], [`validate`]: a policy file, parsed, and what makes no sense in it
+//! - [`discovery`]: which files are in force
+//! - [`engine`]: what all of them allow
 //! - [`request`]: what a session asks for
 //! - [`rule`], [`hosts`]: whether a rule of a file allows it, and the hosts that a remote names
-//! - [`private`]: which of these are on this machine or in private networks
 //! - [`grant`], [`limits`]: what it may have then, joined and narrowed
 //! - [`pins`]: options that it gets
 //! - [`mod@explain`]: the same in words
 
-mod configuration;
+mod discovery;
+mod engine;
 mod explain;
+mod file;
 mod grant;
-mod hosts;
-mod layers;
+pub mod hosts;
 mod limits;
-mod mistakes;
-mod names;
-mod options;
-mod paths;
 mod pins;
-mod places;
-mod private;
+mod rclone_options;
 mod request;
 mod rule;
-mod wraps;
-mod written;
+mod validate;
 
-pub use configuration::{check, is_secret};
+pub use engine::Policies;
 pub use explain::{explain, explain_request};
+pub use file::{Audit, Digest, Written, schema};
 pub use grant::{Destination, Environment, Grant, Level, Ports, Program};
-pub use layers::Policies;
+pub use hosts::private::is_private;
 pub use limits::Limits;
-pub use names::is_name;
-pub use options::Read;
 pub use pins::Pins;
-pub use private::is_private;
+pub use rclone_options::Read;
+pub use rclone_options::hard_denies::{check, is_secret};
+pub use rclone_options::names::is_name;
+pub use rclone_options::wrapped_remotes::remotes as upstreams;
 pub use request::{Request, Section, Target, Use, backend, files, wrapped};
 pub use rule::private_host;
-pub use wraps::remotes as upstreams;
-pub use written::{Audit, Digest, Written, schema};

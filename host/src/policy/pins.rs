@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::grant::disagree;
 use super::request::Section;
-use crate::contract::Failure;
+use crate::connector::Failure;
 
 /// Options and their values, by the name of the remote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::options::{self, Read};
-use super::wraps;
-use crate::contract::{Failure, Reason};
+use super::rclone_options::wrapped_remotes;
+use super::rclone_options::{self, Read};
+use crate::connector::{Failure, Reason};
 
 /// The options of one remote, as in a section of rclone.conf.
 pub type Section = BTreeMap<String, String>;
@@ -96,7 +96,7 @@ pub fn backend(section: &Section) -> &str {
 /// What the options of remotes make rclone read on this machine, other than the directories
 /// of local remotes.
 pub fn files<'a>(sections: impl Iterator<Item = &'a Section>) -> Result<Vec<Read>, Failure> {
-    let table = options::table()?;
+    let table = rclone_options::table()?;
     let files = |section: &'a Section| {
         section.iter().flat_map(|(option, value)| table.files(backend(section), option, value))
     };
@@ -105,10 +105,10 @@ pub fn files<'a>(sections: impl Iterator<Item = &'a Section>) -> Result<Vec<Read
 
 /// The remotes and local paths that the options of a section name.
 pub fn wrapped(section: &Section) -> Result<Vec<Target>, Failure> {
-    let table = options::table()?;
+    let table = rclone_options::table()?;
     let wrapping = section.iter().filter(|(key, value)| table.wraps(key) && !value.is_empty());
     Ok(wrapping
-        .flat_map(|(key, value)| wraps::remotes(backend(section), key, value))
+        .flat_map(|(key, value)| wrapped_remotes::remotes(backend(section), key, value))
         .map(target)
         .collect())
 }

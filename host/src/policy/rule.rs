@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
-use super::configuration::is_secret_value;
+use super::file::{Rule, Written};
 use super::grant::{Environment, Grant, Program};
+use super::hosts::private::{self, Place};
 use super::hosts::{self, Named};
-use super::names::is_name;
-use super::options;
-use super::paths::{self, ancestors};
 use super::pins::Pins;
-use super::private::{self, Place};
+use super::rclone_options;
+use super::rclone_options::hard_denies::is_secret_value;
+use super::rclone_options::names::is_name;
+use super::rclone_options::paths::{self, ancestors};
 use super::request::{Request, Section, Target, Use, backend};
-use super::written::{Rule, Written};
-use crate::contract::{Failure, Reason};
+use crate::connector::{Failure, Reason};
 
 /// rclone's name of the backend of local paths.
 const LOCAL: &str = "local";
@@ -237,7 +237,7 @@ impl Asked<'_> {
 
     /// An option that says where the remote is, if the rule pins one.
     fn pinned_host<'a>(&self, rule: &'a Rule) -> Option<&'a str> {
-        let table = options::table().ok()?;
+        let table = rclone_options::table().ok()?;
         let mut pins = rule.pins().map(|(option, _)| option.as_str());
         pins.find(|it| table.is_address(self.backend, it) || table.is_host_part(self.backend, it))
     }
@@ -250,12 +250,12 @@ impl Asked<'_> {
 
     /// The first option that isn't allowed.
     fn options<'a>(&'a self, rule: &Rule) -> Result<(), &'a str> {
-        let Ok(table) = options::table() else { return Err("type") };
+        let Ok(table) = rclone_options::table() else { return Err("type") };
         for (option, value) in self.section {
             if option == "type" || table.wraps(option) || rule.has_pinned(option) {
                 continue;
             }
-            let private = table.is_private(self.backend, option) && !options::is_off(value);
+            let private = table.is_private(self.backend, option) && !rclone_options::is_off(value);
             let allowed = match &rule.options {
                 None => !private,
                 Some(patterns) => patterns.get_ref().iter().any(|pattern| match private {

@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use super::confinement::{Confinement, Granted, Standing};
-use super::state::{Owner, State};
-use super::{photos, spawner};
+use super::google_photos;
+use super::process::spawner;
+use super::state::State;
 use crate::audit::{Event, Trail};
-use crate::contract::{Failure, Reason};
+use crate::confinement::{Confinement, Granted, Standing};
+use crate::connector::{Failure, Reason};
+use crate::kernel::Owner;
 use crate::policy::{self, Level, Limits, Program};
 
 /// Earlier ones ask Google Photos for scopes that it doesn't grant any more.
@@ -114,7 +116,7 @@ fn is_the_one(path: &Path, wanted: &policy::Digest) -> Result<(), Failure> {
 }
 
 fn too_old(version: &Version, path: &Path, backend: &str) -> Failure {
-    let (why, then) = match backend == photos::BACKEND {
+    let (why, then) = match backend == google_photos::BACKEND {
         true => (
             " for Google Photos, which since 2025-03-31 refuses the permissions that it asks for",
             ", run `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",

@@ -1,80 +1,26 @@
-//! Everything that concerns rclone: its configuration, its processes and their
-//! pipes. Only this module starts rclone and touches its secrets.
+//! rclone: its configuration, its processes and their pipes. Only this module starts rclone
+//! and touches its secrets.
 //!
-//! - [`binary`]: which rclone, and whether it is recent enough
-//! - [`remote`], [`users`]: what a user says of a remote, imported or in the own rclone.conf
-//! - [`location`]: which mistake a location is that names none
-//! - [`conf`], [`sections`]: the form of that file, and what may be in it
-//! - [`configuration`]: its private configuration
-//! - [`started`], [`renewed`]: what rclone renews of a user's own remote, and its way back
-//! - [`token`]: whose turn it is to refresh one
-//! - [`destination`]: local directories that a restore makes
-//! - [`fingerprint`]: what tells one remote or account from another
-//! - [`state`]: the private directories, what is kept in them and what is swept
-//! - [`concurrency`]: how many files at the same time
-//! - [`usage`]: what a session uses up of what it may have
-//! - [`held`]: the end of a session that has more than that of memory, threads or disk
-//! - [`process`], [`spawner`]: one rclone process, from its start to its end
-//! - [`confinement`]: what that process may do to this machine
-//! - [`secrets`], [`obscured`]: what no message may show, and its plain form
-//! - [`log`], [`vain`]: what it says on stderr, and when it can only try in vain
-//! - [`watchdog`]: the end of a session whose remote doesn't answer
-//! - [`reason`], [`plain`], [`proxy`]: what its words mean, without those that tell nothing,
-//!   and which proxy they are about
-//! - [`upstreams`]: the remotes of a union, which doesn't tell what is missing
-//! - [`omission`], [`told`]: what it leaves out, and which errors an end is about
-//! - [`photos`]: what is particular about Google Photos
-//! - [`growth`]: files that grow while they are read
-//! - [`collision`]: entries that a destination takes for one
-//! - [`list`], [`cat`], [`reader`], [`batch`], [`receive`]: the verbs
-//! - [`obstacles`]: what stands where a batch is to go
+//! - [`binary`]: finds rclone and checks its version
+//! - [`remote`]: the remote that a user configured
+//! - [`state`]: private directories on disk
+//! - [`process`]: one rclone process, from its start to its end
+//! - [`commands`]: the rclone commands that a session runs
+//! - [`google_photos`]: what is particular about Google Photos
 
-mod batch;
 pub mod binary;
-mod cat;
-mod collision;
-pub mod concurrency;
-pub mod conf;
-pub mod configuration;
-mod confinement;
-mod destination;
-pub mod fingerprint;
-mod growth;
-mod held;
-mod list;
-mod location;
-mod log;
-mod obscured;
-mod obstacles;
-mod omission;
-pub mod photos;
-mod plain;
+pub mod commands;
+pub mod google_photos;
 mod process;
-pub mod proxy;
-mod reader;
-mod reason;
-mod receive;
 pub mod remote;
-mod renewed;
-mod secrets;
-mod sections;
-mod spawner;
-mod started;
 pub mod state;
-pub mod token;
-mod told;
-mod upstreams;
-mod usage;
-pub mod users;
-mod vain;
-mod watchdog;
 
-pub use batch::Batch;
-pub use confinement::THREADS;
-pub use list::Listing;
+pub use crate::confinement::THREADS;
+pub use commands::copy::Batch;
+pub use commands::lsjson::Listing;
+pub use commands::serve_restic::Reader;
 pub use process::environment;
-pub use reader::Reader;
-pub use secrets::Secrets;
+pub use remote::secrets::Secrets;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -82,24 +28,27 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-use crate::account::{Account, Count};
 use crate::audit::{Event, Trail};
-use crate::buffers::Buffers;
-use crate::contract::{Content, Failure, Reason, Selection, Timestamp};
+use crate::confinement::{self, Confinement};
+use crate::connector::{Content, Failure, Reason, Selection, Timestamp};
+use crate::kernel::Owner;
 use crate::policy::{self, Grant};
-use crate::tenant::Hosted;
+use crate::quota::Hosted;
+use crate::quota::buffers::Buffers;
+use crate::quota::counters::{Account, Count};
 use binary::Binary;
-use collision::Names;
-use concurrency::Concurrency;
-use configuration::Configuration;
-use confinement::Confinement;
-use fingerprint::Fingerprint;
+use commands::collision::Names;
+use commands::concurrency::Concurrency;
+use commands::rcat::Backend;
+use commands::{cat, collision, destination, lsjson, rcat};
 use process::Verb;
-use receive::Backend;
+use process::quota::Usage;
+use process::remote_watchdog::Watchdog;
+use process::{remote_watchdog, resource_watchdog};
 use remote::Remote;
-use state::{Owner, Scratch, Slot, State};
-use usage::Usage;
-use watchdog::Watchdog;
+use remote::fingerprint::Fingerprint;
+use state::config_copy::Configuration;
+use state::{Scratch, Slot, State};
 
 /// How much of a file is here before its content is given: smaller ones are complete
 /// then, or failed, and whoever reads ahead holds no more than this of a larger one.
@@ -167,7 +116,7 @@ impl Rclone {
         let input = scratch.input();
         let environment = process::environment(&grant);
         let files = remote.files()?;
-        let mut granted = confinement::granted::of(
+        let mut granted = confinement::profile::of(
             &grant,
             own.clone(),
             input,
@@ -199,8 +148,8 @@ impl Rclone {
         };
         let inner = Arc::new(inner);
         tokio::spawn(keep_up(Arc::downgrade(&inner)));
-        tokio::spawn(watchdog::watch(Arc::downgrade(&inner)));
-        tokio::spawn(held::watch(Arc::downgrade(&inner)));
+        tokio::spawn(remote_watchdog::watch(Arc::downgrade(&inner)));
+        tokio::spawn(resource_watchdog::watch(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
@@ -234,7 +183,7 @@ impl Rclone {
 
     /// Lists the remote.
     pub async fn list(&self, selection: Selection) -> Result<Listing, Failure> {
-        list::list(self, selection).await
+        lsjson::list(self, selection).await
     }
 
     /// The bytes of one file through a process of its own.
@@ -252,7 +201,7 @@ impl Rclone {
     /// Whether reads that are too much at once are tried again. Google Photos has its own ways
     /// to refuse (`vain`).
     fn tries_again(&self) -> bool {
-        !photos::is(&self.inner.remote)
+        !google_photos::is(&self.inner.remote)
     }
 
     /// Starts a process that reads many files below `root`.
@@ -278,12 +227,12 @@ impl Rclone {
         self.writable()?;
         let path = sound(path)?;
         self.claim(&path).await?;
-        receive::receive(self, &path, size, modified, content).await
+        rcat::receive(self, &path, size, modified, content).await
     }
 
     /// What the backend can do.
     async fn features(&self) -> Result<&Backend, Failure> {
-        self.inner.features.get_or_try_init(|| receive::features(self)).await
+        self.inner.features.get_or_try_init(|| rcat::features(self)).await
     }
 
     /// Takes a path for an entry of a restore.
@@ -305,7 +254,7 @@ impl Rclone {
     async fn names(&self) -> Result<Option<&Names>, Failure> {
         let names = self.inner.names.get_or_try_init(async || {
             let apart = !collision::is_to_be_asked(&self.inner.remote)
-                || photos::is(&self.inner.remote)
+                || google_photos::is(&self.inner.remote)
                 || !self.features().await?.is_case_insensitive();
             Ok((!apart).then(Names::default))
         });
@@ -337,7 +286,7 @@ impl Rclone {
         if self.inner.remote.forgets_ranges() {
             // It goes on after a break only where it gets what is missing.
             verb.args(["--low-level-retries", "1"])
-        } else if photos::is(&self.inner.remote) {
+        } else if google_photos::is(&self.inner.remote) {
             // One photo that Google doesn't give holds up all others meanwhile.
             verb.args(["--low-level-retries", "3"])
         } else if self.waits_for_connections() {

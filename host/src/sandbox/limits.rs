@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 use wasmtime::{Engine, EngineWeak, ResourceLimiter, Store, UpdateDeadline};
 
-use crate::account::{Account, Count};
 use crate::policy;
+use crate::quota::counters::{Account, Count};
 
 /// How many bytes a component may pass to the host with one call, beside those of streams.
 const PASSED: usize = 64 << 20;

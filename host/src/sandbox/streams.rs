@@ -12,8 +12,8 @@ use wasmtime::component::{
 };
 use wasmtime::{AsContextMut, Result, StoreContextMut};
 
-use super::component::Cell;
-use crate::contract::{Content, Failure, Pieces};
+use super::engine::Cell;
+use crate::connector::{Content, Failure, Pieces};
 
 /// How many pieces of bytes may lie between a component and whoever takes them.
 const PIECES: usize = 4;

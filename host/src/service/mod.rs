@@ -1,37 +1,17 @@
 //! The multi-tenant service: one process that runs the sessions of many tenants, each
 //! under its tenant's policy, on its tenant's thread, as its tenant's user.
 //!
-//! - [`settings`], [`tenants`]: what an operator writes down
-//! - [`listen`], [`tls`], [`greeting`], [`connection`]: how clients come in
-//! - [`strangers`]: places for those who haven't said yet who they are
-//! - [`standing`]: whether somebody may still be here
-//! - [`lodging`], [`worker`]: what each tenant has here
-//! - [`sessions`]: what is running
-//! - [`memory`]: who has too much of it
-//! - [`refusals`]: why clients get no session, and what is written of it
-//! - [`operations`], [`metrics`]: what operators see and do
-//! - [`connect`], [`mistrust`]: the client, in Plakar's package
-//! - [`console`]: `plakbox sessions`
+//! - [`config`]: the files that an operator writes
+//! - [`server`]: connections of clients
+//! - [`tenants`]: what each tenant has while the service runs
+//! - [`admin`]: the operators' interface
+//! - [`client`]: the other side, in Plakar's package
 
-pub mod connect;
-mod connection;
-pub mod console;
-mod greeting;
-mod listen;
-mod lodging;
-mod memory;
-mod metrics;
-mod mistrust;
-mod operations;
-mod refusals;
-mod sessions;
-mod settings;
-mod standing;
-mod strangers;
-mod tenants;
-mod tls;
-mod welcome;
-mod worker;
+pub mod admin;
+pub mod client;
+mod config;
+pub mod server;
+pub mod tenants;
 
 use anyhow::{Context, anyhow};
 use sd_notify::NotifyState;
@@ -45,16 +25,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::audit::{Event, Subject, Trail};
+use crate::connector::{Failure, Reason};
 #[cfg(target_os = "linux")]
-use crate::capabilities;
-use crate::contract::{Failure, Reason};
-use listen::Listeners;
-use lodging::{House, Lodger};
-use refusals::{Refusal, Refusals};
-use sessions::Sessions;
-use settings::Settings;
-use strangers::{Most, Source, Strangers};
-use tenants::{Identity, Tenants};
+use crate::kernel::capabilities;
+use admin::sessions::Sessions;
+use admin::{http, metrics};
+use config::Settings;
+use config::tenants::{Identity, Tenants};
+use server::listener::Listeners;
+use server::pending::{Most, Source, Strangers};
+use server::rejections::{Refusal, Refusals};
+use server::{listener, tls};
+use tenants::memory_watchdog;
+use tenants::runtime::{House, Lodger};
 
 /// Which part of the descriptors that the service may have goes to those who haven't said yet
 /// who they are, at each place where they come in: all of them leave half for tenants.
@@ -151,7 +134,7 @@ pub async fn serve(file: &Path) -> anyhow::Result<()> {
         draining: AtomicBool::new(false),
     });
     offer_operations(&service, &settings).map_err(said)?;
-    tokio::spawn(memory::watch(service.clone()));
+    tokio::spawn(memory_watchdog::watch(service.clone()));
     tokio::spawn(service.clone().sum_up());
     let signals = Signals::listen()?;
     info!(tenants = service.lodgers().len(), "the service is ready");
@@ -195,18 +178,18 @@ fn open_many_files() -> usize {
 fn offer_operations(service: &Arc<Service>, settings: &Settings) -> Result<(), Failure> {
     let operations = &settings.operations;
     if let Some(path) = &operations.socket {
-        let listener = listen::unix(path, listen::OURSELVES)?;
-        let router = operations::all().with_state(service.clone());
+        let listener = listener::unix(path, listener::OURSELVES)?;
+        let router = http::all().with_state(service.clone());
         // Who may connect is whom we run as.
         let ourselves = Source::User(rustix::process::geteuid().as_raw());
         let source = move |_: &_| ourselves.clone();
-        tokio::spawn(operations::serve(service.clone(), listener, router, source));
+        tokio::spawn(http::serve(service.clone(), listener, router, source));
     }
     if let Some(address) = operations.address {
-        let listener = listen::tcp(address)?;
-        let router = operations::looking().with_state(service.clone());
+        let listener = listener::tcp(address)?;
+        let router = http::looking().with_state(service.clone());
         let source = |address: &SocketAddr| address.ip().into();
-        tokio::spawn(operations::serve(service.clone(), listener, router, source));
+        tokio::spawn(http::serve(service.clone(), listener, router, source));
     }
     Ok(())
 }

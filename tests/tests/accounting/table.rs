@@ -85,7 +85,7 @@ struct Elsewhere {
 }
 
 fn table() -> Table {
-    let path = tools::repository().join("host/src/rclone/omissions.toml");
+    let path = tools::repository().join("host/src/rclone/process/omissions.toml");
     toml::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 

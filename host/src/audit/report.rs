@@ -1,0 +1,239 @@
+//! What an audit log tells of each decision and of what came of it, in a line.
+
+use bytesize::ByteSize;
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::time::Duration;
+
+use super::{Entry, Event};
+use crate::terminal::plain;
+
+/// What is known of one decision, or of a session about which none was made.
+#[derive(Default)]
+struct Row {
+    time: jiff::Timestamp,
+    uid: u32,
+    /// The remote's fingerprint, once there was a decision about it.
+    decided: Option<String>,
+    what: String,
+    verdict: String,
+    /// Processes that ended, and of them those that failed.
+    processes: u64,
+    failed: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    milliseconds: Option<u64>,
+}
+
+/// The rows, in the order in which they began, and those of each session.
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Row>,
+    of_session: BTreeMap<String, Vec<usize>>,
+}
+
+/// A table of the decisions in a log, in the order in which they were made, and the number of
+/// lines that make no sense.
+pub fn table(log: impl BufRead) -> std::io::Result<(Vec<String>, usize)> {
+    let mut rows = Rows::default();
+    let mut senseless = 0;
+    for line in log.lines() {
+        let line = line?;
+        match serde_json::from_str::<Entry>(&line) {
+            Ok(entry) => rows.take(entry),
+            // Other programs may write to the same stderr.
+            Err(_) => senseless += usize::from(!line.trim().is_empty()),
+        }
+    }
+    let mut rows = rows.rows;
+    rows.sort_by_key(|row| row.time);
+    let head = format!(
+        "{:<20} {:>6}  {:>9} {:>10} {:>10} {:>9}  what",
+        "began", "uid", "processes", "read", "written", "took"
+    );
+    Ok(([head].into_iter().chain(rows.iter().map(Row::line)).collect(), senseless))
+}
+
+impl Rows {
+    fn take(&mut self, entry: Entry) {
+        let Self { rows, of_session } = self;
+        let own = of_session.entry(entry.session).or_default();
+        let last = own.last().copied();
+        let begun = match &entry.event {
+            // One connection may have asked several times. What came before the first
+            // decision, as the look at rclone's version, belongs to it.
+            Event::Decision { .. } | Event::Refusal { .. } => {
+                last.filter(|at| rows[*at].decided.is_none())
+            }
+            Event::Unstarted { remote, .. }
+            | Event::Process { remote, .. }
+            | Event::Session { remote, .. } => {
+                let same = |at: &&usize| rows[**at].decided.as_ref() == Some(remote);
+                own.iter().rev().find(same).copied().or(last)
+            }
+        };
+        let at = begun.unwrap_or_else(|| {
+            own.push(rows.len());
+            rows.push(Row { time: entry.time, ..Row::default() });
+            rows.len() - 1
+        });
+        rows[at].uid = entry.uid;
+        rows[at].take(entry.event);
+    }
+}
+
+impl Row {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Decision { remote, backend, path, r#use, rules, allowed, why } => {
+                self.what = format!("{} of {backend}:{path} ({remote})", r#use);
+                self.decided = Some(remote);
+                let by = Vec::from_iter(rules).join(", ");
+                self.verdict = match (allowed, by.is_empty()) {
+                    (true, true) => "allowed by the built-in policy".to_owned(),
+                    (true, false) => format!("allowed by {by}"),
+                    (false, _) => format!("refused: {why}"),
+                };
+            }
+            Event::Refusal { who, why } => {
+                self.decided = Some(String::new());
+                self.what = who;
+                self.verdict = format!("refused: {why}");
+            }
+            Event::Unstarted { why, .. } => self.verdict += &format!(", but not begun: {why}"),
+            Event::Process { remote, outcome, bytes_in, bytes_out, .. } => {
+                if remote.is_empty() && self.what.is_empty() {
+                    self.what = "`rclone version` alone".to_owned();
+                    self.verdict = outcome.clone();
+                }
+                self.processes += 1;
+                self.failed += u64::from(outcome != "exit status: 0" && outcome != "stopped");
+                self.bytes_in += bytes_in;
+                self.bytes_out += bytes_out;
+            }
+            Event::Session { milliseconds, .. } => self.milliseconds = Some(milliseconds),
+        }
+    }
+
+    /// The row in one line, whatever those who are told of have written.
+    fn line(&self) -> String {
+        let began = self.time.strftime("%Y-%m-%d %H:%M:%SZ");
+        let processes = match self.failed {
+            0 => self.processes.to_string(),
+            failed => format!("{} ({failed}!)", self.processes),
+        };
+        let took = match self.milliseconds {
+            Some(milliseconds) => format!("{:.1?}", Duration::from_millis(milliseconds)),
+            None => "-".to_owned(),
+        };
+        format!(
+            "{began:<20} {:>6}  {processes:>9} {:>10} {:>10} {took:>9}  {}: {}",
+            self.uid,
+            ByteSize(self.bytes_out).display().iec().to_string(),
+            ByteSize(self.bytes_in).display().iec().to_string(),
+            plain(&self.what),
+            plain(&self.verdict)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(session: &str, event: Event) -> String {
+        let time = jiff::Timestamp::UNIX_EPOCH;
+        let entry = Entry { time, session: session.to_owned(), uid: 1000, tenant: None, event };
+        serde_json::to_string(&entry).unwrap()
+    }
+
+    const REMOTE: &str = "0123456789abcdef";
+
+    fn decision(remote: &str, path: &str, allowed: bool) -> Event {
+        Event::Decision {
+            remote: remote.to_owned(),
+            backend: "s3".to_owned(),
+            path: path.to_owned(),
+            r#use: "importer".to_owned(),
+            rules: ["p.toml:3".to_owned()].into(),
+            allowed,
+            why: if allowed { String::new() } else { "no".to_owned() },
+        }
+    }
+
+    #[test]
+    fn each_decision_of_a_session_is_a_line_however_many_there_are() {
+        let end = |remote: &str| Event::Session {
+            remote: remote.to_owned(),
+            processes: 1,
+            bytes_in: 0,
+            bytes_out: 0,
+            milliseconds: 1500,
+        };
+        let log = [
+            entry("a", decision("", "first", false)),
+            entry("a", decision("r2", "second", false)),
+            entry("a", decision("r3", "third", true)),
+            entry("a", decision("r4", "fourth", false)),
+            entry("a", end("r3")),
+        ];
+        let (lines, _) = table(log.join("\n").as_bytes()).unwrap();
+        assert_eq!(lines.len(), 5, "{lines:#?}");
+        for (line, path) in lines[1..].iter().zip(["first", "second", "third", "fourth"]) {
+            assert!(line.contains(path), "{line}");
+            assert_eq!(line.contains("refused: no"), path != "third", "{line}");
+            assert_eq!(line.contains("1.5s"), path == "third", "{line}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_log_reaches_a_terminal_that_obeys_it() {
+        let path = "x\u{1b}]0;t\u{7}\u{1b}[2J\u{202e}\r\n2099-01-01 forged\u{9b}1m";
+        let log = [
+            entry("a", decision(REMOTE, path, true)),
+            entry("b", Event::Refusal { who: path.to_owned(), why: path.to_owned() }),
+        ];
+        let (lines, _) = table(log.join("\n").as_bytes()).unwrap();
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        assert!(!lines.iter().any(|line| line.contains(crate::terminal::is_obeyed)), "{lines:#?}");
+        assert!(lines[1].contains(r"\r\n2099-01-01 forged"), "{}", lines[1]);
+    }
+
+    #[test]
+    fn each_session_is_a_line() {
+        let remote = || REMOTE.to_owned();
+        let decision = |allowed| decision(REMOTE, "bucket", allowed);
+        let process = |outcome: &str| Event::Process {
+            remote: remote(),
+            argv: vec!["rclone".to_owned()],
+            outcome: outcome.to_owned(),
+            bytes_in: 0,
+            bytes_out: 2048,
+            milliseconds: 5,
+        };
+        let end = Event::Session {
+            remote: remote(),
+            processes: 2,
+            bytes_in: 0,
+            bytes_out: 4096,
+            milliseconds: 1500,
+        };
+        let log = [
+            entry("a", decision(true)),
+            entry("a", process("exit status: 0")),
+            "rclone says something".to_owned(),
+            entry("b", decision(false)),
+            entry("c", decision(true)),
+            entry("c", Event::Unstarted { remote: remote(), why: "busy".to_owned() }),
+            entry("a", process("exit status: 1")),
+            entry("a", end),
+        ];
+        let (lines, senseless) = table(log.join("\n").as_bytes()).unwrap();
+        assert_eq!((lines.len(), senseless), (4, 1));
+        for part in ["2 (1!)", "4.0 KiB", "1.5s", "importer of s3:bucket", "allowed by p.toml:3"] {
+            assert!(lines[1].contains(part), "{part}: {}", lines[1]);
+        }
+        assert!(lines[2].ends_with("refused: no"), "{}", lines[2]);
+        assert!(lines[3].ends_with("allowed by p.toml:3, but not begun: busy"), "{}", lines[3]);
+    }
+}

@@ -1,0 +1,262 @@
+//! What rclone's words mean: a reason for a program, and a remedy for a person.
+
+pub mod wording;
+
+use crate::connector::{Failure, Reason};
+use crate::rclone::commands::concurrency;
+use crate::rclone::google_photos;
+use crate::rclone::remote::proxy;
+use wording::plain;
+
+/// Words of an error, in lower case; the reason; what to do about it.
+pub type Meaning = (&'static [&'static str], Reason, &'static str);
+
+/// What to do where something on the way to the server fails.
+const NETWORK: &str = "check the network and the server, and run it again";
+
+/// What errors mean. The first row of which any word occurs wins, so the more telling
+/// ones come first, and those of one backend before these.
+///
+/// Source: rclone's fs/fs.go and fserrors, and the errors of its backends.
+const MEANINGS: &[Meaning] = &[
+    (
+        &["didn't find backend called", "unknown backend"],
+        Reason::InvalidConfiguration,
+        "check `rclone_type`: `rclone help backends` lists what this rclone knows",
+    ),
+    (
+        &["didn't find section in config file"],
+        Reason::InvalidConfiguration,
+        "check the remote's name: `rclone listremotes` lists them",
+    ),
+    (
+        &["unable to decrypt configuration", "couldn't decrypt configuration", "config_pass"],
+        Reason::InvalidConfiguration,
+        "set RCLONE_CONFIG_PASS to the password of your rclone.conf",
+    ),
+    (
+        // A token that can't be fetched for one of these is as good as it was.
+        &[
+            "dial tcp",
+            "dial udp",
+            "no such host",
+            "connection refused",
+            "i/o timeout",
+            "handshake timeout",
+            "network is unreachable",
+            "no route to host",
+        ],
+        Reason::Unavailable,
+        NETWORK,
+    ),
+    (
+        &["ssh_auth_sock", "ssh-agent", "ssh agent"],
+        Reason::InvalidConfiguration,
+        "plakbox gives rclone no ssh-agent: set the remote's `key_file` in rclone.conf",
+    ),
+    (
+        &["no ec2 imds role found"],
+        Reason::Unauthenticated,
+        "plakbox gives rclone none of the AWS variables: set the remote's `access_key_id` and `secret_access_key` in rclone.conf, or keep them in ~/.aws/credentials",
+    ),
+    (
+        &["invalid_client", "unauthorized_client"],
+        Reason::Unauthenticated,
+        "the remote's client_id doesn't work (any more): make your own (https://rclone.org/googlephotos/#making-your-own-client-id; other providers alike), run `rclone config update NAME client_id=... client_secret=...` and `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
+    ),
+    (
+        &["invalid_grant", "token expired", "couldn't fetch token", "empty token"],
+        Reason::Unauthenticated,
+        "run `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
+    ),
+    (
+        &[
+            "401",
+            "unauthorized",
+            "unauthenticated",
+            "unable to authenticate",
+            "login incorrect",
+            "invalidaccesskeyid",
+            "signaturedoesnotmatch",
+            "bad credentials",
+            "unexpected message type 51",
+            "no supported methods remain",
+            "attempted logon is invalid",
+        ],
+        Reason::Unauthenticated,
+        "check the remote's user, password or keys",
+    ),
+    (
+        &["quota", "429", "too many requests", "rate limit", "ratelimit", "slowdown"],
+        Reason::RateLimited,
+        "wait for the provider to take calls again",
+    ),
+    (
+        &["remotes are read only"],
+        Reason::Unsupported,
+        "restore to a remote of another kind, or to a local directory (`fs://`)",
+    ),
+    (
+        &["permission denied", "403", "forbidden", "access denied", "accessdenied", "read-only"],
+        Reason::Denied,
+        "check what the remote's account may do there",
+    ),
+    (
+        &[
+            "directory not found",
+            "object not found",
+            "file not found",
+            "no such file",
+            "nosuchbucket",
+            "bucket not found",
+            "404",
+        ],
+        Reason::NotFound,
+        "check the path",
+    ),
+    (
+        &[
+            "connection reset",
+            ": eof",
+            "unexpected eof",
+            "connection lost",
+            "connection closed",
+            "timeout",
+            "temporary failure",
+            "broken pipe",
+            "502",
+            "503",
+            "504",
+        ],
+        Reason::Unavailable,
+        NETWORK,
+    ),
+    (&["hashes differ", "sizes differ", "corrupted"], Reason::Corrupted, "run it again"),
+    (&["no space left", "disk quota"], Reason::Unavailable, "make room and run it again"),
+];
+
+/// The failure that an error of rclone's stands for.
+pub fn understand(error: &str) -> Failure {
+    let lower = error.to_lowercase();
+    let too_much = concurrency::MEANINGS.iter().filter(|_| !concurrency::is_silence(&lower));
+    let meaning = google_photos::MEANINGS
+        .iter()
+        .chain(too_much)
+        .chain(MEANINGS)
+        .find(|(words, ..)| words.iter().any(|word| mentions(&lower, word)));
+    let error = plain(error);
+    if let Some(remedy) = proxy::remedy(&lower) {
+        return Failure::new(Reason::Unavailable, format!("{error}: {remedy}"));
+    }
+    match meaning {
+        Some((_, reason, remedy)) => Failure::new(*reason, format!("{error}: {remedy}")),
+        None => Failure::new(Reason::Internal, error),
+    }
+}
+
+/// Whether the word occurs; a number only where it isn't part of a longer one.
+pub fn mentions(text: &str, word: &str) -> bool {
+    if !word.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.contains(word);
+    }
+    text.split(|char: char| !char.is_ascii_alphanumeric()).any(|token| token == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_rclone_are_understood() {
+        for (error, reason, message) in [
+            (
+                r#"Failed to create file system for "remote:": didn't find backend called "x""#,
+                Reason::InvalidConfiguration,
+                r#"Failed to create file system for "remote:": didn't find backend called "x": check `rclone_type`: `rclone help backends` lists what this rclone knows"#,
+            ),
+            (
+                "error listing: directory not found",
+                Reason::NotFound,
+                "directory not found: check the path",
+            ),
+            (
+                "Failed to lsjson with 2 errors: last error was: error in ListJSON: 401 Unauthorized",
+                Reason::Unauthenticated,
+                "401 Unauthorized: check the remote's user, password or keys",
+            ),
+            ("wrote 4010/9429 bytes", Reason::Internal, "wrote 4010/9429 bytes"),
+            (
+                "ssh: handshake failed: read tcp 127.0.0.1:2->127.0.0.1:1: i/o timeout",
+                Reason::Unavailable,
+                "ssh: handshake failed: read tcp 127.0.0.1:2->127.0.0.1:1: i/o timeout: check the network and the server, and run it again",
+            ),
+            (
+                r#"couldn't list files: Post "https://x.googleapis.com/v1": couldn't fetch token: Post "https://oauth2.googleapis.com/token": dial tcp: lookup oauth2.googleapis.com: no such host"#,
+                Reason::Unavailable,
+                "dial tcp: lookup oauth2.googleapis.com: no such host: check the network and the server, and run it again",
+            ),
+            (
+                "Image not found or broken (404 404 Not Found)",
+                Reason::NotFound,
+                "Image not found or broken (404 Not Found): it is gone from Google Photos: run the backup again to see the library as it is now",
+            ),
+        ] {
+            assert_eq!(understand(error), Failure { reason, message: message.into() });
+        }
+    }
+
+    #[test]
+    fn of_a_page_its_title_is_left() {
+        let page = "<!DOCTYPE HTML PUBLIC \"x\">\n<html><head>\n<title>405 Method Not Allowed</title>\n</head><body>\n<h1>no</h1>\n</body></html>\n";
+        for (error, shown) in [
+            (
+                format!("update failed: {page}: 405 Method Not Allowed"),
+                "update failed: 405 Method Not Allowed : 405 Method Not Allowed",
+            ),
+            (format!("HTTP error: {page}"), "HTTP error: 405 Method Not Allowed"),
+            ("odd: <html>é without end".to_owned(), "odd"),
+            ("</html> <html>".to_owned(), "</html>"),
+        ] {
+            assert_eq!(plain(&error), shown);
+        }
+    }
+
+    #[test]
+    fn errors_of_google_are_understood() {
+        let day = "couldn't list files: Quota exceeded for quota metric 'All requests' and limit 'All requests per day' of service 'photoslibrary.googleapis.com' for consumer 'project_number:1'. (429 RESOURCE_EXHAUSTED)";
+        let write = "Failed to copy: failed to commit batch: batch upload failed: failed to create media item: Quota exceeded for quota 'concurrent write request' of service 'photoslibrary.googleapis.com' for consumer 'project_number:1'. (429 RESOURCE_EXHAUSTED)";
+        for (error, reason, remedy) in [
+            (day, Reason::RateLimited, "run it again tomorrow"),
+            (write, Reason::RateLimited, "another program writes to the same"),
+            (
+                "Request had insufficient authentication scopes. (403 PERMISSION_DENIED)",
+                Reason::Denied,
+                "by an rclone before 1.70",
+            ),
+            ("Image not found or broken (404 404 Not Found)", Reason::NotFound, "it is gone"),
+            (
+                "couldn't get media item: Requested entity was not found. (404 NOT_FOUND)",
+                Reason::NotFound,
+                "it is gone",
+            ),
+            (
+                "low level retry 8/10 (error The service is currently unavailable. (503 UNAVAILABLE))",
+                Reason::Unavailable,
+                "run it again later",
+            ),
+            (
+                "upload failed: The remaining storage is not enough. (8)",
+                Reason::Unavailable,
+                "make room in the Google account",
+            ),
+        ] {
+            let failure = understand(error);
+            assert_eq!(failure.reason, reason, "{}", failure.message);
+            assert!(failure.message.contains(remedy), "{}", failure.message);
+        }
+        assert_eq!(
+            plain(day),
+            "couldn't list files: Quota exceeded for quota metric 'All requests' and limit 'All requests per day' (429 RESOURCE_EXHAUSTED)"
+        );
+    }
+}

@@ -1,0 +1,42 @@
+//! What a location may say of a remote, and which mistake it is where it doesn't.
+
+use super::user_config;
+use crate::connector::{Failure, Reason};
+
+fn invalid(message: impl AsRef<str>) -> Failure {
+    Failure::new(Reason::InvalidConfiguration, message)
+}
+
+/// What names no remote: an empty import, or a name without its colon.
+pub fn unnamed(protocol: &str, place: &str) -> Failure {
+    let what = format!("`{protocol}://{place}` has neither `rclone_type` nor the name of a remote");
+    if place.is_empty() {
+        return invalid(format!(
+            "{what}, as when `rclone config show NAME` is given a name that rclone doesn't have (`rclone listremotes` lists them): remove it with `plakar source rm NAME`, and import the remote with `rclone config dump | plakar source import -rclone NAME`"
+        ));
+    }
+    let (name, path) = place.split_once('/').unwrap_or((place, ""));
+    let known = user_config::file().and_then(|file| user_config::read(&file, name));
+    match known.is_ok_and(|known| known.contains_key(name)) {
+        true => invalid(format!(
+            "{what}: a colon follows the name of a remote: write `{protocol}://{name}:{path}`"
+        )),
+        false => invalid(format!(
+            "{what}: import one with `rclone config dump | plakar source import -rclone NAME`, or name one of your rclone.conf as {protocol}://NAME:path"
+        )),
+    }
+}
+
+/// Refuses the name of a remote where an imported one, which has none, has its path.
+pub fn check_path(protocol: &str, path: &str) -> Result<(), Failure> {
+    let first = path.split('/').next().unwrap_or_default();
+    match first.split_once(':') {
+        Some((name, below)) if user_config::check_name(name).is_ok() => {
+            let rest = [below, &path[first.len()..]].concat();
+            Err(invalid(format!(
+                "`{protocol}://{path}` names a remote, and an imported one is one already: set the location to `{protocol}://{rest}`, or to `{protocol}:///{path}` if a directory is called so"
+            )))
+        }
+        _ => Ok(()),
+    }
+}

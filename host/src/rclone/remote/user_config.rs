@@ -1,0 +1,176 @@
+//! The user's own rclone.conf: where it is, and what it says of a remote.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::ini::{self, Section, Sections};
+use crate::cli::invocation::quoted;
+use crate::connector::{Failure, Reason};
+use crate::policy;
+
+fn invalid(message: impl AsRef<str>) -> Failure {
+    Failure::new(Reason::InvalidConfiguration, message)
+}
+
+/// The user's rclone.conf.
+///
+/// Source: rclone's documentation of `--config`.
+pub fn file() -> Result<PathBuf, Failure> {
+    let home = env::var_os("HOME").map(PathBuf::from);
+    let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
+    let configs = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| in_home(".config"));
+    env::var_os("RCLONE_CONFIG")
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(configs.map(|configs| configs.join("rclone/rclone.conf")))
+        .chain(in_home(".rclone.conf"))
+        .find(|path| path.is_file())
+        // It is written from elsewhere, too.
+        .and_then(|path| std::path::absolute(path).ok())
+        .ok_or_else(|| {
+            invalid(
+                "there is no rclone.conf: run `rclone config`, or set RCLONE_CONFIG to its path",
+            )
+        })
+}
+
+/// Everything that a user's rclone.conf says. `name` is the remote that it is wanted for.
+pub fn read(file: &Path, name: &str) -> Result<Sections, Failure> {
+    let shown = file.display();
+    let text = fs::read_to_string(file)
+        .map_err(|error| invalid(format!("`{shown}` can't be read: {error}")))?;
+    if is_encrypted(&text) {
+        return Err(invalid(format!(
+            "`{shown}` is encrypted, and plakbox doesn't know its password: import the remote with `rclone config dump | plakar source import -rclone {0}`, and back up @{0}",
+            quoted(name)
+        )));
+    }
+    ini::parse(&text).map_err(|line| {
+        invalid(format!(
+            "`{shown}` is no rclone configuration: line {line} makes no sense: correct it, or run `rclone config`"
+        ))
+    })
+}
+
+pub fn is_encrypted(text: &str) -> bool {
+    text.starts_with("# Encrypted rclone configuration File") || text.contains("RCLONE_ENCRYPT_V0:")
+}
+
+/// The remote that `rclone config show NAME` prints, and its name.
+pub fn shown(text: &str) -> Result<(String, Section), Failure> {
+    const HOW: &str = "run `rclone config show NAME | plakbox doctor`";
+    let no_configuration =
+        || invalid(format!("what came on stdin is no rclone configuration: {HOW}"));
+    let mut remotes = ini::parse(text).map_err(|_| no_configuration())?;
+    match (remotes.pop_last(), remotes.len()) {
+        (Some((name, section)), 0) if section.is_empty() => Err(invalid(format!(
+            "rclone has no remote `{}`: `rclone listremotes` lists them",
+            name.escape_debug()
+        ))),
+        (Some(remote), 0) => Ok(remote),
+        (Some(_), others) => Err(invalid(format!(
+            "{} remotes came on stdin, and one is looked at: {HOW}",
+            others + 1
+        ))),
+        (None, _) => Err(no_configuration()),
+    }
+}
+
+/// The section of this name, and every one that it builds upon.
+pub fn sections(all: &Sections, name: &str) -> Result<Sections, Failure> {
+    let mut sections = Sections::new();
+    collect(all, name, &mut sections)?;
+    Ok(sections)
+}
+
+fn collect(all: &Sections, name: &str, sections: &mut Sections) -> Result<(), Failure> {
+    if sections.contains_key(name) {
+        return Ok(());
+    }
+    let section = all.get(name).ok_or_else(|| {
+        invalid(format!("your rclone.conf has no remote `{name}`: `rclone listremotes` lists them"))
+    })?;
+    sections.insert(name.to_owned(), section.clone());
+    let names = policy::wrapped(section)?.into_iter().filter_map(|target| target.name);
+    names.filter(|name| check_name(name).is_ok()).try_for_each(|name| collect(all, &name, sections))
+}
+
+/// Refuses what rclone would take for more than a name: a backend made up on the
+/// spot (`:sftp:`) or options after a comma (`name,ssh=...:`).
+pub fn check_name(name: &str) -> Result<(), Failure> {
+    let plain = |char: char| char.is_alphanumeric() || "_-. +@".contains(char);
+    if !name.is_empty() && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "`{}` is not the name of a remote: connection strings are refused, use a remote of your rclone.conf",
+        name.escape_debug()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rclone_shows_of_a_remote_is_taken_apart() {
+        let (name, section) = shown("[my dav]\ntype = webdav\nurl = http://a/#b\n").unwrap();
+        assert_eq!((name.as_str(), &*section["url"]), ("my dav", "http://a/#b"));
+        for (text, said) in [
+            ("", "no rclone configuration"),
+            ("hello", "no rclone configuration"),
+            ("type = webdav\n", "no rclone configuration"),
+            ("[a]\ntype = s3\n[b]\ntype = s3\n", "2 remotes came"),
+            ("[no]\n# couldn't find type of fs for \"no\"\n", "has no remote `no`"),
+        ] {
+            let failure = shown(text).unwrap_err();
+            assert!(failure.message.contains(said), "{text:?}: {}", failure.message);
+        }
+    }
+
+    #[test]
+    fn connection_strings_are_no_names() {
+        for name in ["", ":sftp", "a,ssh=x", "a:b", "x/y", "a=b", "a\"", "a\n"] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        for name in ["photos", "My Remote", "a.b-c_d+e@f", "fünf"] {
+            assert!(check_name(name).is_ok(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrapping_remote_brings_what_it_wraps() {
+        let text = r#"
+            [secret]
+            type = crypt
+            remote = base:enc
+            [base]
+            type = webdav
+            [my base]
+            type = alias
+            remote = base:x
+            [other]
+            type = s3
+            [all]
+            type = union
+            upstreams = base:a=b "secret:b" /local /a:b
+            [spaces]
+            type = union
+            upstreams = "my base:a b" other:"#;
+        let text = format!(
+            "{text}\n[dirs]\ntype = combine\nupstreams = dir=other: \"a b=my base:c=other:d\"\n\
+             [cached]\ntype = cache\nremote = other:\ntmp_upload_path = secret:tmp\n\
+             [round]\ntype = alias\nremote = round:\n[gone]\ntype = alias\nremote = none:\n"
+        );
+        let all = ini::parse(&text).unwrap();
+        let names = |name| sections(&all, name).unwrap().into_keys().collect::<Vec<_>>();
+        assert_eq!(names("secret"), ["base", "secret"]);
+        assert_eq!(names("all"), ["all", "base", "secret"]);
+        assert_eq!(names("spaces"), ["base", "my base", "other", "spaces"]);
+        assert_eq!(names("dirs"), ["base", "dirs", "my base", "other"]);
+        assert_eq!(names("cached"), ["base", "cached", "other", "secret"]);
+        assert_eq!(names("round"), ["round"]);
+        assert!(sections(&all, "gone").unwrap_err().message.contains("no remote `none`"));
+    }
+}

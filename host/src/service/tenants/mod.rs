@@ -1,0 +1,8 @@
+//! Tenants of a running service.
+//!
+//! - [`runtime`]: the directory, user, thread and limits of each
+//! - [`worker`]: a tenant's thread
+//! - [`memory_watchdog`]: ends sessions when memory is exceeded
+pub mod memory_watchdog;
+pub mod runtime;
+pub mod worker;
