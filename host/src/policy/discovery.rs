@@ -4,7 +4,6 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::engine::Policies;
 use super::file::Written;
 use crate::connector::Failure;
 
@@ -44,27 +43,25 @@ impl Places {
     }
 
     /// Reads what is there. What can't be read allows nothing.
-    fn read(&self) -> Result<Policies, Failure> {
+    fn read(&self) -> Result<Vec<Written>, Failure> {
         let system = if_there(&self.system)?;
         let named = self.named.iter().map(|path| Written::read(path));
         let named = named.collect::<Result<Vec<_>, _>>()?;
         let tenant = self.tenant.as_deref().map(Written::read).transpose()?;
         let tenant = tenant.map(Written::of_tenant);
         let own = self.own.as_deref().map(if_there).transpose()?.flatten();
-        Ok(Policies { written: system.into_iter().chain(named).chain(tenant).chain(own).collect() })
+        Ok(system.into_iter().chain(named).chain(tenant).chain(own).collect())
     }
 }
 
-impl Policies {
-    /// The system's policy, one that this program was started with, and the user's own.
-    pub fn in_force(argument: Option<&Path>) -> Result<Self, Failure> {
-        Places::of_user(argument).read()
-    }
+/// The system's policy, one that this program was started with, and the user's own.
+pub fn in_force(argument: Option<&Path>) -> Result<Vec<Written>, Failure> {
+    Places::of_user(argument).read()
+}
 
-    /// The system's policy and this one, of a tenant.
-    pub fn of_tenant(policy: &Path) -> Result<Self, Failure> {
-        Places::of_tenant(policy).read()
-    }
+/// The system's policy and this one, of a tenant.
+pub fn of_tenant(policy: &Path) -> Result<Vec<Written>, Failure> {
+    Places::of_tenant(policy).read()
 }
 
 /// A policy that needn't be there.
@@ -81,7 +78,7 @@ mod tests {
     use std::fs;
 
     /// Which files are in force, by their names, when these are there.
-    fn in_force(there: &[(&str, &str)], named: &[&str]) -> Result<Vec<String>, String> {
+    fn found(there: &[(&str, &str)], named: &[&str]) -> Result<Vec<String>, String> {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         for (name, text) in there {
@@ -91,18 +88,18 @@ mod tests {
         let places = Places { system: path("system"), own: Some(path("own")), named, tenant: None };
         let read = places.read().map_err(|failure| failure.message)?;
         let name = |it: &Written| it.file.file_name().unwrap().to_string_lossy().into_owned();
-        Ok(read.written.iter().map(name).collect())
+        Ok(read.iter().map(name).collect())
     }
 
     const SOUND: &str = "version = 1\n";
 
     #[test]
     fn the_system_s_policy_is_in_force_whatever_else_is() {
-        assert_eq!(in_force(&[], &[]).unwrap(), Vec::<String>::new());
-        assert_eq!(in_force(&[("own", SOUND)], &[]).unwrap(), ["own"]);
-        assert_eq!(in_force(&[("system", SOUND)], &[]).unwrap(), ["system"]);
+        assert_eq!(found(&[], &[]).unwrap(), Vec::<String>::new());
+        assert_eq!(found(&[("own", SOUND)], &[]).unwrap(), ["own"]);
+        assert_eq!(found(&[("system", SOUND)], &[]).unwrap(), ["system"]);
         let all = [("own", SOUND), ("system", SOUND), ("named", SOUND)];
-        assert_eq!(in_force(&all, &["named"]).unwrap(), ["system", "named", "own"]);
+        assert_eq!(found(&all, &["named"]).unwrap(), ["system", "named", "own"]);
     }
 
     #[test]
@@ -112,7 +109,7 @@ mod tests {
             (&[("own", "version = 3\n")], &[], "own`:1:11"),
             (&[], &["named"], "named` can't be read"),
         ] {
-            let why = in_force(there, named).unwrap_err();
+            let why = found(there, named).unwrap_err();
             assert!(why.contains(said), "{why}");
         }
         let directory = tempfile::tempdir().unwrap();

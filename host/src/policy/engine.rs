@@ -4,14 +4,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::discovery;
 use super::file::{Audit, Written};
-use super::grant::{Destination, Environment, Grant, Level, Ports, Program};
+use super::grant::{Environment, Grant, Program};
 use super::limits::Limits;
 use super::pins::Pins;
 use super::rclone_options::hard_denies;
 use super::rclone_options::paths;
 use super::request::{Request, Use, backend};
 use super::rule;
+use super::values::{Destination, Level, Ports};
 use crate::connector::{Failure, Reason};
 
 /// The policies in force, the system's first.
@@ -21,6 +23,16 @@ pub struct Policies {
 }
 
 impl Policies {
+    /// The system's policy, one that this program was started with, and the user's own.
+    pub fn in_force(argument: Option<&Path>) -> Result<Self, Failure> {
+        Ok(Self { written: discovery::in_force(argument)? })
+    }
+
+    /// The system's policy and this one, of a tenant.
+    pub fn of_tenant(policy: &Path) -> Result<Self, Failure> {
+        Ok(Self { written: discovery::of_tenant(policy)? })
+    }
+
     /// Where the audit log goes: wherever one of them wants it.
     pub fn audit(&self) -> BTreeSet<Destination> {
         let wanted = self.written.iter().filter_map(|written| written.policy.audit.as_ref());

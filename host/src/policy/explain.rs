@@ -4,11 +4,12 @@ use toml::Spanned;
 
 use super::engine::Policies;
 use super::file::{Pattern, Rule, Written};
-use super::grant::{Grant, Ports};
+use super::grant::Grant;
 use super::limits::Limits;
 use super::rclone_options::hard_denies::is_secret_value;
 use super::request::{Request, Use};
 use super::rule;
+use super::values::Ports;
 use crate::connector::Failure;
 
 /// What a policy allows whom.

@@ -1,55 +1,15 @@
 //! What a session may have: joined from the rules for all that it reaches, narrowed by
 //! each policy in force.
 
-use schemars::JsonSchema;
 use semver::Version;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::file::Digest;
+use super::error::disagree;
 use super::limits::Limits;
 use super::pins::Pins;
-use crate::connector::{Failure, Reason};
-
-/// TCP ports that may be connected to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Ports {
-    Any(Any),
-    Only(BTreeSet<u16>),
-}
-
-/// The word for all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Any {
-    Any,
-}
-
-impl Default for Ports {
-    fn default() -> Self {
-        Self::Only(BTreeSet::new())
-    }
-}
-
-impl Ports {
-    pub const ANY: Self = Self::Any(Any::Any);
-
-    fn join(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Only(one), Self::Only(other)) => Self::Only(&one | &other),
-            _ => Self::ANY,
-        }
-    }
-
-    fn narrow(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Any(_), ports) | (ports, Self::Any(_)) => ports,
-            (Self::Only(one), Self::Only(other)) => Self::Only(&one & &other),
-        }
-    }
-}
+use super::values::{Digest, Level, Ports};
+use crate::connector::Failure;
 
 /// Variables of the environment that rclone gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,32 +28,12 @@ impl Environment {
     }
 }
 
-/// Whether a session goes on where the kernel can't confine rclone.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// With a warning.
-    Preferred,
-    /// It doesn't.
-    #[default]
-    Required,
-}
-
 /// Which rclone may be run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Program {
     pub path: Option<PathBuf>,
     pub minimum_version: Option<Version>,
     pub sha256: Option<Digest>,
-}
-
-/// Where the audit log goes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Destination {
-    File(PathBuf),
-    Stderr,
 }
 
 /// What a session may have.
@@ -173,14 +113,4 @@ fn same<T: PartialEq>(what: &str, one: Option<T>, other: Option<T>) -> Result<Op
         (Some(one), Some(other)) if one != other => Err(disagree(what)),
         (one, other) => Ok(one.or(other)),
     }
-}
-
-/// That nothing is left of what several want.
-pub(super) fn disagree(what: &str) -> Failure {
-    Failure::new(
-        Reason::Denied,
-        format!(
-            "what the policies in force say is another {what} each, so that nothing is left: see `plakbox policy explain`"
-        ),
-    )
 }

@@ -3,7 +3,8 @@
 //! that it doesn't allow.
 //!
 //! - [`rclone_options`]: facts about rclone's options, and values that are never allowed
-//! - [`mod@file`], [`validate`]: a policy file, parsed, and what makes no sense in it
+//! - [`mod@file`]: a policy file, parsed and checked
+//! - [`values`], [`error`]: what files and grants have in common
 //! - [`discovery`]: which files are in force
 //! - [`engine`]: what all of them allow
 //! - [`request`]: what a session asks for
@@ -14,6 +15,7 @@
 
 mod discovery;
 mod engine;
+mod error;
 mod explain;
 mod file;
 mod grant;
@@ -23,18 +25,17 @@ mod pins;
 mod rclone_options;
 mod request;
 mod rule;
-mod validate;
+mod values;
 
 pub use engine::Policies;
 pub use explain::{explain, explain_request};
-pub use file::{Audit, Digest, Written, schema};
-pub use grant::{Destination, Environment, Grant, Level, Ports, Program};
-pub use hosts::private::is_private;
+pub use file::{Audit, Written, schema};
+pub use grant::{Environment, Grant, Program};
 pub use limits::Limits;
 pub use pins::Pins;
 pub use rclone_options::Read;
 pub use rclone_options::hard_denies::{check, is_secret};
-pub use rclone_options::names::is_name;
+pub use rclone_options::paths::is_name;
 pub use rclone_options::wrapped_remotes::remotes as upstreams;
 pub use request::{Request, Section, Target, Use, backend, files, wrapped};
-pub use rule::private_host;
+pub use values::{Destination, Digest, Level, Ports};

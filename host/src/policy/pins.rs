@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::grant::disagree;
+use super::error::disagree;
 use super::request::Section;
 use crate::connector::Failure;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
+use super::private::{is_private, private_host};
 use crate::connector::{Failure, Reason};
-use crate::policy::{is_private, private_host};
 
 /// How long the resolver may take for all of them.
 const PATIENCE: Duration = Duration::from_secs(5);

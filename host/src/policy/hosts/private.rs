@@ -119,6 +119,13 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
     }
 }
 
+/// That a host is one that a tenant's remote may not have.
+pub fn private_host(host: &str) -> String {
+    format!(
+        "the host `{host}` is this machine or in a private network: a rule that means it names it in full in `hosts` or `pin`, or says `private-hosts = true`"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

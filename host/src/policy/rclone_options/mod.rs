@@ -2,10 +2,9 @@
 //!
 //! - [`hard_denies`]: options that no policy can allow
 //! - [`wrapped_remotes`]: remotes that the values of options name
-//! - [`names`], [`paths`]: names in a directory, and paths
+//! - [`paths`]: names in a directory, and paths
 
 pub mod hard_denies;
-pub mod names;
 pub mod paths;
 pub mod wrapped_remotes;
 

@@ -3,11 +3,11 @@
 use std::ops::Range;
 use toml::Spanned;
 
-use super::file::{Audit, Policy, Rule};
-use super::hosts::{OPEN, is_closed};
-use super::limits::Limits;
-use super::rclone_options;
-use super::request::Use;
+use super::schema::{Audit, Policy, Rule};
+use crate::policy::hosts::{OPEN, is_closed};
+use crate::policy::limits::Limits;
+use crate::policy::rclone_options;
+use crate::policy::request::Use;
 
 /// What makes no sense though it is well-formed, and where.
 pub fn find(policy: &Policy) -> Option<(Range<usize>, String)> {

@@ -1,0 +1,177 @@
+//! A policy file: read, parsed, and where in it something stands.
+//!
+//! - [`schema`]: what may be written in it
+//! - [`validate`]: what makes no sense in it
+
+mod schema;
+mod validate;
+
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+use crate::connector::{Failure, Reason};
+pub use schema::{Audit, Pattern, Policy, Rule, schema};
+
+/// A policy, and the file that it stands in.
+#[derive(Debug)]
+pub struct Written {
+    pub file: PathBuf,
+    pub policy: Policy,
+    /// Whether it is a tenant's of a service, which may less where it says nothing.
+    pub is_of_tenant: bool,
+    text: String,
+}
+
+impl Written {
+    /// Reads a policy file.
+    pub fn read(file: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            wrong(format!(
+                "the policy `{}` can't be read: {error}: nothing is allowed without it",
+                file.display()
+            ))
+        })?;
+        Self::parse(file, text)
+    }
+
+    /// Takes the text of a policy file apart.
+    pub fn parse(file: &Path, text: String) -> Result<Self, Failure> {
+        let policy: Policy = toml::from_str(&text).map_err(|error| {
+            let at = place(&text, error.span().map_or(0, |span| span.start));
+            wrong(format!(
+                "`{}`:{at}: {}: correct it and run `plakbox policy check` on it",
+                file.display(),
+                error.message()
+            ))
+        })?;
+        let written = Self { file: file.to_owned(), policy, is_of_tenant: false, text };
+        match validate::find(&written.policy) {
+            None => Ok(written),
+            Some((span, what)) => {
+                let at = place(&written.text, span.start);
+                Err(wrong(format!("`{}`:{at}: {what}", file.display())))
+            }
+        }
+    }
+
+    /// The same as what one tenant of a service may.
+    pub fn of_tenant(self) -> Self {
+        Self { is_of_tenant: true, ..self }
+    }
+
+    /// Whether this is the same file with the same text.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.file, &self.text) == (&other.file, &other.text)
+    }
+
+    /// The line on which a part of the file begins, from 1.
+    pub fn line<T>(&self, part: &Spanned<T>) -> usize {
+        line(&self.text, part.span().start)
+    }
+}
+
+fn line(text: &str, offset: usize) -> usize {
+    text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// The line and column of an offset, from 1.
+fn place(text: &str, offset: usize) -> String {
+    let before = text.get(..offset).unwrap_or_default();
+    let column = before.chars().rev().take_while(|char| *char != '\n').count() + 1;
+    format!("{}:{column}", line(text, offset))
+}
+
+fn wrong(message: String) -> Failure {
+    Failure::new(Reason::InvalidConfiguration, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Written, Failure> {
+        Written::parse(Path::new("p.toml"), text.to_owned())
+    }
+
+    #[test]
+    fn mistakes_are_told_with_line_and_column() {
+        let rule = "version = 1\n[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n";
+        for (text, said) in [
+            ("", "`p.toml`:1:1: missing field `version`"),
+            ("version = 2\n", "`p.toml`:1:11: this version of the format isn't known"),
+            ("version = 1\nalow = 3\n", "`p.toml`:2:1: unknown field `alow`"),
+            ("version = 1\n[limits]\nram = 3\n", "`p.toml`:3:1: unknown field `ram`"),
+            ("version = 1\n[limits]\nprocesses = 1\n", "`processes` must be at least 8"),
+            ("version = 1\n[[allow]]\nbackends = []\nuse = []", "the rule allows nothing"),
+            ("version = 1\n[rclone]\nsha256 = \"ab\"", "`p.toml`:3:10: a SHA-256 has 64"),
+            (
+                "version = 1\n[rclone]\npath = \"rclone\"",
+                "`p.toml`:3:8: `rclone` must be an absolute",
+            ),
+            ("version = 1\n[audit]\nfile = \"log\"", "`p.toml`:3:8: `log` must be an absolute"),
+            (
+                "version = 1\nenvironment = [\"RCLONE_SFTP_SSH\"]",
+                "`p.toml`:2:15: the variable `RCLONE_SFTP_SSH` would steer",
+            ),
+            (&format!("{rule}use-it = 1\n"), "`p.toml`:5:1: unknown field `use-it`"),
+            (&format!("{rule}paths = [\"a[\"]\n"), "`p.toml`:5:9: unclosed character class"),
+            (&format!("{rule}ports = \"all\"\n"), "`p.toml`:5:9:"),
+            (
+                &format!("{rule}pin = {{ download_url = \"https://a.example\" }}\n"),
+                "`p.toml`:5:7: the option `download_url` needs a `/` after its host",
+            ),
+            (&format!("{rule}directories = [\"x\"]\n"), "`p.toml`:5:15: `x` must be an absolute"),
+        ] {
+            let failure = parse(text).unwrap_err();
+            assert!(failure.message.contains(said), "{text:?}: {}", failure.message);
+        }
+    }
+
+    #[test]
+    fn whatever_is_written_is_a_policy_or_a_mistake_with_its_place() {
+        use proptest::prelude::*;
+        let words = [
+            "version = 1\n",
+            "[[allow]]\n",
+            "backends = [\"s3\"]\n",
+            "use = [\"importer\"]\n",
+            "[limits]\n",
+            "paths = [\"a/**\", \"{\"]\n",
+            "ports = [1, 65536]\n",
+            "ports = \"any\"\n",
+            "wall-time = \"1h\"\n",
+            "bandwidth = \"1EiB\"\n",
+            "pin = { a = \"b\" }\n",
+            "[audit]\n",
+            "file = \"/x\"\n",
+            "[rclone]\n",
+            "sha256 = \"é\"\n",
+            "minimum-version = \"1\"\n",
+            "directories = [\"/\"]\n",
+            "environment = [\"LD_X\"]\n",
+            "é",
+            "\"\"\"",
+            "[",
+            "=",
+            "\0",
+        ];
+        let word = prop_oneof![
+            5 => prop::sample::select(words.to_vec()).prop_map(str::to_owned),
+            1 => ".{0,12}",
+        ];
+        crate::fuzzing::for_a_while(prop::collection::vec(word, 0..14), |words| {
+            if let Err(failure) = parse(&words.concat()) {
+                assert!(failure.message.starts_with("`p.toml`:"), "{}", failure.message);
+            }
+        });
+    }
+
+    #[test]
+    fn a_rule_knows_its_line() {
+        let text = "version = 1\n\n[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\npaths = [\"a\"]\n";
+        let written = parse(text).unwrap();
+        let rule = &written.policy.allow[0];
+        assert_eq!(written.line(rule), 3);
+        assert_eq!(written.line(rule.get_ref().paths.as_ref().unwrap()), 6);
+    }
+}

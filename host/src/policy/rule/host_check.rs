@@ -1,0 +1,194 @@
+//! The condition of a rule about hosts.
+
+use std::collections::BTreeSet;
+
+use super::conditions::Asked;
+use crate::policy::file::{Rule, Written};
+use crate::policy::hosts::private::{self, Place, private_host};
+use crate::policy::hosts::{self, Named};
+use crate::policy::rclone_options;
+use crate::policy::request::Section;
+
+impl Asked<'_> {
+    /// Refuses a host that isn't allowed; gives the names that may not lead to private
+    /// networks.
+    pub(super) fn hosts(&self, rule: &Rule, written: &Written) -> Result<BTreeSet<String>, String> {
+        let private = rule.private_hosts.as_ref().map(|said| *said.get_ref());
+        let private = private.unwrap_or(!written.is_of_tenant);
+        let pinned = self.pinned_host(rule);
+        if rule.hosts.is_none() && pinned.is_none() && private {
+            return Ok(BTreeSet::new());
+        }
+        let named =
+            hosts::named(self.backend, &self.with_pins(rule)).map_err(|why| match private {
+                true => why,
+                false => format!("{why}, and a rule without `private-hosts = true` has to be told"),
+            })?;
+        let mut public = BTreeSet::new();
+        for Named { option, host, is_implied } in named {
+            let is_pinned = rule.has_pinned(&option);
+            match &rule.hosts {
+                Some(allowed) if allowed.get_ref().iter().any(|it| it.matches(&host)) => {}
+                Some(_) if is_implied => return Err(own_identity(&option, &host)),
+                Some(allowed) => {
+                    return Err(format!(
+                        "the host `{host}` is none of its `hosts`, see line {}",
+                        written.line(allowed)
+                    ));
+                }
+                None => {}
+            }
+            if rule.hosts.is_none()
+                && !is_pinned
+                && !is_implied
+                && let Some(pinned) = pinned
+            {
+                return Err(format!(
+                    "the option `{option}` names a host beside `{pinned}`, which it pins: leave it out, or let the policy pin it or say its `hosts`"
+                ));
+            }
+            let allowed = rule.hosts.iter().flat_map(|allowed| allowed.get_ref());
+            if private || is_pinned || allowed.into_iter().any(|it| it.text() == host) {
+                continue;
+            }
+            match private::place(&host) {
+                Place::Public => {}
+                Place::Named => drop(public.insert(host)),
+                Place::Private if is_implied => return Err(own_identity(&option, &host)),
+                Place::Private => return Err(private_host(&host)),
+            }
+        }
+        Ok(public)
+    }
+
+    /// An option that says where the remote is, if the rule pins one.
+    fn pinned_host<'a>(&self, rule: &'a Rule) -> Option<&'a str> {
+        let table = rclone_options::table().ok()?;
+        let mut pins = rule.pins().map(|(option, _)| option.as_str());
+        pins.find(|it| table.is_address(self.backend, it) || table.is_host_part(self.backend, it))
+    }
+
+    /// The section with what the rule sets in it.
+    fn with_pins(&self, rule: &Rule) -> Section {
+        let pins = rule.pins().map(|(option, value)| (option.clone(), value.clone()));
+        self.section.clone().into_iter().chain(pins).collect()
+    }
+}
+
+/// That a backend would go by this machine's identity for want of an option.
+fn own_identity(option: &str, host: &str) -> String {
+    format!(
+        "without the option `{option}` rclone asks `{host}` for this machine's identity: set it in the remote"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decide;
+    use super::super::tests::{S3, verdict};
+    use crate::policy::file::Written;
+    use crate::policy::pins::Pins;
+    use crate::policy::request::{Request, Use};
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    #[test]
+    fn hosts_and_pinned_options_are_compared() {
+        let with = |rule: &str, value| {
+            verdict(rule, &[("remote", &[("type", "s3"), ("endpoint", value)])], "")
+        };
+        let rule = "hosts = [\"*.example.org\"]";
+        for host in ["https://s3.example.org", "s3.example.org:9000", "http://u@S3.example.org/x"] {
+            assert!(with(rule, host).is_ok(), "{host}");
+        }
+        for host in
+            ["https://example.com", "https://s3.example.org@evil.com", "https://[::1]:1", "http://"]
+                .into_iter()
+                // rclone puts `https://` before these.
+                .chain(["evil.com://s3.example.org", "HTTP://s3.example.org"])
+        {
+            assert!(with(rule, host).is_err(), "{host}");
+        }
+        let region = |value| verdict(rule, &[("remote", &[("type", "s3"), ("region", value)])], "");
+        assert!(region("eu-central-1").is_ok());
+        assert!(region("evil.com#").unwrap_err().contains("`region` makes another host"));
+        let pin = "pin = { endpoint = \"s3.example.org\" }";
+        assert!(with(pin, "evil.com").unwrap_err().contains("`endpoint` must be `s3.example.org`"));
+        let secret = "pin = { secret_access_key = \"the policy's\" }";
+        let other = [("type", "s3"), ("secret_access_key", "x")];
+        let why = verdict(secret, &[("remote", &other)], "").unwrap_err();
+        assert!(
+            why.contains("`secret_access_key` must be") && !why.contains("the policy's\""),
+            "{why}"
+        );
+        let grant = verdict(pin, &[S3], "").unwrap();
+        let pinned = Pins::of("remote", &[("endpoint".into(), "s3.example.org".into())].into());
+        assert_eq!(grant.pinned, pinned);
+    }
+
+    #[test]
+    fn an_address_beside_a_pinned_one_needs_a_pin_or_hosts_of_its_own() {
+        let with = |rule: &str, options: &[(&str, &str)]| {
+            verdict(rule, &[("remote", &[&[("type", "s3")], options].concat())], "")
+        };
+        let pin = "pin = { endpoint = \"https://s3.example.org\" }";
+        for option in ["download_url", "sts_endpoint", "ibm_iam_endpoint", "mirror_url"] {
+            let why = with(pin, &[(option, "https://a.example/")]).unwrap_err();
+            assert!(why.contains(&format!("`{option}` names a host beside `endpoint`")), "{why}");
+        }
+        for option in [("region", "eu"), ("download_url", ""), ("acl", "private")] {
+            assert!(with(pin, &[option]).is_ok(), "{option:?}");
+        }
+        assert!(with(pin, &[("region", "evil.com#")]).unwrap_err().contains("another host"));
+        let download = [("download_url", "https://a.example/")];
+        let both =
+            "pin = { endpoint = \"https://b.example\", download_url = \"https://a.example/\" }";
+        assert!(with(both, &download).is_ok());
+        assert!(
+            with(&format!("{pin}\nhosts = [\"*.example.org\", \"a.example\"]"), &download).is_ok()
+        );
+        assert!(with(&format!("{pin}\nhosts = [\"*.example.org\"]"), &download).is_err());
+        assert!(with("", &download).is_ok());
+    }
+
+    #[test]
+    fn a_tenant_reaches_private_hosts_only_where_its_policy_names_them() {
+        let with = |rule: &str, is_of_tenant: bool, endpoint: &str| {
+            let text = format!(
+                "version = 1\n[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n{rule}\n"
+            );
+            let written = Written::parse(Path::new("p.toml"), text).unwrap();
+            let written = if is_of_tenant { written.of_tenant() } else { written };
+            let pairs = [("type", "s3"), ("endpoint", endpoint)];
+            let section = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            let sections = BTreeMap::from([("remote".to_owned(), section)]);
+            let request =
+                Request { name: "remote", sections: &sections, path: "", r#use: Use::Importer };
+            let granted = decide(&written, &request).map_err(|failure| failure.message);
+            granted.map(|grant| Vec::from_iter(grant.public))
+        };
+        let tenant = |rule: &str, endpoint: &str| with(rule, true, endpoint);
+        for host in ["http://127.0.0.1:9000", "http://[::ffff:7f00:1]/", "2130706433", "0x7f.1:80"]
+        {
+            for rule in ["", "hosts = [\"*\"]", "private-hosts = false"] {
+                let why = tenant(rule, host).unwrap_err();
+                assert!(
+                    why.contains("in a private network: a rule that means it"),
+                    "{host}: {why}"
+                );
+            }
+            assert!(with("", false, host).is_ok() && tenant("private-hosts = true", host).is_ok());
+            assert!(with("private-hosts = false", false, host).is_err());
+        }
+        let named = "hosts = [\"127.0.0.1\", \"minio.example\"]";
+        assert_eq!(tenant(named, "http://127.0.0.1:9000").unwrap(), [""; 0]);
+        assert_eq!(tenant(named, "http://minio.example").unwrap(), [""; 0]);
+        assert!(tenant(named, "http://127.1").is_err());
+        let pin = "pin = { endpoint = \"http://10.0.0.1\" }";
+        assert_eq!(tenant(pin, "http://10.0.0.1").unwrap(), [""; 0]);
+        for rule in ["", "hosts = [\"*.example\"]"] {
+            assert_eq!(tenant(rule, "https://minio.example").unwrap(), ["minio.example"]);
+        }
+        assert_eq!(tenant("", "http://8.8.8.8").unwrap(), [""; 0]);
+    }
+}

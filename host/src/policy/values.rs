@@ -1,0 +1,84 @@
+//! Values of policy files that a grant has as well.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// TCP ports that may be connected to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Ports {
+    Any(Any),
+    Only(BTreeSet<u16>),
+}
+
+/// The word for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Any {
+    Any,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self::Only(BTreeSet::new())
+    }
+}
+
+impl Ports {
+    pub const ANY: Self = Self::Any(Any::Any);
+
+    pub fn join(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Only(one), Self::Only(other)) => Self::Only(&one | &other),
+            _ => Self::ANY,
+        }
+    }
+
+    pub fn narrow(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Any(_), ports) | (ports, Self::Any(_)) => ports,
+            (Self::Only(one), Self::Only(other)) => Self::Only(&one & &other),
+        }
+    }
+}
+
+/// Whether a session goes on where the kernel can't confine rclone.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// With a warning.
+    Preferred,
+    /// It doesn't.
+    #[default]
+    Required,
+}
+
+/// The SHA-256 of a file, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+pub struct Digest(pub String);
+
+impl TryFrom<String> for Digest {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let hexadecimal = |byte: u8| {
+            byte.is_ascii_digit() || byte.is_ascii_hexdigit() && byte.is_ascii_lowercase()
+        };
+        if text.len() == 64 && text.bytes().all(hexadecimal) {
+            return Ok(Self(text));
+        }
+        Err("a SHA-256 has 64 hexadecimal digits in lower case: see `sha256sum rclone`")
+    }
+}
+
+/// Where the audit log goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Destination {
+    File(PathBuf),
+    Stderr,
+}
