@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(Kept::of(&granted(Some("/a"), true)), Kept(READING | WRITING));
         let named = Granted { named: ["/key".into()].into(), ..granted(None, true) };
         assert_eq!(Kept::of(&named), Kept(READING));
-        let owner = Some(crate::kernel::Owner { uid: 1, gid: 1 });
+        let owner = Some(crate::kernel::RunAs { uid: 1, gid: 1 });
         let tenants = Granted { owner, ..granted(Some("/a"), true) };
         assert_eq!(Kept::of(&tenants), Kept(CapabilitySet::empty()));
     }

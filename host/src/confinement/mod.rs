@@ -38,7 +38,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::connector::{Failure, Reason};
-use crate::kernel::Owner;
+use crate::kernel::RunAs;
 use crate::policy::{self, Level, Ports};
 use crate::quota::cgroups::OfSession;
 
@@ -66,7 +66,7 @@ pub struct Granted {
     pub unix_sockets: bool,
     pub level: Level,
     /// As whom it runs, if not as us.
-    pub owner: Option<Owner>,
+    pub owner: Option<RunAs>,
     /// How many processes that one may have at the same time, if it is known.
     pub processes_of_owner: Option<u64>,
 }
@@ -106,7 +106,7 @@ pub struct Confinement {
     #[cfg(target_os = "linux")]
     capabilities: capabilities::Kept,
     limits: rlimits::Limits,
-    owner: Option<Owner>,
+    owner: Option<RunAs>,
 }
 
 #[cfg(target_os = "linux")]
@@ -214,9 +214,9 @@ impl Confinement {
 }
 
 /// Lets what the command starts run as somebody else, with no groups beside that one's.
-fn run_as(owner: Option<Owner>, command: &mut Command) {
+fn run_as(owner: Option<RunAs>, command: &mut Command) {
     use std::os::unix::process::CommandExt;
-    if let Some(Owner { uid, gid }) = owner {
+    if let Some(RunAs { uid, gid }) = owner {
         command.uid(uid).gid(gid);
     }
 }

@@ -11,9 +11,9 @@ use std::path::Path;
 use std::path::{Component, PathBuf};
 
 use super::Granted;
-use crate::kernel::Owner;
+use crate::kernel::RunAs;
 #[cfg(target_os = "linux")]
-use crate::kernel::as_owner;
+use crate::kernel::run_as;
 use crate::policy::{Grant, Read};
 
 /// What the processes of a session may have: `own` are its private directories, `input` has
@@ -25,7 +25,7 @@ pub fn of(
     input: PathBuf,
     files: impl IntoIterator<Item = Read>,
     environment: &[&str],
-    owner: Option<Owner>,
+    owner: Option<RunAs>,
 ) -> Granted {
     let (sockets, files): (Vec<_>, Vec<_>) =
         files.into_iter().partition(|read| matches!(read, Read::Socket));
@@ -64,7 +64,7 @@ pub fn of(
 /// a file, and no directory with all that is in it.
 #[cfg(target_os = "linux")]
 pub fn open(granted: &Granted) -> io::Result<Vec<OwnedFd>> {
-    as_owner(granted.owner, || Ok(granted.named.iter().filter_map(|path| file(path)).collect()))
+    run_as(granted.owner, || Ok(granted.named.iter().filter_map(|path| file(path)).collect()))
 }
 
 /// The file at a path, if it is one.

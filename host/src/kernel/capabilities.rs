@@ -1,17 +1,17 @@
-//! Root's rights, taken apart: a process of root's gives up those that it has no use for.
+//! Linux capabilities of a process that runs as root: it gives up those that it doesn't need.
 //!
 //! Source: capabilities(7).
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use std::io;
 
-/// More than the kernel has capabilities: their sets have 64 bits.
-const MOST: u64 = 64;
+/// Upper bound of the kernel's capability numbers: a set of capabilities has 64 bits.
+const MAX_CAPABILITIES: u64 = 64;
 
-/// What a service needs that lets tenants' processes run as users of their own: to start
-/// them so, to give them what is theirs, to read and remove what they left, and to end them.
-/// The last one is for ports below 1024.
-pub const OF_SERVICE: CapabilitySet = CapabilitySet::DAC_OVERRIDE
+/// Capabilities of a service that runs tenants' processes as users of their own: it starts
+/// them as these users, gives them their files, reads and removes what they left, and kills
+/// them. `NET_BIND_SERVICE` is for ports below 1024.
+pub const SERVICE_WITH_USERS: CapabilitySet = CapabilitySet::DAC_OVERRIDE
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::SETUID)
     .union(CapabilitySet::SETGID)
@@ -19,18 +19,22 @@ pub const OF_SERVICE: CapabilitySet = CapabilitySet::DAC_OVERRIDE
     .union(CapabilitySet::KILL)
     .union(CapabilitySet::NET_BIND_SERVICE);
 
-/// What it needs where all processes run as the service itself does: what root's access to
-/// the files of all users is made of, and ports below 1024.
-pub const ALONE: CapabilitySet = CapabilitySet::DAC_OVERRIDE
+/// Capabilities of a service whose processes all run as the service itself: root's access to
+/// the files of all users, and ports below 1024.
+pub const SERVICE_WITHOUT_USERS: CapabilitySet = CapabilitySet::DAC_OVERRIDE
     .union(CapabilitySet::DAC_READ_SEARCH)
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::NET_BIND_SERVICE);
 
-/// Takes all others from the calling thread, and from what it starts or executes from now
-/// on. Allocates nothing.
+/// Drops all other capabilities of the calling thread, and of what it starts or executes from
+/// now on. Allocates nothing.
+///
+/// # Errors
+///
+/// The kernel refuses to change the sets.
 pub fn keep_only(kept: CapabilitySet) -> io::Result<()> {
     let have = capabilities(None)?;
-    for capability in 0..MOST {
+    for capability in 0..MAX_CAPABILITIES {
         if kept.bits() & 1 << capability != 0 {
             continue;
         }
@@ -39,8 +43,8 @@ pub fn keep_only(kept: CapabilitySet) -> io::Result<()> {
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
             _ if done == 0 => {}
-            // The kernel has no more of them, or this process no right to give them up: what
-            // it executes has no more than it has, as it can't gain privileges.
+            // The kernel has no further capabilities, or this process may not drop them. What
+            // it executes gets no more than it has, as it can't gain privileges.
             Some(libc::EINVAL | libc::EPERM) => break,
             _ => return Err(error),
         }

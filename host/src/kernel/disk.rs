@@ -1,4 +1,4 @@
-//! How much of the disk lies in directories that a session may write.
+//! Disk usage of the directories that a session may write.
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
@@ -14,115 +14,121 @@ use std::time::{Duration, Instant};
 
 use super::process::{self, Mapping};
 
-/// In what a file's blocks are counted (stat(2)).
-const BLOCK: u64 = 512;
+/// Size of the blocks that stat(2) counts, in bytes.
+const BLOCK_BYTES: u64 = 512;
 
-/// How long it may take to look through everything: what takes longer is there for that.
-const LONGEST: Duration = Duration::from_secs(5);
+/// Maximum duration of one scan. Directories that take longer were made for that.
+const SCAN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is on the disk.
+/// Disk usage of some directories.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Disk {
-    /// Bytes of all blocks.
+pub struct DiskUsage {
+    /// Size of all blocks, in bytes.
     pub bytes: u64,
-    /// Files, directories, and whatever else has a name.
+    /// Number of files, directories and everything else that has a name.
     pub files: u64,
-    /// Whether there is something that can't be counted, by who put it there.
+    /// Whether the process that created them made something that can't be counted.
     pub is_hidden: bool,
-    /// Whether it couldn't be looked at this time: the machine has no descriptors left, say.
+    /// Whether this scan failed, for example because the machine has no descriptors left.
     pub is_unknown: bool,
 }
 
-/// What has been counted so far.
+/// State of a scan.
 #[derive(Default)]
-struct Count {
-    disk: Disk,
-    /// Files with more than one name, or none, by their device and number.
+struct Scan {
+    disk: DiskUsage,
+    /// Files that have several names, or none: device and inode.
     seen: HashSet<(u64, u64)>,
 }
 
-/// A directory that is still to be looked through: its name in another.
-struct Waiting {
-    above: Rc<PathBuf>,
+/// A directory that is still to be scanned.
+struct PendingDirectory {
+    parent: Rc<PathBuf>,
     name: OsString,
 }
 
-/// Counts what is in these directories, and what these processes have open or mapped that was
-/// in them. It stops above `most` files.
-pub fn of(directories: &[PathBuf], pids: &[i32], most: u64) -> Disk {
-    let mut count = Count::default();
+/// Measures these directories, with the removed files that these processes still have open or
+/// mapped. Stops above `max_files` files.
+pub fn measure(directories: &[PathBuf], pids: &[i32], max_files: u64) -> DiskUsage {
+    let mut scan = Scan::default();
     let start = Instant::now();
     for directory in directories {
-        // One that isn't there any more has nothing.
-        let Ok(root) = rustix::fs::open(directory, OPEN, Mode::empty()) else { continue };
-        let top = Waiting { above: Rc::default(), name: OsString::from(".") };
-        let mut waiting = vec![top];
-        while let Some(next) = waiting.pop() {
-            let path = Rc::new(next.above.join(&next.name));
+        // A directory that was removed has no contents.
+        let Ok(root) = rustix::fs::open(directory, DIRECTORY_FLAGS, Mode::empty()) else {
+            continue;
+        };
+        let top = PendingDirectory { parent: Rc::default(), name: OsString::from(".") };
+        let mut pending = vec![top];
+        while let Some(next) = pending.pop() {
+            let path = Rc::new(next.parent.join(&next.name));
             match open_below(root.as_fd(), &path) {
-                Ok(opened) => count.directory(&opened, &path, &mut waiting, most),
-                Err(error) => count.not_seen(error),
+                Ok(opened) => scan.add_directory(&opened, &path, &mut pending, max_files),
+                Err(error) => scan.record_error(error),
             }
-            count.disk.is_unknown |= start.elapsed() > LONGEST;
-            if count.disk.files > most || count.disk.is_hidden || count.disk.is_unknown {
-                return count.disk;
+            scan.disk.is_unknown |= start.elapsed() > SCAN_TIMEOUT;
+            if scan.disk.files > max_files || scan.disk.is_hidden || scan.disk.is_unknown {
+                return scan.disk;
             }
         }
     }
-    pids.iter().for_each(|pid| count.without_a_name(*pid, directories));
-    count.disk
+    for pid in pids {
+        scan.add_removed_files(*pid, directories);
+    }
+    scan.disk
 }
 
-const OPEN: OFlags =
+/// Flags for opening a directory.
+const DIRECTORY_FLAGS: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Opens a directory that is really below another one: a process that writes there may put a link
-/// in its place meanwhile.
+/// Opens a directory below `root` without following links: a process that writes there may
+/// replace a directory with a link meanwhile.
 #[cfg(target_os = "linux")]
 fn open_below(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
     use rustix::fs::{ResolveFlags, openat2};
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    match openat2(root, path, OPEN, Mode::empty(), how) {
-        // An older kernel, or a container that forbids it: the last name is no link, at least.
-        Err(Errno::NOSYS | Errno::PERM) => openat(root, path, OPEN, Mode::empty()),
+    match openat2(root, path, DIRECTORY_FLAGS, Mode::empty(), how) {
+        // An older kernel, or a container that forbids the call. Only the last name is checked.
+        Err(Errno::NOSYS | Errno::PERM) => openat(root, path, DIRECTORY_FLAGS, Mode::empty()),
         opened => opened,
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn open_below(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
-    openat(root, path, OPEN, Mode::empty())
+    openat(root, path, DIRECTORY_FLAGS, Mode::empty())
 }
 
-/// Whether something was removed, or replaced, meanwhile.
+/// Whether a directory was removed or replaced meanwhile.
 fn is_gone(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::AGAIN | Errno::XDEV)
 }
 
-impl Count {
-    /// Notes that a directory couldn't be looked into.
-    fn not_seen(&mut self, error: Errno) {
+impl Scan {
+    /// Records that a directory couldn't be read.
+    fn record_error(&mut self, error: Errno) {
         match error {
             error if is_gone(error) => {}
-            // It was closed to its own user, or lies too deep.
+            // Its own user has no access, or its path is too long.
             Errno::ACCESS | Errno::NAMETOOLONG => self.disk.is_hidden = true,
             _ => self.disk.is_unknown = true,
         }
     }
 
-    fn directory(
+    /// Adds a directory's own blocks and its entries; its directories go to `pending`.
+    fn add_directory(
         &mut self,
         directory: &OwnedFd,
         path: &Rc<PathBuf>,
-        waiting: &mut Vec<Waiting>,
-        most: u64,
+        pending: &mut Vec<PendingDirectory>,
+        max_files: u64,
     ) {
         if let Ok(stat) = fstat(directory) {
-            self.disk.bytes += blocks(stat.st_blocks);
+            self.disk.bytes += block_bytes(stat.st_blocks);
         }
         let entries = match rustix::fs::Dir::read_from(directory) {
             Ok(entries) => entries,
-            Err(error) => return self.not_seen(error),
+            Err(error) => return self.record_error(error),
         };
         for entry in entries.flatten() {
             let name = entry.file_name();
@@ -131,21 +137,21 @@ impl Count {
             }
             let Ok(stat) = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             self.disk.files += 1;
-            if self.disk.files > most {
+            if self.disk.files > max_files {
                 return;
             }
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 let name = OsString::from_vec(name.to_bytes().to_vec());
-                waiting.push(Waiting { above: path.clone(), name });
+                pending.push(PendingDirectory { parent: path.clone(), name });
             } else if stat.st_nlink < 2 || self.seen.insert(key(stat.st_dev, stat.st_ino)) {
-                self.disk.bytes += blocks(stat.st_blocks);
+                self.disk.bytes += block_bytes(stat.st_blocks);
             }
         }
     }
 
-    /// Counts what a process has open, or mapped, of files that have no name any more.
-    fn without_a_name(&mut self, pid: i32, directories: &[PathBuf]) {
-        // First what is mapped: what is closed by then is still mapped, not the other way.
+    /// Adds the removed files that a process still has open.
+    fn add_removed_files(&mut self, pid: i32, directories: &[PathBuf]) {
+        // The mappings are read first: a file that is closed after that is still among them.
         let mapped = process::mappings(pid).unwrap_or_default();
         let mut open = HashSet::new();
         for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
@@ -154,24 +160,25 @@ impl Count {
                 open.insert(meta.ino());
                 if self.seen.insert((meta.dev(), meta.ino())) {
                     self.disk.files += 1;
-                    self.disk.bytes += meta.blocks().saturating_mul(BLOCK);
+                    self.disk.bytes += meta.blocks().saturating_mul(BLOCK_BYTES);
                 }
             }
         }
-        let removed = mapped.lines().filter_map(Mapping::of).filter(|it| {
+        let removed = mapped.lines().filter_map(Mapping::parse).filter(|it| {
             let path = it.path.strip_suffix(" (deleted)");
             path.is_some_and(|path| directories.iter().any(|own| Path::new(path).starts_with(own)))
         });
-        // How large it is can't be seen.
+        // The size of a removed file that is only mapped can't be determined.
         self.disk.is_hidden |= removed.into_iter().any(|it| !open.contains(&it.inode));
     }
 }
 
-/// How many bytes so many blocks have; the type of their number is the system's.
-fn blocks(number: impl TryInto<u64>) -> u64 {
-    number.try_into().unwrap_or_default().saturating_mul(BLOCK)
+/// Size of `number` blocks, in bytes. The number's type depends on the system.
+fn block_bytes(number: impl TryInto<u64>) -> u64 {
+    number.try_into().unwrap_or_default().saturating_mul(BLOCK_BYTES)
 }
 
+/// Key of a file in [`Scan::seen`].
 fn key(device: impl TryInto<u64>, inode: impl TryInto<u64>) -> (u64, u64) {
     (device.try_into().unwrap_or_default(), inode.try_into().unwrap_or_default())
 }
@@ -195,10 +202,10 @@ mod tests {
         fs::hard_link(path("full"), path("a/again")).unwrap();
         symlink("/", path("link")).unwrap();
         let own = [directory.path().to_owned(), path("gone")];
-        let disk = of(&own, &[], 100);
+        let disk = measure(&own, &[], 100);
         assert_eq!((disk.files, disk.is_hidden), (5, false));
         assert!((100_000..200_000).contains(&disk.bytes), "{disk:?}");
-        assert_eq!(of(&own, &[], 2).files, 3, "it stops");
+        assert_eq!(measure(&own, &[], 2).files, 3, "it stops");
     }
 
     #[test]
@@ -209,17 +216,17 @@ mod tests {
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o300)).unwrap();
         let owner = rustix::process::geteuid()
             .is_root()
-            .then_some(crate::kernel::Owner { uid: 71_000, gid: 71_000 });
+            .then_some(crate::kernel::RunAs { uid: 71_000, gid: 71_000 });
         if let Some(owner) = owner {
             for path in [directory.path(), &closed] {
                 std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid)).unwrap();
             }
         }
         let own = [directory.path().to_owned()];
-        let disk = super::super::as_owner(owner, || Ok(of(&own, &[], 100))).unwrap();
+        let disk = super::super::run_as(owner, || Ok(measure(&own, &[], 100))).unwrap();
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
         assert!(disk.is_hidden || !cfg!(target_os = "linux"), "{disk:?}");
-        assert!(fs::read_dir("/root").is_ok() || owner.is_none(), "we are ourselves again");
+        assert!(fs::read_dir("/root").is_ok() || owner.is_none(), "the rights are restored");
     }
 
     #[cfg(target_os = "linux")]
@@ -231,8 +238,8 @@ mod tests {
         let open = fs::File::open(&path).unwrap();
         fs::remove_file(&path).unwrap();
         let own = [directory.path().to_owned()];
-        assert!(of(&own, &[self::own()], 100).bytes >= 1 << 20);
-        assert!(of(&own, &[], 100).bytes < 1 << 20);
+        assert!(measure(&own, &[self::own()], 100).bytes >= 1 << 20);
+        assert!(measure(&own, &[], 100).bytes < 1 << 20);
         drop(open);
     }
 }

@@ -1,8 +1,10 @@
-//! What the kernel counts: memory and threads of processes, blocks and files of directories.
+//! Resource usage as the kernel reports it, and the rights of this process.
 //!
-//! - [`process`]: of one process
-//! - [`disk`]: of directories, and of what processes have open that is in none any more
-//! - [`user`]: looking as somebody else
+//! - [`process`]: memory and threads of one process
+//! - [`disk`]: blocks and files of directories, and of removed files that are still open
+//! - [`user`]: file access with the rights of a different user
+//! - `capabilities`: rights of root that are given up
+//! - [`pipe`]: capacity of pipes
 
 #[cfg(target_os = "linux")]
 pub mod capabilities;
@@ -11,4 +13,4 @@ pub mod pipe;
 pub mod process;
 mod user;
 
-pub use user::{Owner, as_owner};
+pub use user::{RunAs, run_as};

@@ -1,15 +1,16 @@
-//! Makes pipes hold more, so that few system calls and switches move much.
+//! Pipe capacity. A larger pipe needs fewer system calls and context switches.
 
 use std::os::fd::AsFd;
 
-/// What a pipe may hold, in bytes: the most that Linux grants to anybody.
+/// Capacity of a widened pipe, in bytes: the maximum that Linux grants to an unprivileged
+/// process.
 #[cfg(target_os = "linux")]
-const CAPACITY: usize = 1 << 20;
+const PIPE_CAPACITY_BYTES: usize = 1 << 20;
 
-/// Makes a pipe hold more; where that isn't possible it stays as it is.
+/// Increases the capacity of a pipe, if the system allows that.
 pub fn widen(pipe: impl AsFd) {
     #[cfg(target_os = "linux")]
-    let _ = rustix::pipe::fcntl_setpipe_size(pipe, CAPACITY);
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_CAPACITY_BYTES);
     #[cfg(not(target_os = "linux"))]
     let _ = pipe;
 }

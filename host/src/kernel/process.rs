@@ -1,39 +1,44 @@
-//! What one process has of this machine.
+//! Memory and threads of one process.
 
 use std::fs;
 use std::io::{self, Read};
 
-/// How much is read of the list of a process's mappings: they are 65,530 at most, of a
-/// hundred bytes or so.
-const MAPPINGS: u64 = 8 << 20;
+/// Maximum size of the list of a process's mappings that is read: at most 65,530 lines of
+/// about a hundred bytes.
+const MAX_MAPPINGS_BYTES: u64 = 8 << 20;
 
-/// What one process has.
+/// Resource usage of one process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Process {
-    /// Bytes of memory that are there because of it: its own, what it could share, and what
-    /// the kernel needs to map them.
+pub struct ProcessUsage {
+    /// Memory that exists because of it, in bytes: private memory, shared memory that belongs
+    /// to no file, and page tables.
     pub memory: u64,
-    /// Threads.
+    /// Number of threads.
     pub tasks: u64,
 }
 
-/// What a process has at present; none, where it is gone or the system doesn't tell
-/// (proc_pid_status(5)).
-pub fn of(pid: i32) -> Option<Process> {
+/// Measures a process (proc_pid_status(5)). `None` if it has ended, or if the system has no
+/// such file.
+pub fn measure(pid: i32) -> Option<ProcessUsage> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    // What was released with `madvise` of shared memory is mapped and in no count, and there.
-    Some(process(&status, shared(&mappings(pid).unwrap_or_default())))
+    // Shared memory that was released with `madvise` still exists and is still mapped, but
+    // isn't in any count of the status.
+    Some(parse_status(&status, shared_memory(&mappings(pid).unwrap_or_default())))
 }
 
-/// The mappings of a process (proc_pid_maps(5)). Who isn't its user, or where it has seen to
-/// that, isn't told.
+/// Reads the mappings of a process (proc_pid_maps(5)).
+///
+/// # Errors
+///
+/// The process has ended, or belongs to a different user, or has made itself unreadable.
 pub fn mappings(pid: i32) -> io::Result<String> {
     let mut text = Vec::new();
-    fs::File::open(format!("/proc/{pid}/maps"))?.take(MAPPINGS).read_to_end(&mut text)?;
+    fs::File::open(format!("/proc/{pid}/maps"))?.take(MAX_MAPPINGS_BYTES).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-fn process(status: &str, shared: u64) -> Process {
+/// Parses the status of a process with at least `shared` bytes of shared memory.
+fn parse_status(status: &str, shared: u64) -> ProcessUsage {
     let number = |name: &str| {
         let value = status.lines().find_map(|line| line.strip_prefix(name))?;
         value.split_whitespace().next()?.parse::<u64>().ok()
@@ -41,23 +46,23 @@ fn process(status: &str, shared: u64) -> Process {
     let bytes = |name: &str| number(name).unwrap_or_default().saturating_mul(1 << 10);
     let own = ["RssAnon:", "VmSwap:", "VmPTE:", "HugetlbPages:"].map(bytes);
     let memory = own.into_iter().sum::<u64>().saturating_add(bytes("RssShmem:").max(shared));
-    Process { memory, tasks: number("Threads:").unwrap_or_default() }
+    ProcessUsage { memory, tasks: number("Threads:").unwrap_or_default() }
 }
 
-/// How large its memory is that others could share: of no file, or of `/dev/zero`, which comes
-/// to the same, whatever it is called.
-fn shared(mappings: &str) -> u64 {
+/// Size of the mapped shared memory that belongs to no file, in bytes. Mappings of `/dev/zero`
+/// are such memory as well.
+fn shared_memory(mappings: &str) -> u64 {
     let size = |line: &str| {
-        let mapping = Mapping::of(line)?;
+        let mapping = Mapping::parse(line)?;
         let is_shared = mapping.mode.as_bytes().get(3) == Some(&b's');
-        let is_of_none =
+        let is_anonymous =
             mapping.path.starts_with("/dev/zero") || mapping.path.starts_with("[anon_shmem");
-        (is_shared && is_of_none).then_some(mapping.size)
+        (is_shared && is_anonymous).then_some(mapping.size)
     };
     mappings.lines().filter_map(size).fold(0, u64::saturating_add)
 }
 
-/// One of a process's mappings.
+/// One memory mapping of a process.
 pub struct Mapping<'a> {
     mode: &'a str,
     size: u64,
@@ -66,7 +71,8 @@ pub struct Mapping<'a> {
 }
 
 impl<'a> Mapping<'a> {
-    pub fn of(line: &'a str) -> Option<Self> {
+    /// Parses one line of `/proc/PID/maps`.
+    pub fn parse(line: &'a str) -> Option<Self> {
         let mut words = line.splitn(6, ' ');
         let (from, to) = words.next()?.split_once('-')?;
         let address = |text: &str| u64::from_str_radix(text, 16).ok();
@@ -89,18 +95,18 @@ mod tests {
 
     #[test]
     fn memory_is_what_is_its_own_and_what_it_could_share_mapped_or_resident() {
-        assert_eq!(process(STATUS, 0), Process { memory: (111 + 20) << 10, tasks: 7 });
-        assert_eq!(shared(MAPS), 0x14000);
-        assert_eq!(process(STATUS, shared(MAPS)).memory, (111 + 80) << 10);
-        let mapping = Mapping::of(MAPS.lines().last().unwrap()).unwrap();
+        assert_eq!(parse_status(STATUS, 0), ProcessUsage { memory: (111 + 20) << 10, tasks: 7 });
+        assert_eq!(shared_memory(MAPS), 0x14000);
+        assert_eq!(parse_status(STATUS, shared_memory(MAPS)).memory, (111 + 80) << 10);
+        let mapping = Mapping::parse(MAPS.lines().last().unwrap()).unwrap();
         assert_eq!((mapping.inode, mapping.path), (12, "/a file (deleted)"));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn this_process_has_memory_and_threads() {
-        let us = of(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let us = measure(i32::try_from(std::process::id()).unwrap()).unwrap();
         assert!(us.memory > 1 << 20 && us.tasks > 0, "{us:?}");
-        assert_eq!(of(i32::MAX), None);
+        assert_eq!(measure(i32::MAX), None);
     }
 }

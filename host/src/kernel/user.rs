@@ -1,56 +1,58 @@
-//! Acting as the user that a tenant's processes run as, where the service is root: what lies
-//! at paths that a tenant controls is made, opened and looked at with the tenant's rights.
+//! File access with the rights of the user that a tenant's processes run as. A service that
+//! is root creates, opens and inspects files at paths that a tenant controls in this way.
 
 use std::io;
 
-/// As whom the processes of a tenant run.
+/// User and group that the processes of a tenant run as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owner {
+pub struct RunAs {
     pub uid: u32,
     pub gid: u32,
 }
 
-/// Does something with files as `owner`, if there is one, on this thread alone. Other
-/// processes of that user can send no signal to it meanwhile (setfsuid(2)).
+/// Calls `act` with the file access rights of `user`, if there is one, on this thread alone.
+/// Other processes of that user can't send signals to it meanwhile (setfsuid(2)).
 ///
 /// # Errors
 ///
-/// The user can't be taken on, and nothing was done; or what was done has failed.
+/// This process may not change to that user, and `act` wasn't called; or `act` failed.
 #[cfg(target_os = "linux")]
-pub fn as_owner<T>(owner: Option<Owner>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    /// Ends it, also where the work panics.
-    struct Back;
+pub fn run_as<T>(user: Option<RunAs>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    /// Restores the rights of this process when it is dropped, also after a panic.
+    struct Restore;
 
-    impl Drop for Back {
+    impl Drop for Restore {
         fn drop(&mut self) {
-            be(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            set_fs_ids(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         }
     }
 
-    let Some(Owner { uid, gid }) = owner else { return act() };
-    let _back = Back;
-    if !be(uid, gid) {
-        let message = format!("the user {uid} can't be taken on: start the service as root");
+    let Some(RunAs { uid, gid }) = user else { return act() };
+    let _restore = Restore;
+    if !set_fs_ids(uid, gid) {
+        let message =
+            format!("files can't be accessed as the user {uid}: start the service as root");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
     }
     act()
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn as_owner<T>(_: Option<Owner>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub fn run_as<T>(_: Option<RunAs>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     act()
 }
 
-/// Lets this thread reach files as this user and group; says whether it does.
+/// Sets the user and the group of this thread's file access; returns whether both are set.
 #[cfg(target_os = "linux")]
-fn be(uid: u32, gid: u32) -> bool {
-    const NONE: u32 = u32::MAX;
-    // SAFETY: they take numbers and change nothing of this process's memory.
+fn set_fs_ids(uid: u32, gid: u32) -> bool {
+    const INVALID_ID: u32 = u32::MAX;
+    // SAFETY: these calls take numbers and don't change this process's memory.
     unsafe {
         libc::setfsgid(gid);
         libc::setfsuid(uid);
-        // What isn't a user changes nothing, and tells who it is now.
-        (libc::setfsuid(NONE), libc::setfsgid(NONE)) == (uid.cast_signed(), gid.cast_signed())
+        // An invalid ID changes nothing, and the present one is returned.
+        (libc::setfsuid(INVALID_ID), libc::setfsgid(INVALID_ID))
+            == (uid.cast_signed(), gid.cast_signed())
     }
 }
 
@@ -74,13 +76,13 @@ mod tests {
         };
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let (all, ours) = (open("all", 0o777), open("ours", 0o755));
-        let owner = Some(Owner { uid: 71_000, gid: 71_001 });
-        as_owner(owner, || fs::create_dir(all.join("x"))).unwrap();
+        let user = Some(RunAs { uid: 71_000, gid: 71_001 });
+        run_as(user, || fs::create_dir(all.join("x"))).unwrap();
         let meta = fs::metadata(all.join("x")).unwrap();
         assert_eq!((meta.uid(), meta.gid()), (71_000, 71_001));
-        let refused = as_owner(owner, || fs::create_dir(ours.join("x"))).unwrap_err();
+        let refused = run_as(user, || fs::create_dir(ours.join("x"))).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
         fs::create_dir(ours.join("y")).unwrap();
-        assert_eq!(fs::metadata(ours.join("y")).unwrap().uid(), 0, "it is us again");
+        assert_eq!(fs::metadata(ours.join("y")).unwrap().uid(), 0, "the rights are restored");
     }
 }

@@ -17,7 +17,7 @@ use super::state::State;
 use crate::audit::{Event, Trail};
 use crate::confinement::{Confinement, Granted, Standing};
 use crate::connector::{Failure, Reason};
-use crate::kernel::Owner;
+use crate::kernel::RunAs;
 use crate::policy::{self, Level, Limits, Program};
 
 /// Earlier ones ask Google Photos for scopes that it doesn't grant any more.
@@ -139,7 +139,7 @@ fn is_executable(path: &Path) -> bool {
 async fn ask(
     path: &Path,
     level: Level,
-    owner: Option<Owner>,
+    owner: Option<RunAs>,
     trail: &Trail,
 ) -> Result<Version, Failure> {
     let unusable = |why: String| {

@@ -31,7 +31,7 @@ use tokio::sync::OnceCell;
 use crate::audit::{Event, Trail};
 use crate::confinement::{self, Confinement};
 use crate::connector::{Content, Failure, Reason, Selection, Timestamp};
-use crate::kernel::Owner;
+use crate::kernel::RunAs;
 use crate::policy::{self, Grant};
 use crate::quota::Hosted;
 use crate::quota::buffers::Buffers;
@@ -81,7 +81,7 @@ struct Inner {
     /// The directories that its processes may write and that are theirs alone.
     own: Vec<PathBuf>,
     /// As whom they run, if not as us.
-    owner: Option<Owner>,
+    owner: Option<RunAs>,
     /// What must not appear in any message.
     secrets: Secrets,
     /// What the backend can do, once it was asked.

@@ -102,7 +102,8 @@ impl Signals {
 #[cfg(target_os = "linux")]
 pub fn give_up_rights(file: &Path) -> anyhow::Result<()> {
     let users = Settings::read(file).is_ok_and(|settings| settings.users.is_some());
-    let kept = if users { capabilities::OF_SERVICE } else { capabilities::ALONE };
+    let kept =
+        if users { capabilities::SERVICE_WITH_USERS } else { capabilities::SERVICE_WITHOUT_USERS };
     if users {
         // A thread that acts as a tenant's user isn't to have root's groups.
         rustix::thread::set_thread_groups(&[]).context("root's groups can't be given up")?;

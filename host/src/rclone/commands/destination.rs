@@ -7,8 +7,8 @@ use std::io;
 use std::path::{Component, Path};
 
 use crate::connector::{Failure, Reason};
-use crate::kernel::Owner;
-use crate::kernel::as_owner;
+use crate::kernel::RunAs;
+use crate::kernel::run_as;
 use crate::policy::Grant;
 
 /// How a directory is opened to go on from it: it may be one that can't be listed.
@@ -23,10 +23,10 @@ const FLAGS: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CL
 const MODE: Mode = Mode::from_raw_mode(0o777);
 
 /// Makes the local directories that are written, as the user that will write there.
-pub fn make(grant: &Grant, owner: Option<Owner>) -> Result<(), Failure> {
+pub fn make(grant: &Grant, owner: Option<RunAs>) -> Result<(), Failure> {
     let mut missing = grant.directories.iter().filter(|it| grant.write && !it.exists());
     missing.try_for_each(|directory| {
-        as_owner(owner, || make_one(directory)).map_err(|error| {
+        run_as(owner, || make_one(directory)).map_err(|error| {
             let whose = owner.map_or(String::new(), |owner| {
                 format!(", as the user {} that the tenant's processes run as", owner.uid)
             });

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::kill;
 use crate::connector::{Failure, Reason};
-use crate::kernel::Owner;
-use crate::kernel::as_owner;
+use crate::kernel::RunAs;
+use crate::kernel::run_as;
 use crate::rclone::{Inner, Rclone, google_photos};
 use rustix::process::{Pid, Signal};
 
@@ -39,7 +39,7 @@ const FAILURES: u64 = 8;
 #[derive(Default)]
 pub struct Watchdog {
     /// As whom the processes run, if not as us.
-    owner: Option<Owner>,
+    owner: Option<RunAs>,
     /// How many operations wait for rclone now.
     waiting: AtomicUsize,
     /// How often something came.
@@ -62,7 +62,7 @@ impl Drop for Wait<'_> {
 
 impl Watchdog {
     /// Watches processes of this owner.
-    pub fn of(owner: Option<Owner>) -> Self {
+    pub fn of(owner: Option<RunAs>) -> Self {
         Self { owner, ..Self::default() }
     }
 
@@ -121,7 +121,7 @@ impl Watchdog {
         let groups: Vec<_> = self.groups().iter().map(|(group, up)| (*group, *up)).collect();
         let counts = groups.into_iter().map(|(group, up)| (group, transferred(group, up)));
         // Of another user's processes, only that user is shown it.
-        as_owner(self.owner, || Ok(counts.collect())).unwrap_or_default()
+        run_as(self.owner, || Ok(counts.collect())).unwrap_or_default()
     }
 }
 

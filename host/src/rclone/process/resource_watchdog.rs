@@ -10,10 +10,10 @@ use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use crate::connector::{Failure, Reason};
-use crate::kernel::Owner;
-use crate::kernel::as_owner;
-use crate::kernel::disk::{self, Disk};
-use crate::kernel::process::{self, Process};
+use crate::kernel::RunAs;
+use crate::kernel::disk::{self, DiskUsage};
+use crate::kernel::process::{self, ProcessUsage};
+use crate::kernel::run_as;
 use crate::policy::Limits;
 use crate::quota::counters::{Count, Gauge};
 use crate::rclone::Inner;
@@ -33,20 +33,20 @@ const HIDDEN: &str = "what rclone has on this machine's disk can't be counted, a
 /// What a session has at one moment.
 #[derive(Debug, Default)]
 struct Seen {
-    processes: Vec<Process>,
-    disk: Disk,
+    processes: Vec<ProcessUsage>,
+    disk: DiskUsage,
 }
 
 impl Seen {
     /// Looks at these processes and directories as `owner`.
-    fn now(pids: &[i32], directories: &[PathBuf], owner: Option<Owner>, most: u64) -> Self {
-        let looked = as_owner(owner, || {
+    fn now(pids: &[i32], directories: &[PathBuf], owner: Option<RunAs>, most: u64) -> Self {
+        let looked = run_as(owner, || {
             Ok(Self {
-                processes: pids.iter().filter_map(|pid| process::of(*pid)).collect(),
-                disk: disk::of(directories, pids, most),
+                processes: pids.iter().filter_map(|pid| process::measure(*pid)).collect(),
+                disk: disk::measure(directories, pids, most),
             })
         });
-        let unknown = Disk { is_unknown: true, ..Disk::default() };
+        let unknown = DiskUsage { is_unknown: true, ..DiskUsage::default() };
         looked.unwrap_or(Self { disk: unknown, ..Self::default() })
     }
 
@@ -56,7 +56,7 @@ impl Seen {
         let count = |limit: Option<u32>| limit.map_or(u64::MAX, u64::from);
         let memory = self.processes.iter().map(|process| process.memory).max().unwrap_or_default();
         let tasks = self.processes.iter().map(|process| process.tasks).max().unwrap_or_default();
-        let Disk { bytes: on_disk, files, is_hidden, .. } = self.disk;
+        let DiskUsage { bytes: on_disk, files, is_hidden, .. } = self.disk;
         let size = |bytes: u64| ByteSize(bytes).to_string();
         let (what, limit) = match () {
             () if memory > bytes(limits.rclone_memory) => {
@@ -108,7 +108,7 @@ pub async fn watch(inner: Weak<Inner>) {
         seen.disk.is_hidden |= blind == BLIND;
         pause = LOOK.max(start.elapsed() * PART);
         let Some(now) = inner.upgrade() else { return };
-        let sum = |of: fn(&Process) -> u64| seen.processes.iter().map(of).sum::<u64>();
+        let sum = |of: fn(&ProcessUsage) -> u64| seen.processes.iter().map(of).sum::<u64>();
         let numbers = [sum(|it| it.memory), sum(|it| it.tasks), seen.disk.bytes, seen.disk.files];
         gauges.iter().zip(numbers).for_each(|(gauge, number)| gauge.set(number));
         if let Err(failure) = seen.verdict(&now.grant.limits) {
@@ -138,16 +138,16 @@ mod tests {
             temporary_files: Some(10_000),
             ..Limits::default()
         };
-        let fits = Process { memory: 64 << 20, tasks: 64 };
-        let disk = Disk { bytes: 1 << 30, files: 10_000, ..Disk::default() };
-        let seen = |process, disk| Seen { processes: vec![Process::default(), process], disk };
+        let fits = ProcessUsage { memory: 64 << 20, tasks: 64 };
+        let disk = DiskUsage { bytes: 1 << 30, files: 10_000, ..DiskUsage::default() };
+        let seen = |process, disk| Seen { processes: vec![ProcessUsage::default(), process], disk };
         assert_eq!(seen(fits, disk).verdict(&limits), Ok(()));
         for (more, limit) in [
-            (seen(Process { memory: fits.memory + 1, ..fits }, disk), "rclone-memory"),
-            (seen(Process { tasks: 65, ..fits }, disk), "tasks"),
-            (seen(fits, Disk { bytes: disk.bytes + 1, ..disk }), "temporary-disk"),
-            (seen(fits, Disk { files: 10_001, ..disk }), "temporary-files"),
-            (seen(fits, Disk { is_hidden: true, ..disk }), "temporary-disk"),
+            (seen(ProcessUsage { memory: fits.memory + 1, ..fits }, disk), "rclone-memory"),
+            (seen(ProcessUsage { tasks: 65, ..fits }, disk), "tasks"),
+            (seen(fits, DiskUsage { bytes: disk.bytes + 1, ..disk }), "temporary-disk"),
+            (seen(fits, DiskUsage { files: 10_001, ..disk }), "temporary-files"),
+            (seen(fits, DiskUsage { is_hidden: true, ..disk }), "temporary-disk"),
         ] {
             let failure = more.verdict(&limits).unwrap_err();
             assert!(failure.message.contains(&format!("(`{limit}`)")), "{failure:?}");

@@ -331,7 +331,7 @@ impl Configuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Owner;
+    use crate::kernel::RunAs;
     use crate::rclone::remote::Said;
 
     fn state() -> (tempfile::TempDir, State) {
@@ -408,7 +408,7 @@ mod tests {
         let config = state.configure(&mut imported("t")).unwrap().killed();
         let text = fs::read_to_string(&config).unwrap().replace("token = t", "token = refreshed");
         fs::write(&config, &text).unwrap();
-        let owner = Owner { uid: 71_000, gid: 71_000 };
+        let owner = RunAs { uid: 71_000, gid: 71_000 };
         let state = State::at(state.root().to_owned(), Some(owner)).unwrap();
         let _given = state.configure(&mut imported("t")).unwrap();
         assert_eq!(fs::read_to_string(&config).unwrap(), text);

@@ -34,7 +34,7 @@ use std::time::UNIX_EPOCH;
 
 use super::remote::fingerprint::Fingerprint;
 use crate::connector::{Failure, Reason};
-use crate::kernel::Owner;
+use crate::kernel::RunAs;
 
 /// Where to keep state, if not in the user's own directory for it.
 const VARIABLE: &str = "PLAKBOX_STATE";
@@ -45,7 +45,7 @@ pub(super) const LOCK: &str = "lock";
 #[derive(Clone)]
 pub struct State {
     root: PathBuf,
-    owner: Option<Owner>,
+    owner: Option<RunAs>,
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
@@ -85,7 +85,7 @@ impl State {
     }
 
     /// Opens the state in this directory, which belongs to `owner` if not to us.
-    pub fn at(root: PathBuf, owner: Option<Owner>) -> Result<Self, Failure> {
+    pub fn at(root: PathBuf, owner: Option<RunAs>) -> Result<Self, Failure> {
         for directory in [root.clone(), root.join("remotes"), root.join("sessions")] {
             passage(&directory, owner).at(&directory)?;
         }
@@ -95,7 +95,7 @@ impl State {
     }
 
     /// As whom processes run that use it, if not as us.
-    pub fn owner(&self) -> Option<Owner> {
+    pub fn owner(&self) -> Option<RunAs> {
         self.owner
     }
 
@@ -239,7 +239,7 @@ pub struct Slot(#[expect(dead_code, reason = "it is held, not read")] File);
 /// The directory of one session, removed with it.
 pub struct Scratch {
     path: PathBuf,
-    owner: Option<Owner>,
+    owner: Option<RunAs>,
     _lock: File,
 }
 
@@ -296,12 +296,12 @@ const PASSED: RawMode = 0o710;
 const LISTED: RawMode = 0o750;
 
 /// A directory of ours that the processes of an owner pass through, and can't change.
-pub(super) fn passage(path: &Path, owner: Option<Owner>) -> io::Result<()> {
+pub(super) fn passage(path: &Path, owner: Option<RunAs>) -> io::Result<()> {
     passage_by(path, owner, PASSED)
 }
 
-fn passage_by(path: &Path, owner: Option<Owner>, mode: RawMode) -> io::Result<()> {
-    let Some(Owner { gid, .. }) = owner else { return private_directory(path) };
+fn passage_by(path: &Path, owner: Option<RunAs>, mode: RawMode) -> io::Result<()> {
+    let Some(RunAs { gid, .. }) = owner else { return private_directory(path) };
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(path, flags, Mode::empty())?;
@@ -340,15 +340,15 @@ pub(super) fn try_lock_file(path: &Path, how: FlockOperation) -> io::Result<Opti
 
 /// Gives a directory of ours to whom its tenant's processes run as. What they may have put
 /// there themselves isn't followed.
-pub(super) fn give(path: &Path, owner: Option<Owner>) -> io::Result<()> {
+pub(super) fn give(path: &Path, owner: Option<RunAs>) -> io::Result<()> {
     match owner {
-        Some(Owner { uid, gid }) => std::os::unix::fs::lchown(path, Some(uid), Some(gid)),
+        Some(RunAs { uid, gid }) => std::os::unix::fs::lchown(path, Some(uid), Some(gid)),
         None => Ok(()),
     }
 }
 
 /// Writes a file that only this user can read, or its owner, all of it or nothing.
-pub(super) fn write_private(path: &Path, bytes: &[u8], owner: Option<Owner>) -> io::Result<()> {
+pub(super) fn write_private(path: &Path, bytes: &[u8], owner: Option<RunAs>) -> io::Result<()> {
     let new = path.with_extension(format!("new{}", std::process::id()));
     let _ = fs::remove_file(&new);
     let written = write_new(&new, bytes, owner).and_then(|()| fs::rename(&new, path));
@@ -359,9 +359,9 @@ pub(super) fn write_private(path: &Path, bytes: &[u8], owner: Option<Owner>) -> 
     written
 }
 
-fn write_new(path: &Path, bytes: &[u8], owner: Option<Owner>) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8], owner: Option<RunAs>) -> io::Result<()> {
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
-    if let Some(Owner { uid, gid }) = owner {
+    if let Some(RunAs { uid, gid }) = owner {
         std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
     }
     file.write_all(bytes)?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::worker::Worker;
 use crate::connector::{Failure, Reason};
-use crate::kernel::Owner;
+use crate::kernel::RunAs;
 use crate::policy::{Audit, Destination, Policies};
 use crate::quota::admission::Places;
 use crate::quota::cgroups::{Groups, OfTenant};
@@ -211,12 +211,12 @@ impl House {
 
     /// As whom a tenant's processes run: the user of the range whose group its directory has,
     /// or the first one without.
-    fn owner(&self, name: &str) -> Result<Option<Owner>, Failure> {
+    fn owner(&self, name: &str) -> Result<Option<RunAs>, Failure> {
         let Some(Users { first, count }) = self.users else { return Ok(None) };
         let own = |uid: u32| (first..first + count).contains(&uid);
         let owner = |path: PathBuf| std::fs::metadata(path).ok().map(|meta| meta.gid());
         if let Some(uid) = owner(self.tenants().join(name)).filter(|uid| own(*uid)) {
-            return Ok(Some(Owner { uid, gid: uid }));
+            return Ok(Some(RunAs { uid, gid: uid }));
         }
         let entries = std::fs::read_dir(self.tenants()).into_iter().flatten().flatten();
         let taken: BTreeSet<u32> = entries.filter_map(|entry| owner(entry.path())).collect();
@@ -226,7 +226,7 @@ impl House {
                 self.tenants().display()
             ))
         })?;
-        Ok(Some(Owner { uid, gid: uid }))
+        Ok(Some(RunAs { uid, gid: uid }))
     }
 }
 
