@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cli::invocation;
-use crate::quota::buffers::Held;
+use crate::quota::buffers::BufferReservation;
 use crate::terminal;
 
 pub mod bindings {
@@ -82,7 +82,7 @@ impl Content {
     }
 
     /// The same content, for which this is set aside until all of it was taken.
-    pub fn with(self, aside: Held) -> Self {
+    pub fn with(self, aside: BufferReservation) -> Self {
         Self { bytes: self.bytes.with(aside), ..self }
     }
 
@@ -139,7 +139,7 @@ pub struct Pieces {
     /// Is told when those that are here were taken.
     wanted: Option<oneshot::Sender<()>>,
     /// What of this program's memory is set aside for them.
-    aside: Vec<Held>,
+    aside: Vec<BufferReservation>,
 }
 
 impl Pieces {
@@ -177,7 +177,7 @@ impl Pieces {
     }
 
     /// The same pieces, for which this is set aside until all of them were taken.
-    pub fn with(mut self, aside: Held) -> Self {
+    pub fn with(mut self, aside: BufferReservation) -> Self {
         self.aside.push(aside);
         self
     }

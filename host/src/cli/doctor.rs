@@ -14,7 +14,7 @@ use crate::connector::{Failure, Kind, Reason};
 use crate::policy;
 use crate::policy::hosts::lookup;
 use crate::policy::{Level, Policies, Use};
-use crate::quota::Hosted;
+use crate::quota::SessionQuota;
 use crate::rclone::binary::Binary;
 use crate::rclone::google_photos::{self, Finding};
 use crate::rclone::remote::Remote;
@@ -274,7 +274,7 @@ async fn session(
     let allowed = open::allow(patient.said(path), setting, Use::Importer)?;
     lookup::check(&allowed.grant.public).await?;
     let Opened { session, remote, .. } =
-        open::start(allowed, state, binary, setting, Hosted::default())?;
+        open::start(allowed, state, binary, setting, SessionQuota::default())?;
     session.open_importer(remote).await?;
     Ok(session)
 }

@@ -40,7 +40,7 @@ use std::process::Command;
 use crate::connector::{Failure, Reason};
 use crate::kernel::RunAs;
 use crate::policy::{self, Level, Ports};
-use crate::quota::cgroups::OfSession;
+use crate::quota::cgroups::SessionCgroup;
 
 /// What one process may have of this machine beside what every rclone needs.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ pub struct Standing<'a> {
     /// How far it stands back behind others.
     pub niceness: i32,
     /// The control group that it is a member of, if any.
-    pub group: Option<&'a OfSession>,
+    pub group: Option<&'a SessionCgroup>,
 }
 
 impl Standing<'_> {

@@ -124,7 +124,7 @@ impl Packets {
                     // Whoever doesn't want the rest has its reason and says it; the
                     // chunks come all the same.
                     tokio::select! {
-                        chunk = buffers.keep(chunk) => drop(bytes.send(chunk).await),
+                        chunk = buffers.track(chunk) => drop(bytes.send(chunk).await),
                         () = bytes.closed() => {}
                     }
                 }

@@ -172,7 +172,7 @@ async fn import(
                     }
                 }
                 Discovery::Failed((path, failure)) => {
-                    session.account().failed(&failure);
+                    session.account().record_failure(&failure);
                     records::error(records::reportable(path), &failure)
                 }
             };

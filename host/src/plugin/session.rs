@@ -109,7 +109,7 @@ impl Opening {
         };
         opened.await.map_err(|failure| {
             if let Some(client) = &setting.client {
-                client.account.failed(&failure);
+                client.account.record_failure(&failure);
             }
             status(&failure)
         })
@@ -157,7 +157,7 @@ impl Opening {
 
 /// A session's failure as Plakar shows it, which is counted.
 pub fn told(session: &Session, failure: &Failure) -> Status {
-    session.account().failed(failure);
+    session.account().record_failure(failure);
     status(failure)
 }
 

@@ -1,69 +1,74 @@
-//! Who may begin a session: a place among its tenant's sessions and one among all, or a
-//! short wait for both, or the word that everything is busy.
+//! Admission of sessions. A session takes a permit of its tenant's queue and one of the queue
+//! of all tenants, and waits for both for a limited time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::semaphore::{Permit, Permits};
+use super::semaphore::{OwnedPermit, ResizableSemaphore};
 use crate::connector::{Failure, Reason};
 
-/// Places for sessions, and for those who wait for one.
+/// Permits for sessions, and a queue of limited length for those that wait for one.
 #[derive(Debug)]
-pub struct Places {
-    places: Permits,
-    longest_queue: AtomicUsize,
+pub struct AdmissionQueue {
+    permits: ResizableSemaphore,
+    max_waiting: AtomicUsize,
     waiting: AtomicUsize,
 }
 
-impl Places {
-    /// So many sessions at the same time, and so many that wait.
-    pub fn new(most: u32, longest_queue: u32) -> Self {
-        let [longest_queue, waiting] = [longest_queue as usize, 0].map(AtomicUsize::new);
-        Self { places: Permits::new(most as usize), longest_queue, waiting }
+impl AdmissionQueue {
+    /// Creates a queue that admits `max_sessions` at the same time and lets `max_waiting` wait.
+    pub fn new(max_sessions: u32, max_waiting: u32) -> Self {
+        Self {
+            permits: ResizableSemaphore::new(max_sessions as usize),
+            max_waiting: AtomicUsize::new(max_waiting as usize),
+            waiting: AtomicUsize::new(0),
+        }
     }
 
-    /// From now on so many; sessions that are above that stay until they end.
-    pub fn resize(&self, most: u32, longest_queue: u32) {
-        self.longest_queue.store(longest_queue as usize, Ordering::Relaxed);
-        self.places.resize(most as usize);
+    /// Changes both limits. Sessions above a lower limit keep their permits until they end.
+    pub fn resize(&self, max_sessions: u32, max_waiting: u32) {
+        self.max_waiting.store(max_waiting as usize, Ordering::Relaxed);
+        self.permits.resize(max_sessions as usize);
     }
 
+    /// Number of sessions that wait for a permit.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Sessions that have a place.
-    pub fn taken(&self) -> usize {
-        self.places.taken()
+    /// Number of sessions that have a permit.
+    pub fn admitted(&self) -> usize {
+        self.permits.in_use()
     }
 
-    async fn place(&self, whose: &str) -> Result<Permit, Failure> {
-        if let Some(place) = self.places.try_take() {
-            return Ok(place);
+    async fn acquire(&self, whose: &str) -> Result<OwnedPermit, Failure> {
+        if let Some(permit) = self.permits.try_acquire() {
+            return Ok(permit);
         }
-        let _waiting = Waiting::join(self).ok_or_else(|| {
+        let _waiter = Waiter::enter(self).ok_or_else(|| {
             busy(format!(
                 "{} sessions of {whose} are running, and {} more wait already",
-                self.places.most(),
-                self.longest_queue.load(Ordering::Relaxed)
+                self.permits.limit(),
+                self.max_waiting.load(Ordering::Relaxed)
             ))
         })?;
-        self.places.take().await.ok_or_else(Failure::cancelled)
+        self.permits.acquire().await.ok_or_else(Failure::cancelled)
     }
 }
 
-/// One who waits.
-struct Waiting<'a>(&'a Places);
+/// A session that waits; it leaves the queue when this is dropped.
+struct Waiter<'a>(&'a AdmissionQueue);
 
-impl<'a> Waiting<'a> {
-    fn join(places: &'a Places) -> Option<Self> {
-        let before = places.waiting.fetch_add(1, Ordering::Relaxed);
-        // Dropped, it leaves again.
-        Some(Self(places)).filter(|_| before < places.longest_queue.load(Ordering::Relaxed))
+impl<'a> Waiter<'a> {
+    /// Enters the queue, if there is room.
+    fn enter(queue: &'a AdmissionQueue) -> Option<Self> {
+        let before = queue.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiter = Self(queue);
+        if before < queue.max_waiting.load(Ordering::Relaxed) { Some(waiter) } else { None }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
@@ -73,29 +78,33 @@ fn busy(why: String) -> Failure {
     Failure::new(Reason::RateLimited, format!("the service is busy: {why}: try again later"))
 }
 
-/// A session's place, as long as it is held.
+/// Permit of a running session, which is returned when this is dropped.
 #[derive(Debug)]
-pub struct Place {
-    _of_tenant: Permit,
-    _of_all: Permit,
+pub struct SessionPermit {
+    _tenant: OwnedPermit,
+    _global: OwnedPermit,
 }
 
-impl Place {
-    /// Waits for a place among a tenant's sessions and then for one among all.
-    pub async fn wait(
-        tenant: &str,
-        of_tenant: &Places,
-        of_all: &Places,
-        patience: Duration,
+impl SessionPermit {
+    /// Waits for a permit of the tenant's queue, and then for one of the queue of all tenants.
+    ///
+    /// # Errors
+    ///
+    /// A queue is full, or no session ended within `timeout`.
+    pub async fn acquire(
+        name: &str,
+        tenant: &AdmissionQueue,
+        global: &AdmissionQueue,
+        timeout: Duration,
     ) -> Result<Self, Failure> {
         let both = async {
-            let _of_tenant = of_tenant.place(&format!("the tenant `{tenant}`")).await?;
-            let _of_all = of_all.place("all tenants").await?;
-            Ok(Self { _of_tenant, _of_all })
+            let _tenant = tenant.acquire(&format!("the tenant `{name}`")).await?;
+            let _global = global.acquire("all tenants").await?;
+            Ok(Self { _tenant, _global })
         };
-        match tokio::time::timeout(patience, both).await {
-            Ok(place) => place,
-            Err(_) => Err(busy(format!("no session ended within {} seconds", patience.as_secs()))),
+        match tokio::time::timeout(timeout, both).await {
+            Ok(permit) => permit,
+            Err(_) => Err(busy(format!("no session ended within {} seconds", timeout.as_secs()))),
         }
     }
 }
@@ -105,28 +114,29 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
     #[tokio::test(start_paused = true)]
     async fn a_session_gets_a_place_waits_for_one_or_hears_that_all_are_busy() {
-        let (tenant, all) = (Arc::new(Places::new(1, 1)), Arc::new(Places::new(9, 9)));
-        let wait = || {
+        let (tenant, all) =
+            (Arc::new(AdmissionQueue::new(1, 1)), Arc::new(AdmissionQueue::new(9, 9)));
+        let acquire = || {
             let (tenant, all) = (tenant.clone(), all.clone());
-            tokio::spawn(async move { Place::wait("a", &tenant, &all, PATIENCE).await })
+            tokio::spawn(async move { SessionPermit::acquire("a", &tenant, &all, TIMEOUT).await })
         };
-        let first = wait().await.unwrap().unwrap();
-        let second = wait();
+        let first = acquire().await.unwrap().unwrap();
+        let second = acquire();
         tokio::task::yield_now().await;
-        assert_eq!((tenant.taken(), tenant.waiting()), (1, 1));
-        let third = wait().await.unwrap().unwrap_err();
+        assert_eq!((tenant.admitted(), tenant.waiting()), (1, 1));
+        let third = acquire().await.unwrap().unwrap_err();
         assert!(
             third.message.contains("1 sessions of the tenant `a` are running, and 1 more wait")
         );
         drop(first);
         let second = second.await.unwrap().unwrap();
-        let late = wait().await.unwrap().unwrap_err();
+        let late = acquire().await.unwrap().unwrap_err();
         assert!(late.message.contains("no session ended within 5 seconds"), "{}", late.message);
         drop(second);
-        assert_eq!((tenant.taken(), tenant.waiting(), all.taken()), (0, 0, 0));
+        assert_eq!((tenant.admitted(), tenant.waiting(), all.admitted()), (0, 0, 0));
     }
 }

@@ -1,8 +1,9 @@
-//! The bytes that this program itself holds on their way: counted for their session, its
-//! tenant and the service. Above what these may have, no more are taken before some are gone.
+//! Bytes that this program buffers between rclone, components and Plakar. They count for their
+//! session, its tenant and the service; above a limit, no more bytes are taken before some
+//! have been released.
 //!
-//! What a content may come to is set aside before it is asked for, so that one that is read
-//! never waits for one that isn't.
+//! The bytes that a content may need are reserved before rclone is asked for it, so a content
+//! that is read never waits for one that isn't.
 
 use bytes::Bytes;
 use bytesize::ByteSize;
@@ -11,202 +12,220 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::counters::{Account, Count};
+use super::counters::{Count, Counters};
 use crate::connector::{Failure, Reason};
 
-/// How many contents a component may have that aren't at their end: twice as many as are read
-/// ahead at most.
-const CONTENTS: usize = 256;
+/// Maximum number of unfinished contents of a component: twice the maximum that is read ahead.
+const MAX_CONTENTS: usize = 256;
 
-/// What a session may hold whatever its tenant and all others do, so that it goes on.
-const FLOOR: u64 = 8 << 20;
+/// Bytes that a session may buffer whatever the usage of its tenant and of all others, so that
+/// it makes progress.
+const MIN_SESSION_BYTES: u64 = 8 << 20;
 
-/// How many contents are let in when there was no room for long: the one that Plakar waits for
-/// may come after many that it doesn't want yet.
-const SPARE: usize = 16;
+/// Maximum number of contents that are admitted above the limits once a content has waited too
+/// long: the one that Plakar waits for may come after many that it doesn't want yet.
+const MAX_OVERCOMMITTED: usize = 16;
 
-/// How long a content waits for room, before it is let in all the same or refused.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time that a content waits for room before it is admitted above the limits, or refused.
+const RESERVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often one that waits looks.
-const LOOK: Duration = Duration::from_millis(5);
+/// Interval at which a waiting content tries again.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How many bytes some have together, and may have.
+/// A number of bytes in use, and its limit.
 #[derive(Debug)]
 pub struct Budget {
-    most: AtomicU64,
-    held: AtomicU64,
+    limit: AtomicU64,
+    used: AtomicU64,
 }
 
 impl Budget {
-    pub fn new(most: Option<ByteSize>) -> Self {
-        let budget = Self { most: AtomicU64::default(), held: AtomicU64::default() };
-        budget.resize(most);
+    pub fn new(limit: Option<ByteSize>) -> Self {
+        let budget = Self { limit: AtomicU64::default(), used: AtomicU64::default() };
+        budget.resize(limit);
         budget
     }
 
-    pub fn resize(&self, most: Option<ByteSize>) {
-        self.most.store(most.map_or(u64::MAX, |size| size.as_u64()), Ordering::Relaxed);
+    /// Changes the limit.
+    pub fn resize(&self, limit: Option<ByteSize>) {
+        self.limit.store(limit.map_or(u64::MAX, |size| size.as_u64()), Ordering::Relaxed);
     }
 
-    fn held(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
+    fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
     }
 
-    /// Takes some, if they are there.
-    fn try_take(&self, bytes: u64) -> bool {
-        let most = self.most.load(Ordering::Relaxed);
-        let fits = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= most || held == 0);
-        self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    /// Adds bytes if they are within the limit, or if none are in use.
+    fn try_add(&self, bytes: u64) -> bool {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= limit || used == 0);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 
-    /// Takes some, whether they are there or not.
-    fn take(&self, bytes: u64) {
-        self.held.fetch_add(bytes, Ordering::Relaxed);
+    /// Adds bytes regardless of the limit.
+    fn add(&self, bytes: u64) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn give_back(&self, bytes: u64) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    fn release(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
-/// What one session may hold.
+/// Buffered bytes of one session.
 #[derive(Debug)]
 pub struct Buffers {
     own: Budget,
-    /// Of its tenant, and of the service.
+    /// Budgets of its tenant and of the service.
     shared: Vec<Arc<Budget>>,
     contents: Arc<Semaphore>,
-    spare: Arc<Semaphore>,
-    /// Whether one has waited in vain since there was room.
+    overcommitted: Arc<Semaphore>,
+    /// Whether a content has waited without success since there was room.
     is_short: AtomicBool,
-    account: Arc<Account>,
+    counters: Arc<Counters>,
 }
 
-/// Some of it, until this is dropped.
+/// Reserved bytes of a session, which are released when this is dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct BufferReservation {
     buffers: Arc<Buffers>,
     bytes: u64,
-    _places: Vec<OwnedSemaphorePermit>,
+    _permits: Vec<OwnedSemaphorePermit>,
 }
 
-impl Drop for Held {
+impl Drop for BufferReservation {
     fn drop(&mut self) {
         let Self { buffers, bytes, .. } = self;
-        let shared = buffers.shared.iter().map(Arc::as_ref);
-        shared.chain([&buffers.own]).for_each(|budget| budget.give_back(*bytes));
-        buffers.account.take(Count::Buffers, *bytes);
+        for budget in &buffers.shared {
+            budget.release(*bytes);
+        }
+        buffers.own.release(*bytes);
+        buffers.counters.sub(Count::Buffers, *bytes);
     }
 }
 
 impl Buffers {
     pub fn new(
-        most: Option<ByteSize>,
+        limit: Option<ByteSize>,
         shared: impl Iterator<Item = Arc<Budget>>,
-        account: &Arc<Account>,
+        counters: &Arc<Counters>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            own: Budget::new(most),
+            own: Budget::new(limit),
             shared: shared.collect(),
-            contents: Arc::new(Semaphore::new(CONTENTS)),
-            spare: Arc::new(Semaphore::new(SPARE)),
+            contents: Arc::new(Semaphore::new(MAX_CONTENTS)),
+            overcommitted: Arc::new(Semaphore::new(MAX_OVERCOMMITTED)),
             is_short: AtomicBool::new(false),
-            account: account.clone(),
+            counters: counters.clone(),
         })
     }
 
-    /// Room for a content that comes to so many bytes here.
+    /// Reserves the bytes that a content may need, and waits for room.
     ///
     /// # Errors
     ///
-    /// There was none for a while, as too many contents are open that nobody reads.
-    pub async fn content(self: &Arc<Self>, bytes: u64) -> Result<Held, Failure> {
-        if let Some(held) = self.content_at_once(bytes) {
-            return Ok(held);
+    /// There was no room within the timeout, because too many open contents aren't read.
+    pub async fn reserve(self: &Arc<Self>, bytes: u64) -> Result<BufferReservation, Failure> {
+        if let Some(reservation) = self.try_reserve(bytes) {
+            return Ok(reservation);
         }
-        let waited = tokio::time::timeout(PATIENCE, async {
+        let waited = tokio::time::timeout(RESERVE_TIMEOUT, async {
             loop {
-                tokio::time::sleep(LOOK).await;
-                if let Some(held) = self.content_at_once(bytes) {
-                    return held;
+                tokio::time::sleep(POLL_INTERVAL).await;
+                if let Some(reservation) = self.try_reserve(bytes) {
+                    return reservation;
                 }
             }
         });
-        if let Ok(held) = waited.await {
-            return Ok(held);
+        if let Ok(reservation) = waited.await {
+            return Ok(reservation);
         }
         self.is_short.store(true, Ordering::Relaxed);
-        self.content_at_once(bytes).ok_or_else(|| self.refusal())
+        self.try_reserve(bytes).ok_or_else(|| self.exhausted())
     }
 
-    /// The same without waiting.
-    pub fn content_at_once(self: &Arc<Self>, bytes: u64) -> Option<Held> {
-        let place = self.contents.clone().try_acquire_owned().ok()?;
-        if let Some(held) = self.try_hold(bytes, vec![place]) {
+    /// Reserves the bytes that a content may need, if there is room.
+    pub fn try_reserve(self: &Arc<Self>, bytes: u64) -> Option<BufferReservation> {
+        let permit = self.contents.clone().try_acquire_owned().ok()?;
+        if let Some(reservation) = self.try_add(bytes, vec![permit]) {
             self.is_short.store(false, Ordering::Relaxed);
-            return Some(held);
+            return Some(reservation);
         }
-        let is_short = self.is_short.load(Ordering::Relaxed);
-        let spare = is_short.then(|| self.spare.clone().try_acquire_owned().ok()).flatten()?;
-        let place = self.contents.clone().try_acquire_owned().ok()?;
-        self.shared.iter().map(Arc::as_ref).chain([&self.own]).for_each(|it| it.take(bytes));
-        Some(self.held(bytes, vec![place, spare]))
+        if !self.is_short.load(Ordering::Relaxed) {
+            return None;
+        }
+        let overcommitted = self.overcommitted.clone().try_acquire_owned().ok()?;
+        let permit = self.contents.clone().try_acquire_owned().ok()?;
+        for budget in &self.shared {
+            budget.add(bytes);
+        }
+        self.own.add(bytes);
+        Some(self.reservation(bytes, vec![permit, overcommitted]))
     }
 
-    /// What a component hears that leaves contents unread.
-    pub fn refusal(&self) -> Failure {
-        let open = CONTENTS - self.contents.available_permits();
+    /// Failure of a component that leaves too many contents unread.
+    pub fn exhausted(&self) -> Failure {
+        let open = MAX_CONTENTS - self.contents.available_permits();
         Failure::new(
             Reason::RateLimited,
             format!(
                 "{open} contents are open that aren't read, with {} bytes set aside for them: read them or drop them first, or let a session have more (`buffers`)",
-                self.own.held()
+                self.own.used()
             ),
         )
     }
 
-    /// These bytes, which count until the last of their users is gone, once there is room.
-    pub async fn keep(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+    /// Counts these bytes until their last clone is dropped. Waits for room.
+    pub async fn track(self: &Arc<Self>, bytes: Bytes) -> Bytes {
         let size = bytes.len() as u64;
         loop {
-            if let Some(held) = self.try_hold(size, Vec::new()) {
-                return Bytes::from_owner(Kept { bytes, _held: held });
+            if let Some(reservation) = self.try_add(size, Vec::new()) {
+                return Bytes::from_owner(TrackedBytes { bytes, _reservation: reservation });
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    fn try_hold(self: &Arc<Self>, bytes: u64, places: Vec<OwnedSemaphorePermit>) -> Option<Held> {
-        let has_little = self.own.held() < FLOOR;
-        if !self.own.try_take(bytes) {
+    fn try_add(
+        self: &Arc<Self>,
+        bytes: u64,
+        permits: Vec<OwnedSemaphorePermit>,
+    ) -> Option<BufferReservation> {
+        let is_below_minimum = self.own.used() < MIN_SESSION_BYTES;
+        if !self.own.try_add(bytes) {
             return None;
         }
         for (at, budget) in self.shared.iter().enumerate() {
-            if has_little {
-                budget.take(bytes);
-            } else if !budget.try_take(bytes) {
-                self.shared[..at].iter().for_each(|budget| budget.give_back(bytes));
-                self.own.give_back(bytes);
+            if is_below_minimum {
+                budget.add(bytes);
+            } else if !budget.try_add(bytes) {
+                for budget in &self.shared[..at] {
+                    budget.release(bytes);
+                }
+                self.own.release(bytes);
                 return None;
             }
         }
-        Some(self.held(bytes, places))
+        Some(self.reservation(bytes, permits))
     }
 
-    fn held(self: &Arc<Self>, bytes: u64, places: Vec<OwnedSemaphorePermit>) -> Held {
-        self.account.add(Count::Buffers, bytes);
-        Held { buffers: self.clone(), bytes, _places: places }
+    fn reservation(
+        self: &Arc<Self>,
+        bytes: u64,
+        permits: Vec<OwnedSemaphorePermit>,
+    ) -> BufferReservation {
+        self.counters.add(Count::Buffers, bytes);
+        BufferReservation { buffers: self.clone(), bytes, _permits: permits }
     }
 }
 
-/// Bytes that count.
-struct Kept {
+/// Bytes that hold their reservation.
+struct TrackedBytes {
     bytes: Bytes,
-    _held: Held,
+    _reservation: BufferReservation,
 }
 
-impl AsRef<[u8]> for Kept {
+impl AsRef<[u8]> for TrackedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -218,44 +237,47 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn session(most: u64, shared: &[&Arc<Budget>]) -> (Arc<Buffers>, Arc<Account>) {
-        let account = Arc::default();
+    fn session(limit: u64, shared: &[&Arc<Budget>]) -> (Arc<Buffers>, Arc<Counters>) {
+        let counters = Arc::default();
         let shared = shared.iter().map(|it| Arc::clone(it));
-        (Buffers::new(Some(ByteSize::mib(most)), shared, &account), account)
+        (Buffers::new(Some(ByteSize::mib(limit)), shared, &counters), counters)
     }
 
     #[tokio::test(start_paused = true)]
     async fn contents_that_nobody_reads_are_refused_at_last_and_others_go_on() {
-        let (buffers, account) = session(32, &[]);
+        let (buffers, counters) = session(32, &[]);
         let mut held = Vec::new();
         let refusal = loop {
-            match buffers.content(2 * MIB).await {
+            match buffers.reserve(2 * MIB).await {
                 Ok(content) => held.push(content),
                 Err(failure) => break failure,
             }
         };
-        assert_eq!(held.len(), 16 + SPARE);
-        assert_eq!(account.get(Count::Buffers), held.len() as u64 * 2 * MIB);
+        assert_eq!(held.len(), 16 + MAX_OVERCOMMITTED);
+        assert_eq!(counters.get(Count::Buffers), held.len() as u64 * 2 * MIB);
         assert_eq!(refusal.reason, Reason::RateLimited);
         assert!(refusal.message.starts_with("32 contents are open"), "{refusal:?}");
         held.clear();
-        assert_eq!(account.get(Count::Buffers), 0);
-        assert!(buffers.content_at_once(2 * MIB).is_some());
-        let few: Vec<_> = (0..CONTENTS).filter_map(|_| buffers.content_at_once(0)).collect();
-        assert_eq!(few.len(), CONTENTS);
-        assert!(buffers.content(0).await.is_err(), "they are too many, however small");
+        assert_eq!(counters.get(Count::Buffers), 0);
+        assert!(buffers.try_reserve(2 * MIB).is_some());
+        let few: Vec<_> = (0..MAX_CONTENTS).filter_map(|_| buffers.try_reserve(0)).collect();
+        assert_eq!(few.len(), MAX_CONTENTS);
+        assert!(
+            buffers.reserve(0).await.is_err(),
+            "the number of contents is limited, however small they are"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_content_waits_until_another_is_read() {
         let (buffers, _) = session(32, &[]);
-        let first = buffers.content(31 * MIB).await.unwrap();
-        let mut second = std::pin::pin!(buffers.content(2 * MIB));
+        let first = buffers.reserve(31 * MIB).await.unwrap();
+        let mut second = std::pin::pin!(buffers.reserve(2 * MIB));
         assert!(futures::poll!(&mut second).is_pending());
         drop(first);
         let start = tokio::time::Instant::now();
         assert!(second.await.is_ok());
-        assert!(start.elapsed() < PATIENCE);
+        assert!(start.elapsed() < RESERVE_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]
@@ -263,22 +285,22 @@ mod tests {
         let tenant = Arc::new(Budget::new(Some(ByteSize::mib(40))));
         let (one, _) = session(100, &[&tenant]);
         let (other, _) = session(100, &[&tenant]);
-        let _much = one.content(39 * MIB).await.unwrap();
-        assert!(one.content_at_once(2 * MIB).is_none());
-        let few: Vec<_> = (0..5).filter_map(|_| other.content_at_once(2 * MIB)).collect();
+        let _much = one.reserve(39 * MIB).await.unwrap();
+        assert!(one.try_reserve(2 * MIB).is_none());
+        let few: Vec<_> = (0..5).filter_map(|_| other.try_reserve(2 * MIB)).collect();
         assert_eq!(few.len(), 4, "as much as each session may have");
         tenant.resize(Some(ByteSize::mib(60)));
-        assert!(other.content_at_once(2 * MIB).is_some());
+        assert!(other.try_reserve(2 * MIB).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn kept_bytes_count_until_the_last_user_is_gone() {
-        let (buffers, account) = session(32, &[]);
-        let mut kept = buffers.keep(Bytes::from(vec![7; 1000])).await;
+        let (buffers, counters) = session(32, &[]);
+        let mut kept = buffers.track(Bytes::from(vec![7; 1000])).await;
         let part = kept.split_to(10);
         drop(kept);
-        assert_eq!((account.get(Count::Buffers), &part[..3]), (1000, &[7, 7, 7][..]));
+        assert_eq!((counters.get(Count::Buffers), &part[..3]), (1000, &[7, 7, 7][..]));
         drop(part);
-        assert_eq!(account.get(Count::Buffers), 0);
+        assert_eq!(counters.get(Count::Buffers), 0);
     }
 }

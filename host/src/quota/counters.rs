@@ -1,49 +1,50 @@
-//! What is counted of a process, of the session that it belongs to, and of the tenant whose
-//! session that is: what one counts, those above it count as well.
+//! Usage counters of processes, sessions and tenants. A counter's value is part of its
+//! parent's: a process counts for its session, and that for its tenant.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::connector::{Failure, Reason};
 
-/// What is counted.
+/// A quantity that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
-    /// Bytes that rclone was given.
+    /// Bytes that were written to rclone.
     BytesIn,
-    /// Bytes that rclone gave.
+    /// Bytes that were read from rclone.
     BytesOut,
-    /// Entries that were found or written.
+    /// Entries that were listed or written.
     Entries,
-    /// Processes that were started.
+    /// Processes that were started so far.
     Started,
     /// Processes that are running.
     Running,
     /// Processes that ended with an error.
     Failed,
-    /// Nanoseconds that the component and what carries its bytes computed.
+    /// Nanoseconds of computation by the component and by the tasks that carry its bytes.
     Computed,
-    /// Bytes of memory that components have.
+    /// Memory of components, in bytes.
     Memory,
-    /// Bytes of memory that processes of rclone have, with what they could share.
+    /// Memory of rclone processes, shared memory included, in bytes.
     RcloneMemory,
-    /// Threads of processes of rclone.
+    /// Threads of rclone processes.
     Tasks,
-    /// Bytes on the disk, in whole blocks, of what sessions may write for themselves.
+    /// Disk space in the directories that sessions may write, in bytes of whole blocks.
     Disk,
-    /// Files of it, and directories.
+    /// Files and directories in these directories.
     Files,
-    /// Bytes that this program holds between rclone, components and Plakar.
+    /// Bytes that this program buffers between rclone, components and Plakar.
     Buffers,
-    /// Batches that components have.
+    /// Batches that components have open.
     Batches,
-    /// Descriptors that this program holds for batches.
+    /// File descriptors that this program holds for batches.
     Descriptors,
 }
 
-const COUNTS: usize = Count::Descriptors as usize + 1;
+/// Number of kinds of [`Count`].
+const COUNT_KINDS: usize = Count::Descriptors as usize + 1;
 
-/// Every reason of a failure, in the order in which they are counted.
+/// Every failure reason with its name, in the order of their counters.
 pub const REASONS: [(Reason, &str); 10] = [
     (Reason::InvalidConfiguration, "invalid-configuration"),
     (Reason::Unauthenticated, "unauthenticated"),
@@ -57,77 +58,79 @@ pub const REASONS: [(Reason, &str); 10] = [
     (Reason::Internal, "internal"),
 ];
 
-/// Counts of one process, session or tenant.
+/// Counters of one process, session or tenant.
 #[derive(Debug, Default)]
-pub struct Account {
-    counts: [AtomicU64; COUNTS],
+pub struct Counters {
+    counts: [AtomicU64; COUNT_KINDS],
     failures: [AtomicU64; REASONS.len()],
-    above: Option<Arc<Account>>,
+    parent: Option<Arc<Counters>>,
 }
 
-impl Account {
-    /// An account whose counts are part of another's.
-    pub fn below(above: &Arc<Self>) -> Arc<Self> {
-        Arc::new(Self { above: Some(above.clone()), ..Self::default() })
+impl Counters {
+    /// Creates counters whose values are part of the parent's.
+    pub fn child_of(parent: &Arc<Self>) -> Arc<Self> {
+        Arc::new(Self { parent: Some(parent.clone()), ..Self::default() })
     }
 
+    /// Adds to a counter, and to those of the ancestors.
     pub fn add(&self, what: Count, number: u64) {
-        for account in self.upwards() {
-            account.counts[what as usize].fetch_add(number, Ordering::Relaxed);
+        for counters in self.with_ancestors() {
+            counters.counts[what as usize].fetch_add(number, Ordering::Relaxed);
         }
     }
 
-    /// Takes away what was added: of what is there for a while.
-    pub fn take(&self, what: Count, number: u64) {
-        for account in self.upwards() {
-            account.counts[what as usize].fetch_sub(number, Ordering::Relaxed);
+    /// Subtracts what was added before, from a counter of something temporary.
+    pub fn sub(&self, what: Count, number: u64) {
+        for counters in self.with_ancestors() {
+            counters.counts[what as usize].fetch_sub(number, Ordering::Relaxed);
         }
     }
 
+    /// Value of a counter.
     pub fn get(&self, what: Count) -> u64 {
         self.counts[what as usize].load(Ordering::Relaxed)
     }
 
     /// Counts a failure by its reason.
-    pub fn failed(&self, failure: &Failure) {
+    pub fn record_failure(&self, failure: &Failure) {
         let at = REASONS.iter().position(|(reason, _)| *reason == failure.reason);
-        for account in self.upwards() {
+        for counters in self.with_ancestors() {
             if let Some(at) = at {
-                account.failures[at].fetch_add(1, Ordering::Relaxed);
+                counters.failures[at].fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
-    /// How many failures there were of each reason.
+    /// Number of failures for each reason.
     pub fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.failures.iter().map(|count| count.load(Ordering::Relaxed));
         REASONS.iter().map(|(_, name)| *name).zip(counts)
     }
 
-    fn upwards(&self) -> impl Iterator<Item = &Self> {
-        std::iter::successors(Some(self), |account| account.above.as_deref())
+    fn with_ancestors(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |counters| counters.parent.as_deref())
     }
 }
 
-/// How much there is of something that changes, which an account counts until this is dropped.
+/// A measured quantity, which is part of its counter until this is dropped.
 #[derive(Debug)]
 pub struct Gauge {
     what: Count,
-    has: AtomicU64,
-    account: Arc<Account>,
+    value: AtomicU64,
+    counters: Arc<Counters>,
 }
 
 impl Gauge {
-    /// There is nothing yet.
-    pub fn of(account: &Arc<Account>, what: Count) -> Self {
-        Self { what, has: AtomicU64::new(0), account: account.clone() }
+    /// Creates a gauge with the value 0.
+    pub fn new(counters: &Arc<Counters>, what: Count) -> Self {
+        Self { what, value: AtomicU64::new(0), counters: counters.clone() }
     }
 
-    /// From now on there is so much.
+    /// Replaces the value.
     pub fn set(&self, number: u64) {
-        let had = self.has.swap(number, Ordering::Relaxed);
-        self.account.add(self.what, number.saturating_sub(had));
-        self.account.take(self.what, had.saturating_sub(number));
+        let before = self.value.swap(number, Ordering::Relaxed);
+        self.counters.add(self.what, number.saturating_sub(before));
+        self.counters.sub(self.what, before.saturating_sub(number));
     }
 }
 
@@ -143,8 +146,8 @@ mod tests {
 
     #[test]
     fn a_gauge_counts_what_there_is_until_it_is_gone() {
-        let tenant = Arc::new(Account::default());
-        let gauge = Gauge::of(&Account::below(&tenant), Count::Disk);
+        let tenant = Arc::new(Counters::default());
+        let gauge = Gauge::new(&Counters::child_of(&tenant), Count::Disk);
         for number in [5, 9, 2] {
             gauge.set(number);
             assert_eq!(tenant.get(Count::Disk), number);
@@ -155,17 +158,17 @@ mod tests {
 
     #[test]
     fn what_a_process_counts_its_session_and_its_tenant_count_as_well() {
-        let tenant = Arc::new(Account::default());
-        let session = Account::below(&tenant);
-        let process = Account::below(&session);
+        let tenant = Arc::new(Counters::default());
+        let session = Counters::child_of(&tenant);
+        let process = Counters::child_of(&session);
         process.add(Count::BytesOut, 5);
         session.add(Count::BytesOut, 1);
         process.add(Count::Running, 1);
-        process.take(Count::Running, 1);
+        process.sub(Count::Running, 1);
         let all = [&process, &session, &tenant];
-        assert_eq!(all.map(|account| account.get(Count::BytesOut)), [5, 6, 6]);
-        assert_eq!(all.map(|account| account.get(Count::Running)), [0, 0, 0]);
-        session.failed(&Failure::new(Reason::Denied, "no"));
+        assert_eq!(all.map(|counters| counters.get(Count::BytesOut)), [5, 6, 6]);
+        assert_eq!(all.map(|counters| counters.get(Count::Running)), [0, 0, 0]);
+        session.record_failure(&Failure::new(Reason::Denied, "no"));
         let denied = tenant.failures().find(|(name, _)| *name == "denied");
         assert_eq!(denied, Some(("denied", 1)));
     }

@@ -1,10 +1,10 @@
-//! Limits that sessions share, and what is counted against them.
+//! Limits that sessions share, and the usage that is counted against them.
 //!
-//! - [`admission`]: the queue of sessions that wait for a place
-//! - [`semaphore`]: a semaphore whose size can change
+//! - [`admission`]: queue of sessions that wait for a permit
+//! - [`semaphore`]: semaphore whose limit can change
 //! - [`shared`]: processes and bandwidth that sessions share
 //! - [`counters`]: usage of a process, its session and its tenant
-//! - [`buffers`]: bytes that this program itself holds
+//! - [`buffers`]: bytes that this program buffers
 //! - [`cgroups`]: control groups
 
 pub mod admission;
@@ -16,18 +16,18 @@ pub mod shared;
 
 use std::sync::Arc;
 
-use admission::Place;
-use cgroups::OfSession;
-use counters::Account;
-use shared::Share;
+use admission::SessionPermit;
+use cgroups::SessionCgroup;
+use counters::Counters;
+use shared::SharedLimits;
 
-/// What a session has of a service; nothing, where there is none.
+/// Share of a service's resources that one session has. Empty without a service.
 #[derive(Debug, Default)]
-pub struct Hosted {
-    pub account: Arc<Account>,
-    /// The tenant's first.
-    pub shares: Vec<Arc<Share>>,
-    pub place: Option<Place>,
-    /// The control group of its processes.
-    pub group: Option<OfSession>,
+pub struct SessionQuota {
+    pub counters: Arc<Counters>,
+    /// Limits of the tenant, and then those of the service.
+    pub shared: Vec<Arc<SharedLimits>>,
+    pub permit: Option<SessionPermit>,
+    /// Control group of the session's processes.
+    pub cgroup: Option<SessionCgroup>,
 }

@@ -1,85 +1,87 @@
-//! Permits for so many at the same time, of which there may be more or fewer later.
+//! A semaphore whose number of permits can be changed while permits are in use.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A number of permits.
+/// A semaphore with a limit that can be raised and lowered.
 #[derive(Debug)]
-pub struct Permits {
+pub struct ResizableSemaphore {
     semaphore: Arc<Semaphore>,
-    numbers: Arc<Mutex<Numbers>>,
+    usage: Arc<Mutex<Usage>>,
 }
 
 #[derive(Debug)]
-struct Numbers {
-    most: usize,
-    taken: usize,
+struct Usage {
+    limit: usize,
+    in_use: usize,
 }
 
-/// One of them, until it is dropped.
+/// A permit, which is returned when it is dropped.
 #[derive(Debug)]
-pub struct Permit {
+pub struct OwnedPermit {
     permit: Option<OwnedSemaphorePermit>,
-    numbers: Arc<Mutex<Numbers>>,
+    usage: Arc<Mutex<Usage>>,
 }
 
-impl Permits {
-    pub fn new(most: usize) -> Self {
-        let numbers = Arc::new(Mutex::new(Numbers { most, taken: 0 }));
-        Self { semaphore: Arc::new(Semaphore::new(most)), numbers }
+impl ResizableSemaphore {
+    pub fn new(limit: usize) -> Self {
+        let usage = Arc::new(Mutex::new(Usage { limit, in_use: 0 }));
+        Self { semaphore: Arc::new(Semaphore::new(limit)), usage }
     }
 
-    /// From now on so many; those that are taken above that stay taken until they are given
-    /// back, before anybody else has one.
-    pub fn resize(&self, most: usize) {
-        let mut numbers = locked(&self.numbers);
-        // What is taken above the most is forgotten when it is given back.
-        let [before, after] = [numbers.most, most].map(|most| most.max(numbers.taken));
+    /// Changes the limit. Permits above a lower limit stay valid; they are returned before a
+    /// new one is given out.
+    pub fn resize(&self, limit: usize) {
+        let mut usage = lock(&self.usage);
+        // Permits above the limit are forgotten when they are returned.
+        let before = usage.limit.max(usage.in_use);
+        let after = limit.max(usage.in_use);
         self.semaphore.add_permits(after.saturating_sub(before));
         self.semaphore.forget_permits(before.saturating_sub(after));
-        numbers.most = most;
+        usage.limit = limit;
     }
 
-    pub fn most(&self) -> usize {
-        locked(&self.numbers).most
+    /// Maximum number of permits.
+    pub fn limit(&self) -> usize {
+        lock(&self.usage).limit
     }
 
-    pub fn taken(&self) -> usize {
-        locked(&self.numbers).taken
+    /// Number of permits that are in use.
+    pub fn in_use(&self) -> usize {
+        lock(&self.usage).in_use
     }
 
-    /// One that is there at once.
-    pub fn try_take(&self) -> Option<Permit> {
-        self.semaphore.clone().try_acquire_owned().ok().map(|permit| self.of(permit))
+    /// Takes a permit, if one is available.
+    pub fn try_acquire(&self) -> Option<OwnedPermit> {
+        self.semaphore.clone().try_acquire_owned().ok().map(|permit| self.issue(permit))
     }
 
-    /// One, as soon as there is one. It is never refused: nobody closes the semaphore.
-    pub async fn take(&self) -> Option<Permit> {
-        self.semaphore.clone().acquire_owned().await.ok().map(|permit| self.of(permit))
+    /// Waits for a permit. The semaphore is never closed, so this is never `None`.
+    pub async fn acquire(&self) -> Option<OwnedPermit> {
+        self.semaphore.clone().acquire_owned().await.ok().map(|permit| self.issue(permit))
     }
 
-    fn of(&self, permit: OwnedSemaphorePermit) -> Permit {
-        locked(&self.numbers).taken += 1;
-        Permit { permit: Some(permit), numbers: self.numbers.clone() }
+    fn issue(&self, permit: OwnedSemaphorePermit) -> OwnedPermit {
+        lock(&self.usage).in_use += 1;
+        OwnedPermit { permit: Some(permit), usage: self.usage.clone() }
     }
 }
 
-impl Drop for Permit {
+impl Drop for OwnedPermit {
     fn drop(&mut self) {
-        let mut numbers = locked(&self.numbers);
-        let above = numbers.taken > numbers.most;
-        numbers.taken -= 1;
-        let permit = self.permit.take();
-        if above {
-            permit.into_iter().for_each(OwnedSemaphorePermit::forget);
-        } else {
-            drop(permit);
+        let mut usage = lock(&self.usage);
+        let is_above_limit = usage.in_use > usage.limit;
+        usage.in_use -= 1;
+        if let Some(permit) = self.permit.take()
+            && is_above_limit
+        {
+            permit.forget();
         }
     }
 }
 
-fn locked(numbers: &Mutex<Numbers>) -> MutexGuard<'_, Numbers> {
-    numbers.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(usage: &Mutex<Usage>) -> MutexGuard<'_, Usage> {
+    usage.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -88,22 +90,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn fewer_are_there_as_they_are_given_back_and_more_at_once() {
-        let permits = Permits::new(2);
-        let (first, second) = (permits.try_take().unwrap(), permits.try_take().unwrap());
-        permits.resize(1);
-        let mut waiting = std::pin::pin!(permits.take());
+        let semaphore = ResizableSemaphore::new(2);
+        let (first, second) = (semaphore.try_acquire().unwrap(), semaphore.try_acquire().unwrap());
+        semaphore.resize(1);
+        let mut waiting = std::pin::pin!(semaphore.acquire());
         assert!(futures::poll!(&mut waiting).is_pending());
-        assert_eq!((permits.taken(), permits.most()), (2, 1));
+        assert_eq!((semaphore.in_use(), semaphore.limit()), (2, 1));
         drop(first);
-        assert!(futures::poll!(&mut waiting).is_pending(), "one is taken, and one is all there is");
+        assert!(
+            futures::poll!(&mut waiting).is_pending(),
+            "one permit is in use, and the limit is one"
+        );
         drop(second);
         drop(waiting.await);
-        let third = permits.try_take().unwrap();
-        assert!(permits.try_take().is_none());
-        permits.resize(3);
-        let more = (permits.try_take().unwrap(), permits.take().await.unwrap());
-        assert_eq!((permits.taken(), permits.most()), (3, 3));
+        let third = semaphore.try_acquire().unwrap();
+        assert!(semaphore.try_acquire().is_none());
+        semaphore.resize(3);
+        let more = (semaphore.try_acquire().unwrap(), semaphore.acquire().await.unwrap());
+        assert_eq!((semaphore.in_use(), semaphore.limit()), (3, 3));
         drop((third, more));
-        assert_eq!(permits.taken(), 0);
+        assert_eq!(semaphore.in_use(), 0);
     }
 }

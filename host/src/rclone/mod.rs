@@ -33,9 +33,9 @@ use crate::confinement::{self, Confinement};
 use crate::connector::{Content, Failure, Reason, Selection, Timestamp};
 use crate::kernel::RunAs;
 use crate::policy::{self, Grant};
-use crate::quota::Hosted;
+use crate::quota::SessionQuota;
 use crate::quota::buffers::Buffers;
-use crate::quota::counters::{Account, Count};
+use crate::quota::counters::{Count, Counters};
 use binary::Binary;
 use commands::collision::Names;
 use commands::concurrency::Concurrency;
@@ -103,7 +103,7 @@ impl Rclone {
         state: &State,
         grant: Grant,
         trail: Trail,
-        hosted: Hosted,
+        hosted: SessionQuota,
         streams: usize,
     ) -> Result<Self, Failure> {
         let slot = grant.limits.sessions.map(|sessions| state.slot(sessions)).transpose()?;
@@ -169,7 +169,7 @@ impl Rclone {
     }
 
     /// What is counted of the session.
-    pub fn account(&self) -> &Arc<Account> {
+    pub fn account(&self) -> &Arc<Counters> {
         &self.inner.usage.account
     }
 

@@ -17,7 +17,7 @@ use crate::connector::bindings::Connector as Instance;
 use crate::connector::bindings::exports::plakar::connector::importer::Discovery;
 use crate::connector::{Content, Entry, Failure, Location, Remote};
 use crate::quota::buffers::Buffers;
-use crate::quota::counters::{Account, Count};
+use crate::quota::counters::{Count, Counters};
 use crate::rclone::Rclone;
 
 type Border = Accessor<Cell, HasSelf<Cell>>;
@@ -52,7 +52,7 @@ pub struct Session {
     calls: mpsc::Sender<Call>,
     /// What ended the instance before its time.
     fault: Arc<OnceLock<Failure>>,
-    account: Arc<Account>,
+    account: Arc<Counters>,
     buffers: Arc<Buffers>,
 }
 
@@ -74,7 +74,7 @@ pub async fn stopped(stop: Option<watch::Receiver<Option<Failure>>>) -> Failure 
 /// Counts the time that a session computes.
 struct Computed<'a, F> {
     work: Pin<&'a mut F>,
-    account: Arc<Account>,
+    account: Arc<Counters>,
 }
 
 impl<F: Future> Future for Computed<'_, F> {
@@ -144,7 +144,7 @@ impl Session {
     }
 
     /// What is counted of the session.
-    pub fn account(&self) -> &Account {
+    pub fn account(&self) -> &Counters {
         &self.account
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmtime::{Engine, EngineWeak, ResourceLimiter, Store, UpdateDeadline};
 
 use crate::policy;
-use crate::quota::counters::{Account, Count};
+use crate::quota::counters::{Count, Counters};
 
 /// How many bytes a component may pass to the host with one call, beside those of streams.
 const PASSED: usize = 64 << 20;
@@ -24,12 +24,12 @@ pub struct Limits {
     busy: u32,
     /// What memory it has, and where that is counted.
     had: u64,
-    account: Arc<Account>,
+    account: Arc<Counters>,
 }
 
 impl Limits {
     /// Those that a policy sets; none where it sets none.
-    pub fn of(limits: &policy::Limits, account: Arc<Account>) -> Self {
+    pub fn of(limits: &policy::Limits, account: Arc<Counters>) -> Self {
         let memory = limits.guest_memory.and_then(|size| size.as_u64().try_into().ok());
         Self {
             memory: memory.unwrap_or(usize::MAX),
@@ -74,7 +74,7 @@ impl ResourceLimiter for Limits {
 
 impl Drop for Limits {
     fn drop(&mut self) {
-        self.account.take(Count::Memory, self.had);
+        self.account.sub(Count::Memory, self.had);
     }
 }
 

@@ -60,8 +60,8 @@ pub fn content_out(
         Ok(Arriving { bytes }) => bytes,
         Err(stream) => {
             let buffers = store.as_context_mut().data().rclone.buffers().clone();
-            let Some(aside) = buffers.content_at_once(HELD) else {
-                return Ok(Content::failed(buffers.refusal()));
+            let Some(aside) = buffers.try_reserve(HELD) else {
+                return Ok(Content::failed(buffers.exhausted()));
             };
             let (sender, bytes) = mpsc::channel(PIECES);
             stream.pipe(&mut store, Leaving::<u8, Bytes>::new(sender))?;

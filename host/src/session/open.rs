@@ -9,7 +9,7 @@ use crate::audit::{Event, Subject, Trail};
 use crate::connector::{Failure, Reason, Remote};
 use crate::policy::hosts::lookup;
 use crate::policy::{Grant, Policies, Use};
-use crate::quota::Hosted;
+use crate::quota::SessionQuota;
 use crate::rclone::binary::Binary;
 use crate::rclone::commands::concurrency;
 use crate::rclone::google_photos::{self, Aim};
@@ -58,10 +58,10 @@ impl Setting {
     }
 
     /// Waits for a place among the sessions of a service.
-    async fn admitted(&self) -> Result<Hosted, Failure> {
+    async fn admitted(&self) -> Result<SessionQuota, Failure> {
         match &self.client {
             Some(client) => client.admit().await,
-            None => Ok(Hosted::default()),
+            None => Ok(SessionQuota::default()),
         }
     }
 }
@@ -139,7 +139,7 @@ async fn prepare(
     allowed: &Allowed,
     setting: &Setting,
     aim: Aim,
-) -> Result<(Hosted, State, Binary), Failure> {
+) -> Result<(SessionQuota, State, Binary), Failure> {
     if aim == Aim::Restore {
         allowed.remote.can_be_written()?;
     }
@@ -219,7 +219,7 @@ pub fn start(
     state: &State,
     binary: Binary,
     setting: &Setting,
-    hosted: Hosted,
+    hosted: SessionQuota,
 ) -> Result<Opened, Failure> {
     let beginning = Beginning::of(&allowed);
     beginning.told(assemble(allowed, state, binary, setting, hosted))
@@ -230,7 +230,7 @@ fn assemble(
     state: &State,
     binary: Binary,
     setting: &Setting,
-    hosted: Hosted,
+    hosted: SessionQuota,
 ) -> Result<Opened, Failure> {
     let Allowed { remote: named, options, grant, protocol, trail } = allowed;
     let streams = concurrency::of(named.sections().values(), &options);

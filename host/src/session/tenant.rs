@@ -1,10 +1,10 @@
 //! On whose behalf a session runs, where that isn't whoever started this program: a tenant
 //! of a service, who has a policy, a private directory and limits of its own.
 
-use crate::quota::Hosted;
-use crate::quota::admission::{Place, Places};
-use crate::quota::cgroups::OfTenant;
-use crate::quota::shared::Share;
+use crate::quota::SessionQuota;
+use crate::quota::admission::{AdmissionQueue, SessionPermit};
+use crate::quota::cgroups::TenantCgroup;
+use crate::quota::shared::SharedLimits;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::Subject;
 use crate::connector::{Failure, Reason};
 use crate::policy::{Destination, Policies};
-use crate::quota::counters::Account;
+use crate::quota::counters::Counters;
 use crate::rclone::state::State;
 use crate::sandbox::{Connectors, stopped};
 
@@ -29,15 +29,15 @@ pub struct Tenant {
     pub state: State,
     pub connectors: Arc<Connectors>,
     /// Its sessions, and how long one may wait to be among them.
-    pub places: Arc<Places>,
+    pub places: Arc<AdmissionQueue>,
     pub patience: Duration,
     /// The sessions of all tenants.
-    pub all: Arc<Places>,
+    pub all: Arc<AdmissionQueue>,
     /// What its sessions share among themselves, and with all others.
-    pub shares: [Arc<Share>; 2],
+    pub shares: [Arc<SharedLimits>; 2],
     /// The control group of its processes, where the service has one.
-    pub group: Option<Arc<OfTenant>>,
-    pub account: Arc<Account>,
+    pub group: Option<Arc<TenantCgroup>>,
+    pub account: Arc<Counters>,
 }
 
 /// A session of a tenant that is about to begin.
@@ -45,7 +45,7 @@ pub struct Tenant {
 pub struct Client {
     pub tenant: Arc<Tenant>,
     pub subject: Subject,
-    pub account: Arc<Account>,
+    pub account: Arc<Counters>,
     /// Why it has to end, once it has to.
     pub stop: watch::Receiver<Option<Failure>>,
     /// Cuts its connection off, when it hasn't ended by itself then.
@@ -80,22 +80,23 @@ impl Client {
     }
 
     /// Waits until the session may begin.
-    pub async fn admit(&self) -> Result<Hosted, Failure> {
+    pub async fn admit(&self) -> Result<SessionQuota, Failure> {
         let Tenant { name, places, all, patience, shares, group, .. } = &*self.tenant;
         let place = tokio::select! {
-            place = Place::wait(name, places, all, *patience) => place?,
+            place = SessionPermit::acquire(name, places, all, *patience) => place?,
             why = stopped(Some(self.stop.clone())) => return Err(why),
         };
         self.still_allowed()?;
-        let group = group.as_ref().map(|group| group.session(&self.subject.session)).transpose();
+        let group =
+            group.as_ref().map(|group| group.create_session(&self.subject.session)).transpose();
         let group = group.map_err(|error| {
             Failure::internal(format!("the session can't have a control group: {error}"))
         })?;
-        Ok(Hosted {
-            account: self.account.clone(),
-            shares: shares.to_vec(),
-            place: Some(place),
-            group,
+        Ok(SessionQuota {
+            counters: self.account.clone(),
+            shared: shares.to_vec(),
+            permit: Some(place),
+            cgroup: group,
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::rclone::{BEGINNING, Rclone, google_photos};
 
 pub async fn cat(rclone: &Rclone, path: &str, size: Option<u64>) -> Result<Content, Failure> {
     // What a component says of the size may be wrong.
-    let aside = rclone.buffers().content(serve_restic::at_most(None)).await?;
+    let aside = rclone.buffers().reserve(serve_restic::at_most(None)).await?;
     let verb = rclone.reading_verb("cat");
     let verb = match google_photos::by_id(&rclone.inner.remote, path) {
         // Named by the path, it isn't among what rclone lists of its directory, and then

@@ -36,7 +36,7 @@ pub struct Listing {
 }
 
 pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Failure> {
-    let aside = rclone.buffers().content(HELD).await?;
+    let aside = rclone.buffers().reserve(HELD).await?;
     let mut verb = rclone.verb("lsjson").arg("--no-mimetype");
     if omissions::are_quiet(rclone.inner.remote.backends()) {
         verb = verb.debug();

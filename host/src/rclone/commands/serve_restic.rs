@@ -164,7 +164,7 @@ impl Reader {
         let request = Request::get(uri)
             .body(Empty::new())
             .map_err(|error| Failure::internal(format!("`{path}` can't be asked for: {error}")))?;
-        let aside = self.rclone.buffers().content(at_most(size)).await?;
+        let aside = self.rclone.buffers().reserve(at_most(size)).await?;
         let waiting = self.process.watchdog().wait();
         let response = self.sender.clone().send_request(request).await;
         drop(waiting);
@@ -208,7 +208,7 @@ impl Reader {
                     self.process.pace(piece.len()).await;
                     if count > at_most(size) && more.is_none() {
                         // It isn't as long as was said.
-                        more = Some(self.rclone.buffers().content(at_most(None)).await?);
+                        more = Some(self.rclone.buffers().reserve(at_most(None)).await?);
                     }
                     if let Some(surplus) = self.surplus(count, size) {
                         growth::warn(&path, count - surplus);

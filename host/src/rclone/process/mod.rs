@@ -33,7 +33,7 @@ use crate::confinement::Standing;
 use crate::connector::{Failure, Reason};
 use crate::kernel::pipe;
 use crate::policy::{Environment, Grant, Limits};
-use crate::quota::counters::{Account, Count};
+use crate::quota::counters::{Count, Counters};
 use quota::Taken;
 use remote_watchdog::Watchdog;
 use reported::Told;
@@ -165,7 +165,7 @@ impl<'a> Verb<'a> {
             group,
             log,
             in_vain: inner.in_vain.clone(),
-            account: Account::below(&inner.usage.account),
+            account: Counters::child_of(&inner.usage.account),
             ending: Ending { argv, started: Instant::now(), status: None, rclone: rclone.clone() },
             _place: place,
             _turn: turn,
@@ -206,7 +206,7 @@ pub struct Process {
     pub log: Log,
     in_vain: Arc<OnceLock<Failure>>,
     /// What went through its pipes.
-    pub account: Arc<Account>,
+    pub account: Arc<Counters>,
     ending: Ending,
     _place: Taken,
     _turn: Option<Turn>,

@@ -8,13 +8,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connector::{Failure, Reason};
 use crate::policy::Limits;
-use crate::quota::Hosted;
-use crate::quota::admission::Place;
+use crate::quota::SessionQuota;
+use crate::quota::admission::SessionPermit;
 use crate::quota::buffers::Buffers;
-use crate::quota::cgroups::OfSession;
-use crate::quota::counters::{Account, Count};
-use crate::quota::semaphore::Permit;
-use crate::quota::shared::Share;
+use crate::quota::cgroups::SessionCgroup;
+use crate::quota::counters::{Count, Counters};
+use crate::quota::semaphore::OwnedPermit;
+use crate::quota::shared::SharedLimits;
 
 /// How long a process may wait for others to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,48 +37,48 @@ pub struct Usage {
     /// What this program holds of it on its way.
     pub buffers: Arc<Buffers>,
     /// What it shares with other sessions of its tenant, and with all of a service.
-    shares: Vec<Arc<Share>>,
-    pub account: Arc<Account>,
+    shares: Vec<Arc<SharedLimits>>,
+    pub account: Arc<Counters>,
     /// The control group of its processes, if they have one.
-    pub group: Option<OfSession>,
+    pub group: Option<SessionCgroup>,
     /// Its place among the sessions of a service.
-    _place: Option<Place>,
+    _place: Option<SessionPermit>,
 }
 
 /// What one process takes of all this while it runs.
 #[derive(Debug)]
 pub struct Taken {
     _place: OwnedSemaphorePermit,
-    _shared: Vec<Permit>,
-    account: Arc<Account>,
+    _shared: Vec<OwnedPermit>,
+    account: Arc<Counters>,
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.account.take(Count::Running, 1);
+        self.account.sub(Count::Running, 1);
     }
 }
 
 /// A descriptor of this program's that a component has, until this is dropped.
 pub struct Descriptor {
     _place: OwnedSemaphorePermit,
-    account: Arc<Account>,
+    account: Arc<Counters>,
     is_batch: bool,
 }
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        self.account.take(Count::Descriptors, 1);
-        self.account.take(Count::Batches, u64::from(self.is_batch));
+        self.account.sub(Count::Descriptors, 1);
+        self.account.sub(Count::Batches, u64::from(self.is_batch));
     }
 }
 
 impl Usage {
-    pub fn of(limits: &Limits, hosted: Hosted) -> Self {
+    pub fn of(limits: &Limits, hosted: SessionQuota) -> Self {
         let most = limits.processes.unwrap_or(u32::MAX);
         let places = usize::try_from(most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let shared = hosted.shares.iter().map(|share| share.buffers.clone());
-        let buffers = Buffers::new(limits.buffers, shared, &hosted.account);
+        let shared = hosted.shared.iter().map(|share| share.buffers.clone());
+        let buffers = Buffers::new(limits.buffers, shared, &hosted.counters);
         Self {
             places: Arc::new(Semaphore::new(places)),
             most,
@@ -89,10 +89,10 @@ impl Usage {
             batches: Arc::new(Semaphore::new(BATCHES)),
             filled: Arc::new(Semaphore::new(FILLED)),
             buffers,
-            shares: hosted.shares,
-            account: hosted.account,
-            group: hosted.group,
-            _place: hosted.place,
+            shares: hosted.shared,
+            account: hosted.counters,
+            group: hosted.cgroup,
+            _place: hosted.permit,
         }
     }
 
@@ -110,7 +110,7 @@ impl Usage {
         };
         let mut shared = Vec::new();
         for share in &self.shares {
-            shared.push(share.process(PATIENCE).await?);
+            shared.push(share.acquire_process(PATIENCE).await?);
         }
         self.account.add(Count::Started, 1);
         self.account.add(Count::Running, 1);
@@ -119,7 +119,7 @@ impl Usage {
 
     /// How many processes of its tenant may run at the same time, if it has one.
     pub fn processes_of_tenant(&self) -> Option<u64> {
-        self.shares.first().map(|tenant| tenant.processes() as u64)
+        self.shares.first().map(|tenant| tenant.max_processes() as u64)
     }
 
     /// A descriptor for one more batch.
@@ -150,14 +150,15 @@ impl Usage {
     /// processor's time of two, however many they are, where others want it.
     pub fn niceness(&self) -> i32 {
         // The new one has its place already.
-        let others = self.shares.first().map_or(0, |tenant| tenant.running().saturating_sub(1));
+        let others =
+            self.shares.first().map_or(0, |tenant| tenant.running_processes().saturating_sub(1));
         i32::try_from(others).unwrap_or(i32::MAX).saturating_mul(3).min(19)
     }
 
     /// Waits until so many bytes may pass.
     pub async fn pace(&self, bytes: usize) {
         for share in &self.shares {
-            share.pace(bytes).await;
+            share.throttle(bytes).await;
         }
     }
 
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn disk_that_was_given_back_can_be_taken_again() {
         let limits = Limits { temporary_disk: Some(ByteSize(100)), ..Limits::default() };
-        let usage = Usage::of(&limits, Hosted::default());
+        let usage = Usage::of(&limits, SessionQuota::default());
         assert!(usage.take_disk(60).is_ok());
         assert_eq!(usage.take_disk(60).unwrap_err().reason, Reason::RateLimited);
         usage.give_back_disk(60, 0);
@@ -215,7 +216,7 @@ mod tests {
     #[test]
     fn batches_and_files_are_as_many_as_a_session_may_have() {
         let limits = Limits { temporary_files: Some(1), ..Limits::default() };
-        let usage = Usage::of(&limits, Hosted::default());
+        let usage = Usage::of(&limits, SessionQuota::default());
         assert!(usage.take_file().is_ok());
         assert!(usage.take_file().unwrap_err().message.contains("`temporary-files`"));
         usage.give_back_disk(0, 2);
@@ -232,7 +233,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_process_waits_for_a_place_for_a_minute_at_most() {
         let limits = Limits { processes: Some(1), ..Limits::default() };
-        let usage = Usage::of(&limits, Hosted::default());
+        let usage = Usage::of(&limits, SessionQuota::default());
         let first = usage.place().await.unwrap();
         assert_eq!(usage.place().await.unwrap_err().reason, Reason::RateLimited);
         drop(first);

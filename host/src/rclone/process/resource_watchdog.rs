@@ -88,7 +88,7 @@ pub async fn watch(inner: Weak<Inner>) {
     let Some(gauges) = inner.upgrade().map(|inner| {
         let account = &inner.usage.account;
         [Count::RcloneMemory, Count::Tasks, Count::Disk, Count::Files]
-            .map(|what| Gauge::of(account, what))
+            .map(|what| Gauge::new(account, what))
     }) else {
         return;
     };

@@ -7,7 +7,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use std::fmt;
 
-use crate::quota::counters::{Account, Count};
+use crate::quota::counters::{Count, Counters};
 use crate::service::server::rejections::Refusals;
 use crate::service::tenants::runtime::Lodger;
 
@@ -90,7 +90,7 @@ pub fn text<'a>(
         })
         .collect();
     let present: [Present<'_>; 2] = [
-        ("sessions", "Sessions that have a place", &|it| it.tenant.places.taken() as f64),
+        ("sessions", "Sessions that have a place", &|it| it.tenant.places.admitted() as f64),
         ("queue", "Sessions that wait for a place", &|it| it.tenant.places.waiting() as f64),
     ];
     metrics.extend(present.map(|(name, help, value)| Metric {
@@ -126,7 +126,7 @@ pub fn text<'a>(
     Ok(text)
 }
 
-fn number(account: &Account, count: Count) -> f64 {
+fn number(account: &Counters, count: Count) -> f64 {
     let number = account.get(count) as f64;
     if count == Count::Computed { number / 1e9 } else { number }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connector::{Failure, Reason};
 use crate::plugin::Role;
-use crate::quota::counters::{Account, Count};
+use crate::quota::counters::{Count, Counters};
 use crate::service::server::authorization::Comer;
 
 /// How long a session that has to end may take to say why.
@@ -39,7 +39,7 @@ struct Running {
     role: Role,
     comer: Arc<Comer>,
     began: Instant,
-    account: Arc<Account>,
+    account: Arc<Counters>,
     stop: watch::Sender<Option<Failure>>,
     cut: CancellationToken,
 }
@@ -77,7 +77,7 @@ impl Sessions {
         tenant: &str,
         role: Role,
         comer: Arc<Comer>,
-        account: Arc<Account>,
+        account: Arc<Counters>,
     ) -> Registered {
         let (stop, told) = watch::channel(None);
         let cut = CancellationToken::new();
@@ -177,7 +177,7 @@ mod tests {
     async fn a_session_is_shown_until_it_ends_and_can_be_told_to() {
         let sessions = Sessions::default();
         let register = |id: &str, tenant| {
-            let account = Arc::new(Account::default());
+            let account = Arc::new(Counters::default());
             account.add(Count::Running, 1);
             let identity = Identity::User { uid: 1, gid: 1 };
             let comer = Arc::new(Comer { identity, shown: None });

@@ -15,8 +15,8 @@ use super::rejections::{Cause, Refusal};
 use super::tls::Shown;
 use crate::audit::{Subject, new_session};
 use crate::plugin::{self, Role};
-use crate::quota::counters::Account;
-use crate::quota::semaphore::Permit;
+use crate::quota::counters::Counters;
+use crate::quota::semaphore::OwnedPermit;
 use crate::service::Service;
 use crate::service::admin::sessions::Registered;
 use crate::service::config::tenants::Identity;
@@ -36,7 +36,7 @@ struct Guest {
     role: Role,
     comer: Arc<Comer>,
     /// Its place among the connections of its tenant.
-    permit: Permit,
+    permit: OwnedPermit,
 }
 
 impl Service {
@@ -153,7 +153,7 @@ impl Service {
     }
 
     /// Whose guest somebody is, and its place there, if there is one.
-    fn room(&self, hello: &Hello, comer: &Comer) -> Result<(Arc<Lodger>, Permit), Refusal> {
+    fn room(&self, hello: &Hello, comer: &Comer) -> Result<(Arc<Lodger>, OwnedPermit), Refusal> {
         let refused = |cause, message| Refusal { cause, message };
         let Comer { identity, .. } = comer;
         if hello.version != VERSION {
@@ -173,7 +173,7 @@ impl Service {
                 "the service is being stopped and takes no more sessions: try again later";
             return Err(refused(Cause::Stopping, message.to_owned()));
         }
-        let permit = lodger.connections.try_take().ok_or_else(|| {
+        let permit = lodger.connections.try_acquire().ok_or_else(|| {
             let message = format!(
                 "the service is busy: the tenant `{}` has as many sessions and waits for as many as it may: try again later",
                 lodger.tenant.name
@@ -188,7 +188,7 @@ impl Service {
         let Guest { lodger, role, comer, permit } = guest;
         let tenant = lodger.tenant.clone();
         let session = new_session();
-        let account = Account::below(&tenant.account);
+        let account = Counters::child_of(&tenant.account);
         let registered = self.sessions.register(
             session.clone(),
             &tenant.name,
@@ -265,6 +265,6 @@ impl Service {
 struct Held {
     comer: Arc<Comer>,
     registered: Registered,
-    _permit: Permit,
+    _permit: OwnedPermit,
     lodger: Arc<Lodger>,
 }

@@ -12,11 +12,11 @@ use super::worker::Worker;
 use crate::connector::{Failure, Reason};
 use crate::kernel::RunAs;
 use crate::policy::{Audit, Destination, Policies};
-use crate::quota::admission::Places;
-use crate::quota::cgroups::{Groups, OfTenant};
-use crate::quota::counters::{Account, Count};
-use crate::quota::semaphore::Permits;
-use crate::quota::shared::Share;
+use crate::quota::admission::AdmissionQueue;
+use crate::quota::cgroups::{ServiceCgroup, TenantCgroup};
+use crate::quota::counters::{Count, Counters};
+use crate::quota::semaphore::ResizableSemaphore;
+use crate::quota::shared::SharedLimits;
 use crate::rclone::THREADS;
 use crate::rclone::state::State;
 use crate::sandbox::{self, Connectors};
@@ -37,7 +37,7 @@ pub struct Lodger {
     pub tenant: Arc<Tenant>,
     pub worker: Arc<Worker>,
     /// Connections that it may have, whether a session has begun on them or not.
-    pub connections: Arc<Permits>,
+    pub connections: Arc<ResizableSemaphore>,
     written: Written,
 }
 
@@ -45,21 +45,21 @@ pub struct Lodger {
 pub struct House {
     state: PathBuf,
     users: Option<Users>,
-    groups: Option<Groups>,
+    groups: Option<ServiceCgroup>,
     audit: BTreeSet<Destination>,
     connectors: Arc<Connectors>,
     /// The most sessions that there is a component for.
     most_sessions: u32,
-    pub places: Arc<Places>,
-    pub share: Arc<Share>,
-    pub account: Arc<Account>,
+    pub places: Arc<AdmissionQueue>,
+    pub share: Arc<SharedLimits>,
+    pub account: Arc<Counters>,
 }
 
 impl House {
     pub fn new(settings: &Settings) -> Result<Self, Failure> {
         let limits = &settings.limits;
         let directory = settings.connectors.clone().map_or_else(sandbox::beside, Ok)?;
-        let groups = settings.cgroups.then(Groups::take_over).transpose().map_err(|error| {
+        let groups = settings.cgroups.then(ServiceCgroup::take_over).transpose().map_err(|error| {
             wrong(format!(
                 "the service's control group can't be divided: {error}: let systemd delegate it (`Delegate=yes`), or remove `cgroups`"
             ))
@@ -71,8 +71,8 @@ impl House {
             audit: settings.audit.as_ref().and_then(Audit::destination).into_iter().collect(),
             connectors: Arc::new(Connectors::new(directory, limits.sessions, MEMORY)?),
             most_sessions: limits.sessions,
-            places: Arc::new(Places::new(limits.sessions, limits.queue)),
-            share: Arc::new(Share::new(
+            places: Arc::new(AdmissionQueue::new(limits.sessions, limits.queue)),
+            share: Arc::new(SharedLimits::new(
                 "all tenants".to_owned(),
                 limits.processes,
                 limits.bandwidth,
@@ -168,7 +168,7 @@ impl House {
         };
         let places = match here {
             Some(here) => here.tenant.places.clone(),
-            None => Arc::new(Places::new(limits.sessions, limits.queue)),
+            None => Arc::new(AdmissionQueue::new(limits.sessions, limits.queue)),
         };
         let group = match here {
             Some(here) => here.tenant.group.clone(),
@@ -178,16 +178,16 @@ impl House {
             Some(here) => here.tenant.shares[0].clone(),
             None => {
                 let whose = format!("the tenant `{name}`");
-                Arc::new(Share::new(whose, limits.processes, limits.bandwidth))
+                Arc::new(SharedLimits::new(whose, limits.processes, limits.bandwidth))
             }
         };
         let connections = match here {
             Some(here) => here.connections.clone(),
-            None => Arc::new(Permits::new(limits.connections())),
+            None => Arc::new(ResizableSemaphore::new(limits.connections())),
         };
         let account = match here {
             Some(here) => here.tenant.account.clone(),
-            None => Account::below(&self.account),
+            None => Counters::child_of(&self.account),
         };
         let tenant = Tenant {
             name: name.clone(),
@@ -205,8 +205,8 @@ impl House {
         Ok(Lodger { tenant: Arc::new(tenant), worker, connections, written })
     }
 
-    fn group(&self, name: &str) -> io::Result<Option<Arc<OfTenant>>> {
-        self.groups.as_ref().map(|groups| groups.tenant(name).map(Arc::new)).transpose()
+    fn group(&self, name: &str) -> io::Result<Option<Arc<TenantCgroup>>> {
+        self.groups.as_ref().map(|groups| groups.create_tenant(name).map(Arc::new)).transpose()
     }
 
     /// As whom a tenant's processes run: the user of the range whose group its directory has,
@@ -240,7 +240,7 @@ impl Lodger {
         self.connections.resize(limits.connections());
         let memory = limits.memory.map(|size| size.as_u64());
         let threads = u64::from(limits.processes) * THREADS;
-        let limited = self.tenant.group.iter().map(|group| group.limit(memory, threads));
+        let limited = self.tenant.group.iter().map(|group| group.set_limits(memory, threads));
         limited.filter_map(Result::err).for_each(|error| {
             tracing::warn!("the control group of `{}` isn't limited: {error}", self.tenant.name);
         });
