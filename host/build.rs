@@ -1,5 +1,5 @@
-//! Makes the types of Plakar's plugin protocol from `proto/`, and the sentences by which
-//! rclone tells what it leaves out from `omissions.toml`.
+//! Generates the types of Plakar's plugin protocol from `proto/`, and the table of rclone's
+//! log messages about omitted files from `omissions.toml`.
 
 use serde::Deserialize;
 use std::error::Error;
@@ -31,7 +31,7 @@ struct File {
     places: Vec<Place>,
 }
 
-/// What the host needs of a place in rclone's source.
+/// The part of a row of `omissions.toml` that the host needs: a log call in rclone's source.
 #[derive(Deserialize)]
 struct Place {
     level: String,
@@ -42,7 +42,7 @@ struct Place {
     help: Option<String>,
 }
 
-/// The table of sentences, as Rust.
+/// Generates the table of sentences as Rust code.
 fn omissions() -> Result<String, Box<dyn Error>> {
     let Table { file } = toml::from_str(&fs::read_to_string(OMISSIONS)?)?;
     let mut code = "static SENTENCES: &[Sentence] = &[\n".to_owned();
@@ -55,7 +55,7 @@ fn omissions() -> Result<String, Box<dyn Error>> {
     Ok(code)
 }
 
-/// One sentence, if the place has any.
+/// Generates one sentence, if the place has one.
 fn sentence(path: &str, place: Place) -> Result<String, Box<dyn Error>> {
     let Place { level, says, object, decided, help } = place;
     let Some(says) = says else { return Ok(String::new()) };
@@ -85,13 +85,13 @@ fn sentence(path: &str, place: Place) -> Result<String, Box<dyn Error>> {
     Ok(code)
 }
 
-/// The part of a source file's path that rclone logs: its directory and its name.
+/// Returns the part of a source file's path that rclone logs: its directory and its name.
 fn logged(path: &str) -> &str {
     let cut = path.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
     &path[cut..]
 }
 
-/// The texts between the verbs of a format string of Go's.
+/// Returns the texts between the verbs of a Go format string.
 fn parts(format: &str) -> Vec<String> {
     let mut parts = Vec::new();
     let mut part = String::new();

@@ -43,7 +43,7 @@ impl Failure {
     pub fn shown(&self) -> String {
         const LONGEST: usize = 2000;
         let message = invocation::with_command(&self.message);
-        terminal::plain(&message.chars().take(LONGEST).collect::<String>()).into_owned()
+        terminal::escape(&message.chars().take(LONGEST).collect::<String>()).into_owned()
     }
 
     /// A mistake of the host, or something about this machine that it can't do without.

@@ -1,11 +1,12 @@
-//! Tries a property with inputs made by chance, for as many seconds as `PLAKBOX_FUZZ`
-//! says, or for a moment: see `just fuzz`.
+//! Property tests with random inputs. They run for the number of seconds in `PLAKBOX_FUZZ`
+//! (`just fuzz`), or for 200 ms.
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestRunner};
 use std::time::{Duration, Instant};
 
-/// Tries `property` until the time is over; panics with the smallest input that fails.
+/// Checks `property` with random inputs until the time is over. Panics with the smallest input
+/// that fails.
 pub fn for_a_while<S: Strategy>(inputs: S, property: impl Fn(S::Value)) {
     let seconds = std::env::var("PLAKBOX_FUZZ").ok().and_then(|text| text.parse().ok());
     let time = seconds.map_or(Duration::from_millis(200), Duration::from_secs);

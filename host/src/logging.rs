@@ -1,5 +1,4 @@
-//! What this program logs on stderr, and how it ends where its output is a pipe that is
-//! read no further.
+//! Logging to stderr, and the detection of a closed output pipe.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -7,48 +6,48 @@ use tracing_subscriber::EnvFilter;
 
 use crate::terminal::{self, LogLines};
 
-/// What to log.
-const VARIABLE: &str = "PLAKBOX_LOG";
+/// Environment variable with the log filter.
+const LOG_ENV: &str = "PLAKBOX_LOG";
 
-/// The levels, as the variable has them.
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// Names of the levels.
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Starts the log. A service's lines are for programs, unless they come on a terminal.
+/// Starts logging. A service logs JSON, unless stderr is a terminal.
 pub fn start(is_service: bool) {
-    let usual = if is_service { "info" } else { "warn" };
-    let said = env::var(VARIABLE).unwrap_or_default();
-    let filter = filter(&said);
-    let wrong = filter.is_none() && !said.is_empty();
-    let filter = filter.unwrap_or_else(|| EnvFilter::new(usual));
-    let for_programs = is_service && !io::stderr().is_terminal();
-    let lines =
-        LogLines { plain: if for_programs { terminal::plain_json } else { terminal::plain } };
+    let default = if is_service { "info" } else { "warn" };
+    let value = env::var(LOG_ENV).unwrap_or_default();
+    let filter = filter(&value);
+    let is_invalid = filter.is_none() && !value.is_empty();
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
+    let is_json = is_service && !io::stderr().is_terminal();
+    let lines = LogLines { escape: if is_json { terminal::escape_json } else { terminal::escape } };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
-    match for_programs {
-        // What collects it wants to find a tenant's and a session's lines.
-        true => log.json().flatten_event(true).init(),
-        false => log.with_ansi(false).without_time().init(),
+    if is_json {
+        // Collectors find the lines of a tenant and of a session by their fields.
+        log.json().flatten_event(true).init();
+    } else {
+        log.with_ansi(false).without_time().init();
     }
-    if wrong {
+    if is_invalid {
         tracing::warn!(
-            "{VARIABLE} is `{}`, which isn't a level: set it to error, warn, info or debug",
-            said.escape_debug()
+            "{LOG_ENV} is `{}`, which isn't a level: set it to error, warn, info or debug",
+            value.escape_debug()
         );
     }
 }
 
-/// The filter that the variable's value stands for: a level, or levels of modules after
-/// commas. A single word that isn't one would be taken for a module.
-fn filter(said: &str) -> Option<EnvFilter> {
-    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
-    let sound = |part: &str| is_level(part.trim()) || part.contains('=');
-    if said.is_empty() || !said.split(',').all(sound) {
+/// Parses a filter: a level, or a comma-separated list of levels and of modules with levels.
+/// A single unknown word is refused, as it would be parsed as a module.
+fn filter(value: &str) -> Option<EnvFilter> {
+    let is_level = |word: &str| LOG_LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let is_valid = |part: &str| is_level(part.trim()) || part.contains('=');
+    if value.is_empty() || !value.split(',').all(is_valid) {
         return None;
     }
-    EnvFilter::builder().parse(said).ok()
+    EnvFilter::builder().parse(value).ok()
 }
 
-/// Whether an error is that our output is read no further.
+/// Whether an error means that the reader of the output has closed it.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<io::Error>();
     error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

@@ -202,7 +202,7 @@ fn main() -> ExitCode {
         // Plakar itself has ended, or was stopped, and says so.
         Err(error) if is_plugin && error.is::<Stopped>() => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("plakbox: {}", terminal::plain(&format!("{error:#}")));
+            eprintln!("plakbox: {}", terminal::escape(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

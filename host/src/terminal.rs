@@ -1,14 +1,14 @@
-//! What others wrote, as it may be shown: a terminal obeys some characters, and a reader takes
-//! a line break for the end of what somebody said.
+//! Escapes untrusted text for terminals and logs: a terminal obeys control characters, and a
+//! line break could forge a line of its own.
 
 use std::borrow::Cow;
 use std::io;
 use std::ops::RangeInclusive;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Characters beside those of control that change how others are shown, or aren't seen: the
-/// ends of lines and paragraphs, what turns the direction of writing, what takes no room.
-const UNSEEN: [RangeInclusive<char>; 10] = [
+/// Characters that are not control characters but are invisible or change how others are
+/// shown: line and paragraph separators, directional marks, characters without a width.
+const INVISIBLE: [RangeInclusive<char>; 10] = [
     '\u{61c}'..='\u{61c}',
     '\u{180e}'..='\u{180e}',
     '\u{200b}'..='\u{200b}',
@@ -21,44 +21,46 @@ const UNSEEN: [RangeInclusive<char>; 10] = [
     '\u{e0000}'..='\u{e0fff}',
 ];
 
-/// Whether a character does something other than being seen.
-pub fn is_obeyed(char: char) -> bool {
-    char.is_control() || UNSEEN.iter().any(|range| range.contains(&char))
+/// Whether a character must be escaped: a control character or an invisible one.
+pub fn is_unsafe(char: char) -> bool {
+    char.is_control() || INVISIBLE.iter().any(|range| range.contains(&char))
 }
 
-/// The text in one line, with the escapes of Rust for what would be obeyed.
-pub fn plain(text: &str) -> Cow<'_, str> {
-    escaped(text, |char, plain| plain.extend(char.escape_default()))
+/// Returns the text as one line, with the escapes of Rust for unsafe characters.
+pub fn escape(text: &str) -> Cow<'_, str> {
+    replace_unsafe(text, |char, output| output.extend(char.escape_default()))
 }
 
-/// The text of one JSON value, with its own escapes: those that `serde_json` leaves out.
-pub fn plain_json(text: &str) -> Cow<'_, str> {
-    escaped(text, |char, plain| {
+/// Returns the text of a JSON value, with JSON escapes for the unsafe characters that
+/// `serde_json` doesn't escape.
+pub fn escape_json(text: &str) -> Cow<'_, str> {
+    replace_unsafe(text, |char, output| {
         for unit in char.encode_utf16(&mut [0; 2]) {
-            plain.push_str(&format!("\\u{unit:04x}"));
+            output.push_str(&format!("\\u{unit:04x}"));
         }
     })
 }
 
-fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
-    if !text.contains(is_obeyed) {
+fn replace_unsafe(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
-    let mut plain = String::with_capacity(text.len() + 16);
+    let mut output = String::with_capacity(text.len() + 16);
     for char in text.chars() {
-        match is_obeyed(char) {
-            true => escape(char, &mut plain),
-            false => plain.push(char),
+        if is_unsafe(char) {
+            escape(char, &mut output);
+        } else {
+            output.push(char);
         }
     }
-    Cow::Owned(plain)
+    Cow::Owned(output)
 }
 
-/// The standard error for a log, of which each event is one line.
+/// Writer of a log to the standard error: each event becomes one line.
 #[derive(Clone, Copy)]
 pub struct LogLines {
-    /// How an event is made plain.
-    pub plain: fn(&str) -> Cow<'_, str>,
+    /// Function that escapes an event.
+    pub escape: fn(&str) -> Cow<'_, str>,
 }
 
 impl<'a> MakeWriter<'a> for LogLines {
@@ -70,10 +72,10 @@ impl<'a> MakeWriter<'a> for LogLines {
 }
 
 impl io::Write for LogLines {
-    /// Writes one event, which comes whole.
+    /// Writes one event, which must be complete.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        let line = format!("{}\n", (self.plain)(text.strip_suffix('\n').unwrap_or(&text)));
+        let line = format!("{}\n", (self.escape)(text.strip_suffix('\n').unwrap_or(&text)));
         io::stderr().write_all(line.as_bytes())?;
         Ok(event.len())
     }
@@ -96,11 +98,11 @@ mod tests {
             ("\u{202e}gpj.exe\u{2066}\u{2069}\u{200f}", r"\u{202e}gpj.exe\u{2066}\u{2069}\u{200f}"),
             ("\u{2028}\u{2029}\u{feff}\u{e0041}", r"\u{2028}\u{2029}\u{feff}\u{e0041}"),
         ] {
-            assert_eq!(plain(text), shown);
+            assert_eq!(escape(text), shown);
         }
         for same in ["", "a b/ü 日本 'q' \"\\n\"", "e\u{301}", "👩\u{200d}👧", "नी\u{200c}"]
         {
-            assert_eq!(plain(same), same);
+            assert_eq!(escape(same), same);
         }
     }
 
@@ -108,8 +110,8 @@ mod tests {
     fn a_json_value_stays_what_it_is() {
         let value = serde_json::json!({ "path": "a\u{1b}\u{9b}\u{202e}\n\u{e0041}\"" });
         let text = serde_json::to_string(&value).unwrap();
-        let plain = plain_json(&text);
-        assert!(!plain.contains(is_obeyed), "{plain:?}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&plain).unwrap(), value);
+        let escaped = escape_json(&text);
+        assert!(!escaped.contains(is_unsafe), "{escaped:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
     }
 }

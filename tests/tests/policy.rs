@@ -362,11 +362,11 @@ fn the_audit_log_tells_what_was_allowed_and_could_not_begin() {
     let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let lines: Vec<_> = lines.collect();
     let events: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
-    assert_eq!(events, ["decision", "process", "unstarted"], "{text}");
+    assert_eq!(events, ["decision", "process", "start-failed"], "{text}");
     assert_eq!(lines[2]["remote"], lines[0]["remote"]);
     assert!(lines[2]["why"].as_str().unwrap().contains(why), "{text}");
     let shown = ["audit", "show", log.to_str().unwrap()];
-    plakbox(&place, shown).good().says("but not begun: rclone 1.");
+    plakbox(&place, shown).good().says("but failed to start: rclone 1.");
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! The audit log: one line of JSON for each decision, process and session. Only those who
-//! strike secrets out write to it.
+//! The audit log: one line of JSON for each decision, process and session. Callers redact
+//! secrets before they write to it.
 //!
-//! - [`report`]: what it tells, in words
+//! - [`report`]: a table of the decisions in a log
 
 pub mod report;
 
@@ -16,61 +16,63 @@ use std::time::{Duration, Instant};
 
 use crate::connector::{Failure, Reason};
 use crate::policy::Destination;
-use crate::terminal::plain_json;
+use crate::terminal::escape_json;
 
-/// One line.
+/// One line of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// When it was written, in UTC.
+pub struct AuditRecord {
+    /// Time of writing, in UTC.
     pub time: jiff::Timestamp,
-    /// What tells one session from another: `PID-COUNT-SECONDS`.
+    /// Unique name of the session: `PID-COUNT-SECONDS`.
     pub session: String,
-    /// Whom this process runs as, or who asked a service.
+    /// User that this process runs as, or that connected to a service.
     pub uid: u32,
-    /// The tenant of a service whose session it is.
+    /// Tenant of a service that the session belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     #[serde(flatten)]
     pub event: Event,
 }
 
-/// What happened.
+/// An event of a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// A remote was asked for.
+    /// A session asked for a remote.
     Decision {
-        /// The remote's fingerprint, as in the origin of its snapshots; none if its
-        /// configuration made no sense.
+        /// Fingerprint of the remote, as in the origin of its snapshots; empty if its
+        /// configuration was invalid.
         remote: String,
         backend: String,
         path: String,
+        /// `importer` or `exporter`.
         r#use: String,
-        /// The rules that allowed it; none under the built-in policy.
+        /// Rules that allowed it; none under the built-in policy.
         rules: BTreeSet<String>,
         allowed: bool,
-        /// Why it was refused.
+        /// Reason for a refusal.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         why: String,
     },
-    /// A session that was allowed couldn't begin: everything was busy, or there was no
-    /// rclone that may be run.
-    Unstarted { remote: String, why: String },
+    /// A session that was allowed failed to start: everything was busy, or no rclone may be
+    /// run.
+    StartFailed { remote: String, why: String },
     /// An rclone process ended.
     Process {
-        /// Empty where it was only asked for its version.
+        /// Empty for `rclone version`.
         remote: String,
         argv: Vec<String>,
-        /// How it ended.
+        /// Exit status, or the reason why it was stopped.
         outcome: String,
-        /// Bytes that it took, and that it gave.
+        /// Bytes that were written to it.
         bytes_in: u64,
+        /// Bytes that were read from it.
         bytes_out: u64,
         milliseconds: u64,
     },
-    /// Somebody was refused a session of a service before it began.
+    /// A service refused a client before a session.
     Refusal {
-        /// Who it was: ``the user 1000``, ``the certificate of `a` ``.
+        /// The client: ``the user 1000``, ``the certificate of `a` ``.
         who: String,
         why: String,
     },
@@ -78,7 +80,7 @@ pub enum Event {
     Session { remote: String, processes: u64, bytes_in: u64, bytes_out: u64, milliseconds: u64 },
 }
 
-/// Whose session it is.
+/// Identity of a session.
 #[derive(Debug, Clone)]
 pub struct Subject {
     /// `PID-COUNT-SECONDS`.
@@ -88,23 +90,23 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// A new session of whoever this process runs as.
-    pub fn own() -> Self {
-        Self { session: new_session(), uid: rustix::process::getuid().as_raw(), tenant: None }
+    /// Creates the identity of a new session of the user that this process runs as.
+    pub fn local() -> Self {
+        Self { session: new_session_name(), uid: rustix::process::getuid().as_raw(), tenant: None }
     }
 }
 
-/// What tells a new session from all others.
-pub fn new_session() -> Arc<str> {
+/// Creates the unique name of a new session.
+pub fn new_session_name() -> Arc<str> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let seconds = jiff::Timestamp::now().as_second();
     format!("{}-{count}-{seconds}", std::process::id()).into()
 }
 
-/// Where one session's lines go. Cheap to clone.
+/// The log as one session writes to it. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Trail {
+pub struct AuditLog {
     inner: Arc<Inner>,
 }
 
@@ -116,8 +118,12 @@ struct Inner {
     stderr: bool,
 }
 
-impl Trail {
-    /// Opens the log for a session. What can't be noted must not happen.
+impl AuditLog {
+    /// Opens the log for a session.
+    ///
+    /// # Errors
+    ///
+    /// A file can't be opened. The session must not start then.
     pub fn open(destinations: &BTreeSet<Destination>, subject: Subject) -> Result<Self, Failure> {
         let files = destinations.iter().filter_map(|destination| match destination {
             Destination::File(path) => Some(path),
@@ -144,38 +150,42 @@ impl Trail {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// How long the session has lasted.
-    pub fn lasted(&self) -> Duration {
+    /// Duration of the session so far.
+    pub fn elapsed(&self) -> Duration {
         self.inner.started.elapsed()
     }
 
-    /// Writes a line to each destination, in one piece. Whoever couldn't goes no further:
-    /// what can't be noted must not happen.
-    pub fn note(&self, event: Event) -> Result<(), Failure> {
+    /// Writes a line to each destination, with one call each.
+    ///
+    /// # Errors
+    ///
+    /// A destination can't be written. What the line describes must not happen then.
+    pub fn record(&self, event: Event) -> Result<(), Failure> {
         if self.inner.files.is_empty() && !self.inner.stderr {
             return Ok(());
         }
-        let entry = Entry {
+        let record = AuditRecord {
             time: jiff::Timestamp::now(),
             session: self.inner.subject.session.to_string(),
             uid: self.inner.subject.uid,
             tenant: self.inner.subject.tenant.clone(),
             event,
         };
-        let line = serde_json::to_string(&entry).map_err(|error| unwritable(&error.into()))?;
-        let mut line = plain_json(&line).into_owned().into_bytes();
+        let line = serde_json::to_string(&record).map_err(|error| unwritable(&error.into()))?;
+        let mut line = escape_json(&line).into_owned().into_bytes();
         line.push(b'\n');
-        let files = self.inner.files.iter().try_for_each(|mut file| file.write_all(&line));
-        files.map_err(|error| unwritable(&error))?;
+        for mut file in &self.inner.files {
+            file.write_all(&line).map_err(|error| unwritable(&error))?;
+        }
         if self.inner.stderr {
             std::io::stderr().write_all(&line).map_err(|error| unwritable(&error))?;
         }
         Ok(())
     }
 
-    /// The same of what has happened already.
-    pub fn note_afterwards(&self, event: Event) {
-        if let Err(failure) = self.note(event) {
+    /// Writes a line about something that has happened already, and logs a failure to do so.
+    pub fn record_best_effort(&self, event: Event) {
+        if let Err(failure) = self.record(event) {
             tracing::error!("{}", failure.message);
         }
     }

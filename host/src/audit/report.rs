@@ -1,48 +1,53 @@
-//! What an audit log tells of each decision and of what came of it, in a line.
+//! A table of an audit log: one row for each decision and its session.
 
 use bytesize::ByteSize;
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::time::Duration;
 
-use super::{Entry, Event};
-use crate::terminal::plain;
+use super::{AuditRecord, Event};
+use crate::terminal::escape;
 
-/// What is known of one decision, or of a session about which none was made.
+/// One decision with its session, or a session without a decision.
 #[derive(Default)]
 struct Row {
     time: jiff::Timestamp,
     uid: u32,
-    /// The remote's fingerprint, once there was a decision about it.
+    /// Fingerprint of the remote, once there was a decision about it.
     decided: Option<String>,
     what: String,
     verdict: String,
-    /// Processes that ended, and of them those that failed.
+    /// Number of processes that ended.
     processes: u64,
+    /// Number of these that failed.
     failed: u64,
     bytes_in: u64,
     bytes_out: u64,
     milliseconds: Option<u64>,
 }
 
-/// The rows, in the order in which they began, and those of each session.
+/// The rows in the order of their first record, and their indices by session.
 #[derive(Default)]
 struct Rows {
     rows: Vec<Row>,
-    of_session: BTreeMap<String, Vec<usize>>,
+    by_session: BTreeMap<String, Vec<usize>>,
 }
 
-/// A table of the decisions in a log, in the order in which they were made, and the number of
-/// lines that make no sense.
+/// Formats the decisions in a log, in chronological order. Returns the lines of the table and
+/// the number of invalid lines in the log.
+///
+/// # Errors
+///
+/// The log can't be read.
 pub fn table(log: impl BufRead) -> std::io::Result<(Vec<String>, usize)> {
     let mut rows = Rows::default();
-    let mut senseless = 0;
+    let mut invalid = 0;
     for line in log.lines() {
         let line = line?;
-        match serde_json::from_str::<Entry>(&line) {
-            Ok(entry) => rows.take(entry),
+        match serde_json::from_str::<AuditRecord>(&line) {
+            Ok(record) => rows.add(record),
             // Other programs may write to the same stderr.
-            Err(_) => senseless += usize::from(!line.trim().is_empty()),
+            Err(_) => invalid += usize::from(!line.trim().is_empty()),
         }
     }
     let mut rows = rows.rows;
@@ -51,39 +56,40 @@ pub fn table(log: impl BufRead) -> std::io::Result<(Vec<String>, usize)> {
         "{:<20} {:>6}  {:>9} {:>10} {:>10} {:>9}  what",
         "began", "uid", "processes", "read", "written", "took"
     );
-    Ok(([head].into_iter().chain(rows.iter().map(Row::line)).collect(), senseless))
+    Ok(([head].into_iter().chain(rows.iter().map(Row::line)).collect(), invalid))
 }
 
 impl Rows {
-    fn take(&mut self, entry: Entry) {
-        let Self { rows, of_session } = self;
-        let own = of_session.entry(entry.session).or_default();
+    /// Adds a record to the row that it belongs to, or to a new one.
+    fn add(&mut self, record: AuditRecord) {
+        let Self { rows, by_session } = self;
+        let own = by_session.entry(record.session).or_default();
         let last = own.last().copied();
-        let begun = match &entry.event {
-            // One connection may have asked several times. What came before the first
-            // decision, as the look at rclone's version, belongs to it.
+        let existing = match &record.event {
+            // A connection may ask several times. Records before the first decision, such as
+            // `rclone version`, belong to that decision.
             Event::Decision { .. } | Event::Refusal { .. } => {
                 last.filter(|at| rows[*at].decided.is_none())
             }
-            Event::Unstarted { remote, .. }
+            Event::StartFailed { remote, .. }
             | Event::Process { remote, .. }
             | Event::Session { remote, .. } => {
                 let same = |at: &&usize| rows[**at].decided.as_ref() == Some(remote);
                 own.iter().rev().find(same).copied().or(last)
             }
         };
-        let at = begun.unwrap_or_else(|| {
+        let at = existing.unwrap_or_else(|| {
             own.push(rows.len());
-            rows.push(Row { time: entry.time, ..Row::default() });
+            rows.push(Row { time: record.time, ..Row::default() });
             rows.len() - 1
         });
-        rows[at].uid = entry.uid;
-        rows[at].take(entry.event);
+        rows[at].uid = record.uid;
+        rows[at].apply(record.event);
     }
 }
 
 impl Row {
-    fn take(&mut self, event: Event) {
+    fn apply(&mut self, event: Event) {
         match event {
             Event::Decision { remote, backend, path, r#use, rules, allowed, why } => {
                 self.what = format!("{} of {backend}:{path} ({remote})", r#use);
@@ -100,7 +106,9 @@ impl Row {
                 self.what = who;
                 self.verdict = format!("refused: {why}");
             }
-            Event::Unstarted { why, .. } => self.verdict += &format!(", but not begun: {why}"),
+            Event::StartFailed { why, .. } => {
+                self.verdict += &format!(", but failed to start: {why}")
+            }
             Event::Process { remote, outcome, bytes_in, bytes_out, .. } => {
                 if remote.is_empty() && self.what.is_empty() {
                     self.what = "`rclone version` alone".to_owned();
@@ -115,7 +123,7 @@ impl Row {
         }
     }
 
-    /// The row in one line, whatever those who are told of have written.
+    /// Formats the row as one line, with escapes for control characters.
     fn line(&self) -> String {
         let began = self.time.strftime("%Y-%m-%d %H:%M:%SZ");
         let processes = match self.failed {
@@ -131,8 +139,8 @@ impl Row {
             self.uid,
             ByteSize(self.bytes_out).display().iec().to_string(),
             ByteSize(self.bytes_in).display().iec().to_string(),
-            plain(&self.what),
-            plain(&self.verdict)
+            escape(&self.what),
+            escape(&self.verdict)
         )
     }
 }
@@ -143,8 +151,9 @@ mod tests {
 
     fn entry(session: &str, event: Event) -> String {
         let time = jiff::Timestamp::UNIX_EPOCH;
-        let entry = Entry { time, session: session.to_owned(), uid: 1000, tenant: None, event };
-        serde_json::to_string(&entry).unwrap()
+        let record =
+            AuditRecord { time, session: session.to_owned(), uid: 1000, tenant: None, event };
+        serde_json::to_string(&record).unwrap()
     }
 
     const REMOTE: &str = "0123456789abcdef";
@@ -195,7 +204,7 @@ mod tests {
         ];
         let (lines, _) = table(log.join("\n").as_bytes()).unwrap();
         assert_eq!(lines.len(), 3, "{lines:#?}");
-        assert!(!lines.iter().any(|line| line.contains(crate::terminal::is_obeyed)), "{lines:#?}");
+        assert!(!lines.iter().any(|line| line.contains(crate::terminal::is_unsafe)), "{lines:#?}");
         assert!(lines[1].contains(r"\r\n2099-01-01 forged"), "{}", lines[1]);
     }
 
@@ -224,16 +233,20 @@ mod tests {
             "rclone says something".to_owned(),
             entry("b", decision(false)),
             entry("c", decision(true)),
-            entry("c", Event::Unstarted { remote: remote(), why: "busy".to_owned() }),
+            entry("c", Event::StartFailed { remote: remote(), why: "busy".to_owned() }),
             entry("a", process("exit status: 1")),
             entry("a", end),
         ];
-        let (lines, senseless) = table(log.join("\n").as_bytes()).unwrap();
-        assert_eq!((lines.len(), senseless), (4, 1));
+        let (lines, invalid) = table(log.join("\n").as_bytes()).unwrap();
+        assert_eq!((lines.len(), invalid), (4, 1));
         for part in ["2 (1!)", "4.0 KiB", "1.5s", "importer of s3:bucket", "allowed by p.toml:3"] {
             assert!(lines[1].contains(part), "{part}: {}", lines[1]);
         }
         assert!(lines[2].ends_with("refused: no"), "{}", lines[2]);
-        assert!(lines[3].ends_with("allowed by p.toml:3, but not begun: busy"), "{}", lines[3]);
+        assert!(
+            lines[3].ends_with("allowed by p.toml:3, but failed to start: busy"),
+            "{}",
+            lines[3]
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::invocation;
 use super::target::Patient;
-use crate::audit::{Subject, Trail};
+use crate::audit::{AuditLog, Subject};
 use crate::connector::bindings::exports::plakar::connector::importer::Discovery;
 use crate::connector::{Failure, Kind, Reason};
 use crate::policy;
@@ -65,7 +65,7 @@ impl Report {
             false => text,
         };
         let text = invocation::with_command(&text);
-        writeln!(stdout(), "{mark:<9}{}", terminal::plain(&text))
+        writeln!(stdout(), "{mark:<9}{}", terminal::escape(&text))
     }
 
     fn end(self) -> anyhow::Result<()> {
@@ -94,7 +94,7 @@ pub async fn examine(argument: Option<String>, setting: &Setting) -> anyhow::Res
     let level = policies.as_ref().map_or(Level::Required, Policies::level);
     let trail = match &policies {
         Ok(policies) => setting.audit(policies),
-        Err(_) => Trail::open(&BTreeSet::new(), Subject::own()),
+        Err(_) => AuditLog::open(&BTreeSet::new(), Subject::local()),
     };
     service(&mut report, parsed.as_ref().ok()).await?;
     let tools = tools(&mut report, backend, &program, level, trail).await?;
@@ -216,7 +216,7 @@ async fn tools(
     backend: &str,
     program: &policy::Program,
     level: Level,
-    trail: Result<Trail, Failure>,
+    trail: Result<AuditLog, Failure>,
 ) -> std::io::Result<Option<(State, Binary)>> {
     let tools = async {
         let state = State::open()?;

@@ -22,7 +22,7 @@ use crate::rclone::google_photos::Aim;
 use crate::rclone::remote::Said;
 use crate::sandbox::{self, Session};
 use crate::session::open::{self, Opened, Setting};
-use crate::terminal::plain;
+use crate::terminal::escape;
 
 fn said(failure: Failure) -> anyhow::Error {
     anyhow!(failure.shown())
@@ -31,7 +31,7 @@ fn said(failure: Failure) -> anyhow::Error {
 /// Prints lines, in which others' words may be; whatever reads them may go away.
 fn print_lines(lines: &[String]) -> anyhow::Result<()> {
     let mut output = stdout().lock();
-    Ok(lines.iter().try_for_each(|line| writeln!(output, "{}", plain(line)))?)
+    Ok(lines.iter().try_for_each(|line| writeln!(output, "{}", escape(line)))?)
 }
 
 /// Lists what a component imports and exports, and says whether it would be run.
@@ -66,7 +66,7 @@ pub async fn list(remote: &str, setting: &Setting) -> anyhow::Result<()> {
                 }
                 Discovery::Failed((path, failure)) => {
                     failures += 1;
-                    eprintln!("{}: {}", plain(&path), failure.shown());
+                    eprintln!("{}: {}", escape(&path), failure.shown());
                 }
             }
         }
@@ -89,7 +89,7 @@ fn line(entry: &Entry) -> String {
         (_, Some(size)) => size.to_string(),
         (_, None) => "?".to_owned(),
     };
-    format!("{size:>14}  {}  {}", time.strftime("%Y-%m-%d %H:%M:%S"), plain(path))
+    format!("{size:>14}  {}  {}", time.strftime("%Y-%m-%d %H:%M:%S"), escape(path))
 }
 
 /// Prints a file of a remote of the user's rclone.conf: `NAME:path/file`.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 
 use crate::service::admin::sessions::Shown;
-use crate::terminal::plain;
+use crate::terminal::escape;
 
 /// The longest answer that is taken.
 const LONGEST: usize = 64 << 20;
@@ -44,7 +44,7 @@ pub async fn list(socket: &Path) -> anyhow::Result<()> {
             size(it.memory),
             it.who
         );
-        writeln!(output, "{}", plain(&line))?;
+        writeln!(output, "{}", escape(&line))?;
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ pub async fn cancel(socket: &Path, session: &str) -> anyhow::Result<()> {
         bail!("`{}` is no session: see `plakbox sessions`", session.escape_debug());
     }
     let answer = ask(socket, Method::DELETE, &format!("/sessions/{session}")).await?;
-    Ok(writeln!(stdout(), "{}", plain(answer.trim_end()))?)
+    Ok(writeln!(stdout(), "{}", escape(answer.trim_end()))?)
 }
 
 async fn ask(socket: &Path, method: Method, path: &str) -> anyhow::Result<String> {

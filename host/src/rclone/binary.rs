@@ -14,7 +14,7 @@ use tokio::process::Command;
 use super::google_photos;
 use super::process::spawner;
 use super::state::State;
-use crate::audit::{Event, Trail};
+use crate::audit::{AuditLog, Event};
 use crate::confinement::{Confinement, Granted, Standing};
 use crate::connector::{Failure, Reason};
 use crate::kernel::RunAs;
@@ -46,7 +46,7 @@ impl Binary {
         backend: &str,
         policy: &Program,
         level: Level,
-        trail: &Trail,
+        trail: &AuditLog,
     ) -> Result<Self, Failure> {
         let named = policy.path.clone().or_else(|| env::var_os(VARIABLE).map(PathBuf::from));
         let path = match named {
@@ -140,7 +140,7 @@ async fn ask(
     path: &Path,
     level: Level,
     owner: Option<RunAs>,
-    trail: &Trail,
+    trail: &AuditLog,
 ) -> Result<Version, Failure> {
     let unusable = |why: String| {
         let message =
@@ -163,7 +163,7 @@ async fn ask(
         child.wait().await
     };
     let ended = tokio::time::timeout(PATIENCE, said).await;
-    trail.note(Event::Process {
+    trail.record(Event::Process {
         remote: String::new(),
         argv: vec![path.display().to_string(), "version".to_owned()],
         outcome: match &ended {

@@ -28,7 +28,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-use crate::audit::{Event, Trail};
+use crate::audit::{AuditLog, Event};
 use crate::confinement::{self, Confinement};
 use crate::connector::{Content, Failure, Reason, Selection, Timestamp};
 use crate::kernel::RunAs;
@@ -73,7 +73,7 @@ struct Inner {
     concurrency: Concurrency,
     confinement: Confinement,
     _slot: Option<Slot>,
-    trail: Trail,
+    trail: AuditLog,
     /// The configuration file that every process of the session shares.
     config: Configuration,
     /// Where batches, rclone's cache and its temporary files lie.
@@ -102,7 +102,7 @@ impl Rclone {
         mut remote: Remote,
         state: &State,
         grant: Grant,
-        trail: Trail,
+        trail: AuditLog,
         hosted: SessionQuota,
         streams: usize,
     ) -> Result<Self, Failure> {
@@ -325,12 +325,12 @@ impl Rclone {
 impl Drop for Inner {
     fn drop(&mut self) {
         let account = &self.usage.account;
-        self.trail.note_afterwards(Event::Session {
+        self.trail.record_best_effort(Event::Session {
             remote: self.config.fingerprint().short(),
             processes: account.get(Count::Started),
             bytes_in: account.get(Count::BytesIn),
             bytes_out: account.get(Count::BytesOut),
-            milliseconds: self.trail.lasted().as_millis().try_into().unwrap_or(u64::MAX),
+            milliseconds: self.trail.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
         });
     }
 }

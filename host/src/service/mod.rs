@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::audit::{Event, Subject, Trail};
+use crate::audit::{AuditLog, Event, Subject};
 use crate::connector::{Failure, Reason};
 #[cfg(target_os = "linux")]
 use crate::kernel::capabilities;
@@ -72,7 +72,7 @@ struct Known {
     tls: Option<tls::Server>,
     settings: Settings,
     /// Opened anew, too, as the file may have been moved away.
-    trail: Trail,
+    trail: AuditLog,
 }
 
 /// What the service is told by signals.
@@ -163,7 +163,7 @@ fn known(
     let tenants = Tenants::read(&settings.tenants)?;
     let tls = settings.listen.tls.as_ref().map(tls::server).transpose()?;
     let lodgers = house.lodge(&tenants, &settings.limits, here)?;
-    let trail = Trail::open(house.audit(), Subject::own())?;
+    let trail = AuditLog::open(house.audit(), Subject::local())?;
     Ok(Known { tenants, lodgers, tls, settings, trail })
 }
 
@@ -235,7 +235,7 @@ impl Service {
     }
 
     fn note_event(&self, who: String, why: String) {
-        self.known().trail.note_afterwards(Event::Refusal { who, why });
+        self.known().trail.record_best_effort(Event::Refusal { who, why });
     }
 
     /// Writes sums of refusals, from time to time.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::tenant::Client;
-use crate::audit::{Event, Subject, Trail};
+use crate::audit::{AuditLog, Event, Subject};
 use crate::connector::{Failure, Reason, Remote};
 use crate::policy::hosts::lookup;
 use crate::policy::{Grant, Policies, Use};
@@ -48,12 +48,12 @@ impl Setting {
     }
 
     /// Where the lines of a session go that these policies concern.
-    pub fn audit(&self, policies: &Policies) -> Result<Trail, Failure> {
+    pub fn audit(&self, policies: &Policies) -> Result<AuditLog, Failure> {
         match &self.client {
             Some(client) => {
-                Trail::open(&(&policies.audit() | &client.tenant.audit), client.subject.clone())
+                AuditLog::open(&(&policies.audit() | &client.tenant.audit), client.subject.clone())
             }
-            None => Trail::open(&policies.audit(), Subject::own()),
+            None => AuditLog::open(&policies.audit(), Subject::local()),
         }
     }
 
@@ -83,13 +83,13 @@ pub struct Allowed {
     pub options: Vec<(String, String)>,
     pub grant: Grant,
     protocol: String,
-    trail: Trail,
+    trail: AuditLog,
 }
 
 /// A session that was allowed and hasn't begun, of which the audit log is told if it ends
 /// there.
 struct Beginning {
-    trail: Trail,
+    trail: AuditLog,
     remote: String,
     secrets: Secrets,
     over: bool,
@@ -109,7 +109,7 @@ impl Beginning {
 
     fn note(&self, why: &str) {
         let why = self.secrets.strike(why);
-        self.trail.note_afterwards(Event::Unstarted { remote: self.remote.clone(), why });
+        self.trail.record_best_effort(Event::StartFailed { remote: self.remote.clone(), why });
     }
 }
 
@@ -177,12 +177,12 @@ pub fn allow(said: Said, setting: &Setting, r#use: Use) -> Result<Allowed, Failu
     let (mut remote, options) = match parsed {
         Ok(parsed) => parsed,
         Err(failure) => {
-            trail.note(decision(None, r#use, Err(&failure)))?;
+            trail.record(decision(None, r#use, Err(&failure)))?;
             return Err(failure);
         }
     };
     let decided = decide(policies, &mut remote, r#use);
-    trail.note(decision(Some(&remote), r#use, decided.as_ref()))?;
+    trail.record(decision(Some(&remote), r#use, decided.as_ref()))?;
     let grant = decided?;
     Ok(Allowed { remote, options, grant, protocol, trail })
 }

@@ -347,7 +347,7 @@ impl Drop for Process {
         self.watchdog().ended(self.group);
         let Ending { argv, started, status, rclone } = &mut self.ending;
         let inner = &rclone.inner;
-        let noted = inner.trail.note(Event::Process {
+        let noted = inner.trail.record(Event::Process {
             remote: inner.config.fingerprint().short(),
             argv: std::mem::take(argv),
             outcome: status.map_or("stopped".to_owned(), |status| status.to_string()),

@@ -13,7 +13,7 @@ use super::listener::Listeners;
 use super::pending::{Place, Source};
 use super::rejections::{Cause, Refusal};
 use super::tls::Shown;
-use crate::audit::{Subject, new_session};
+use crate::audit::{Subject, new_session_name};
 use crate::plugin::{self, Role};
 use crate::quota::counters::Counters;
 use crate::quota::semaphore::OwnedPermit;
@@ -187,7 +187,7 @@ impl Service {
     async fn begin(self: &Arc<Self>, mut line: Line, guest: Guest) {
         let Guest { lodger, role, comer, permit } = guest;
         let tenant = lodger.tenant.clone();
-        let session = new_session();
+        let session = new_session_name();
         let account = Counters::child_of(&tenant.account);
         let registered = self.sessions.register(
             session.clone(),
