@@ -33,7 +33,7 @@ fn plakar_backs_up_what_a_policy_allows_and_nothing_else() {
     }
     place.backup("@granted").good();
     assert_eq!(place.content("/a"), b"mine");
-    place.backup("@secret").soon().bad("policy.toml:2): ask whoever wrote the policy");
+    place.backup("@secret").soon().bad("policy.toml:2): ask the author of the policy");
     let link = granted.join("link");
     std::os::unix::fs::symlink(&secret, &link).unwrap();
     place.remote("sneaky", &[("type", "alias"), ("remote", link.to_str().unwrap())]);
@@ -72,7 +72,7 @@ fn a_user_s_policy_can_only_narrow_the_operator_s() {
     plakbox(&place, ["ls", "--policy", operator, "other:"]).bad("operator.toml` doesn't allow");
     place.policy("[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n");
     plakbox(&place, ["ls", "--policy", operator, "granted:"])
-        .bad("of backends, it allows s3: ask whoever wrote the policy");
+        .bad("it allows the backends s3: ask the author of the policy");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_policy_is_checked_and_explained_with_the_lines_that_say_so() {
         .says("allows alias, local for importer")
         .says("(line 5)")
         .says("sessions 2 (line 6)")
-        .says("guest-memory 256.0 MiB (as usual)");
+        .says("guest-memory 256.0 MiB (default)");
     plakbox(&place, ["policy", "explain", file, "granted:"])
         .good()
         .says("as importer: allowed")
@@ -153,7 +153,7 @@ fn a_policy_pins_options_and_names_those_that_reach_this_machine() {
     place.policy(&rule("hosts = [\"127.0.0.1\"]"));
     plakbox(&place, ["ls", "web:"]).good().says("/file");
     place.policy(&rule("hosts = [\"*.example.org\"]"));
-    plakbox(&place, ["ls", "web:"]).soon().bad("the host `127.0.0.1` is none of its `hosts`");
+    plakbox(&place, ["ls", "web:"]).soon().bad("the host `127.0.0.1` matches none of its `hosts`");
     place.remote("keyed", &[("type", "sftp"), ("host", "h"), ("key_file", "~/.ssh/id")]);
     place.policy(&rule("").replace("http", "sftp"));
     plakbox(&place, ["ls", "keyed:"]).soon().bad("the option `key_file` reads local files");
@@ -181,13 +181,13 @@ fn contents_come_from_the_pinned_address_and_no_other() {
     let cat = |name: &str| plakbox(&place, ["cat", &format!("{name}:alpha/file")]);
     pin("");
     cat("plain").good().says("good");
-    cat("elsewhere").soon().bad("the option `download_url` names a host beside `endpoint`");
+    cat("elsewhere").soon().bad("the option `download_url` names a host in addition to `endpoint`");
     pin("hosts = [\"127.0.0.1\"]");
     cat("open").soon().bad("the option `download_url` needs a `/` after its host");
     assert!(elsewhere.reads().is_empty());
     cat("elsewhere").good().says("evil");
     pin("hosts = [\"a.example\"]");
-    cat("plain").soon().bad("the host `127.0.0.1` is none of its `hosts`");
+    cat("plain").soon().bad("the host `127.0.0.1` matches none of its `hosts`");
 }
 
 #[test]
@@ -225,7 +225,9 @@ fn limits_of_a_policy_hold() {
     place.remote("remote", &[("type", "memory")]);
     let rule =
         "[[allow]]\nbackends = [\"http\", \"memory\"]\nuse = [\"importer\"]\nports = \"any\"\n";
-    place.policy(&format!("{rule}limits = {{ guest-memory = \"64MiB\", guest-pause = \"1s\" }}\n"));
+    place.policy(&format!(
+        "{rule}limits = {{ guest-memory = \"64MiB\", guest-compute-timeout = \"1s\" }}\n"
+    ));
     let rogue = |what: &str| {
         let mut command = place.command(tools::plakbox());
         command.arg("--component").arg(tools::rogue()).args(["ls", &format!("remote:{what}")]);
@@ -263,7 +265,7 @@ fn the_audit_log_tells_what_was_decided_and_done_and_no_secret() {
         ),
     );
     plakbox(&place, ["cat", "web:file"]).good();
-    plakbox(&place, ["ls", "no:"]).soon().bad("of backends, it allows http");
+    plakbox(&place, ["ls", "no:"]).soon().bad("it allows the backends http");
     plakbox(&place, ["ls", "web:gone"]).soon().bad("not found");
 
     let text = fs::read_to_string(&log).unwrap();

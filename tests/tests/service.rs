@@ -31,7 +31,7 @@ fn plakar_backs_up_and_restores_through_a_service_what_its_tenant_may() {
     fs::remove_file(place.path("granted/a")).unwrap();
     run(service.client(&mut place.restore_command("@granted"))).good();
     assert_eq!(fs::read(place.path("granted/a")).unwrap(), b"mine");
-    backup(&place, &service, "@secret").soon().bad("ask whoever wrote the policy");
+    backup(&place, &service, "@secret").soon().bad("ask the author of the policy");
     backup(&place, &service, "rclone://granted:")
         .soon()
         .bad("a service reads nobody's rclone.conf");

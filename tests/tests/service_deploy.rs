@@ -87,13 +87,13 @@ fn whoever_follows_the_page_has_three_tenants() {
     let here = machine.join("etc/plakbox/connect.toml");
     backup("@beta", &here).good();
     assert_eq!(place.content("/a"), b"of beta");
-    backup("@bucket", &here).bad("it allows alias, local");
+    backup("@bucket", &here).bad("it allows the backends alias, local");
 
     // Gamma's machine has its three files, and a name for the service's address.
     let gamma = machine.join("etc/plakbox/tls/connect.toml");
     let text = blocks("toml").replace("backups.example:9440", &tls);
     fs::write(&gamma, format!("name = \"backups.example\"\n{text}")).unwrap();
-    backup("@bucket", &gamma).bad("it allows google photos");
+    backup("@bucket", &gamma).bad("it allows the backends google photos");
 }
 
 /// The line of the unit with this key.

@@ -71,7 +71,7 @@ async fn a_policy_that_was_replaced_decides_about_connections_that_were_there_be
     policy(&place, "ours.toml", &place.path("other"), &tools::rclone());
     service.read_again("the tenant `ours` has another policy");
     let denied = refused(&mut connection, &granted).await;
-    assert!(denied.message().contains("ask whoever wrote the policy"), "{denied}");
+    assert!(denied.message().contains("ask the author of the policy"), "{denied}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

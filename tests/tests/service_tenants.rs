@@ -296,7 +296,7 @@ fn each_tenant_is_refused_what_its_own_policy_denies() {
             let file = files_below(&out).into_iter().find(|file| file.ends_with(&name)).unwrap();
             assert_eq!(fs::read(file).unwrap(), format!("{} 7", CONTENTS[1]).as_bytes());
         } else {
-            restored.soon().bad("ask whoever wrote the policy");
+            restored.soon().bad("ask the author of the policy");
             assert_eq!(fs::read_dir(out).unwrap().count(), 0);
         }
     }

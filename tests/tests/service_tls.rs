@@ -90,7 +90,7 @@ fn another_tenant_s_certificate_gives_what_that_tenant_may_and_not_more() {
     let tenants = Tenants::new(Valid::Now);
     let client = tenants.good_client("beta.example");
     tenants.backup(&client, "@beta").good();
-    tenants.backup(&client, "@alpha").soon().bad("ask whoever wrote the policy");
+    tenants.backup(&client, "@alpha").soon().bad("ask the author of the policy");
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn one_tenant_s_bucket_is_backed_up_under_the_strictest_example_and_nothing_else
 
     place.restore("@bucket").soon().bad("it may not be used by an exporter");
     located("tenant-b/photos");
-    place.backup("@bucket").soon().bad("the path `tenant-b/photos` is none of its `paths`");
+    place.backup("@bucket").soon().bad("the path `tenant-b/photos` matches none of its `paths`");
 
     let log = place.path("audit.jsonl");
     let shown = run(place.command(tools::plakbox()).arg("audit").arg("show").arg(&log)).good();

@@ -13,7 +13,7 @@ use crate::connector::bindings::exports::plakar::connector::importer::Discovery;
 use crate::connector::{Failure, Kind, Reason};
 use crate::policy;
 use crate::policy::hosts::lookup;
-use crate::policy::{Level, Policies, Use};
+use crate::policy::{Enforcement, Policies, Use};
 use crate::quota::SessionQuota;
 use crate::rclone::binary::Binary;
 use crate::rclone::google_photos::{self, Finding};
@@ -89,9 +89,9 @@ pub async fn examine(argument: Option<String>, setting: &Setting) -> anyhow::Res
         Ok((patient, remote))
     });
     let backend = parsed.as_ref().map_or("", |(_, remote)| remote.backend());
-    let policies = Policies::in_force(setting.policy.as_deref());
+    let policies = Policies::load(setting.policy.as_deref());
     let program = program(parsed.as_ref().ok(), policies.as_ref().ok());
-    let level = policies.as_ref().map_or(Level::Required, Policies::level);
+    let level = policies.as_ref().map_or(Enforcement::Required, Policies::enforcement);
     let trail = match &policies {
         Ok(policies) => setting.audit(policies),
         Err(_) => AuditLog::open(&BTreeSet::new(), Subject::local()),
@@ -215,7 +215,7 @@ async fn tools(
     report: &mut Report,
     backend: &str,
     program: &policy::Program,
-    level: Level,
+    level: Enforcement,
     trail: Result<AuditLog, Failure>,
 ) -> std::io::Result<Option<(State, Binary)>> {
     let tools = async {
@@ -272,7 +272,7 @@ async fn session(
     setting: &Setting,
 ) -> Result<Session, Failure> {
     let allowed = open::allow(patient.said(path), setting, Use::Importer)?;
-    lookup::check(&allowed.grant.public).await?;
+    lookup::check_public(&allowed.grant.public_hosts).await?;
     let Opened { session, remote, .. } =
         open::start(allowed, state, binary, setting, SessionQuota::default())?;
     session.open_importer(remote).await?;

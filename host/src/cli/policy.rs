@@ -5,28 +5,28 @@ use std::io::{Write, stdout};
 use std::path::Path;
 
 use super::{print_lines, said};
-use crate::policy::{Policies, Use, Written, explain as words, explain_request, schema};
+use crate::policy::{Policies, PolicyFile, Use, explain as words, explain_request, schema};
 use crate::rclone::remote::{Remote, Said};
 
 /// Says whether a policy file is sound.
 pub fn check(file: &Path) -> anyhow::Result<()> {
-    let written = Written::read(file).map_err(said)?;
-    let rules = written.policy.allow.len();
+    let policy = PolicyFile::read(file).map_err(said)?;
+    let rules = policy.policy.allow.len();
     let noun = if rules == 1 { "rule" } else { "rules" };
     print_lines(&[format!("`{}` is sound: {rules} {noun}", file.display())])
 }
 
 /// Says what a policy file allows, or what one remote of the user's rclone.conf may do.
 pub fn explain(file: &Path, remote: Option<&str>) -> anyhow::Result<()> {
-    let written = Written::read(file).map_err(said)?;
+    let policy = PolicyFile::read(file).map_err(said)?;
     let Some(named) = remote else {
-        return print_lines(&words(&written));
+        return print_lines(&words(&policy));
     };
     let config = [("location".to_owned(), format!("rclone://{named}"))].into();
     let directory = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
     let (remote, _) =
         Remote::from_plakar(Said { config, hostname: String::new(), directory }).map_err(said)?;
-    let policies = Policies { written: vec![written] };
+    let policies = Policies { files: vec![policy] };
     let (lines, allowed) = explain_request(&policies, remote.request(Use::Importer));
     print_lines(&lines)?;
     if !allowed {

@@ -101,7 +101,7 @@ fn rclone_starts_within_30_ms_and_reads_as_fast_as_without_confinement() {
     let granted = Granted {
         read: [directory.path().to_owned()].into(),
         ports: Ports::ANY,
-        limits: Limits::usual(),
+        limits: Limits::built_in(),
         ..Granted::default()
     };
     let cat = [Path::new("cat"), file.as_path()];

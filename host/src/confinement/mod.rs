@@ -39,7 +39,7 @@ use std::process::Command;
 
 use crate::connector::{Failure, Reason};
 use crate::kernel::RunAs;
-use crate::policy::{self, Level, Ports};
+use crate::policy::{self, Enforcement, Ports};
 use crate::quota::cgroups::SessionCgroup;
 
 /// What one process may have of this machine beside what every rclone needs.
@@ -64,7 +64,7 @@ pub struct Granted {
     pub large_files: bool,
     /// Whether sockets that are files may be connected to: all that its user may.
     pub unix_sockets: bool,
-    pub level: Level,
+    pub level: Enforcement,
     /// As whom it runs, if not as us.
     pub owner: Option<RunAs>,
     /// How many processes that one may have at the same time, if it is known.
@@ -119,16 +119,16 @@ fn script(program: &std::path::Path) -> Failure {
 }
 
 /// What can't be confined on this machine, of what should be.
-fn told(level: Level, missing: &str) -> Result<(), Failure> {
+fn told(level: Enforcement, missing: &str) -> Result<(), Failure> {
     static TOLD: std::sync::Once = std::sync::Once::new();
     match level {
-        Level::Required => Err(Failure::new(
+        Enforcement::Required => Err(Failure::new(
             Reason::Denied,
             format!(
                 "the policy requires that rclone is confined, and here {missing}: use a Linux kernel of version 6.12 or later with Landlock, or set `confinement = \"preferred\"`"
             ),
         )),
-        Level::Preferred => {
+        Enforcement::Preferred => {
             TOLD.call_once(|| {
                 tracing::warn!("rclone is not fully confined: {missing} (Linux 6.12 or later with Landlock confines it)");
             });
@@ -227,9 +227,9 @@ mod tests {
 
     #[test]
     fn a_required_confinement_that_can_t_be_had_is_a_refusal() {
-        let refusal = told(Level::Required, "there is no Landlock").unwrap_err();
+        let refusal = told(Enforcement::Required, "there is no Landlock").unwrap_err();
         assert_eq!(refusal.reason, Reason::Denied);
         assert!(refusal.message.contains("here there is no Landlock: use a Linux kernel"));
-        assert!(told(Level::Preferred, "there is no Landlock").is_ok());
+        assert!(told(Enforcement::Preferred, "there is no Landlock").is_ok());
     }
 }

@@ -14,7 +14,7 @@ use super::Granted;
 use crate::kernel::RunAs;
 #[cfg(target_os = "linux")]
 use crate::kernel::run_as;
-use crate::policy::{Grant, Read};
+use crate::policy::{Grant, LocalAccess};
 
 /// What the processes of a session may have: `own` are its private directories, `input` has
 /// what they are given, `files`
@@ -23,19 +23,19 @@ pub fn of(
     grant: &Grant,
     own: impl IntoIterator<Item = PathBuf>,
     input: PathBuf,
-    files: impl IntoIterator<Item = Read>,
+    files: impl IntoIterator<Item = LocalAccess>,
     environment: &[&str],
     owner: Option<RunAs>,
 ) -> Granted {
     let (sockets, files): (Vec<_>, Vec<_>) =
-        files.into_iter().partition(|read| matches!(read, Read::Socket));
+        files.into_iter().partition(|read| matches!(read, LocalAccess::Socket));
     let expanded = |value: &str| expand(value, environment);
     let (mut named, mut usual) = (BTreeSet::new(), Vec::new());
     for file in files {
         match file {
-            Read::Named(value) => named.extend(expanded(&value)),
-            Read::Usual(value) => usual.extend(expanded(&value)),
-            Read::Socket => {}
+            LocalAccess::Path(value) => named.extend(expanded(&value)),
+            LocalAccess::DefaultPath(value) => usual.extend(expanded(&value)),
+            LocalAccess::Socket => {}
         }
     }
     let trusted =
@@ -55,7 +55,7 @@ pub fn of(
         limits: grant.limits.clone(),
         unix_sockets: !sockets.is_empty(),
         large_files: grant.write && !grant.directories.is_empty(),
-        level: grant.level,
+        level: grant.enforcement,
     }
 }
 

@@ -2,12 +2,10 @@
 
 use crate::connector::{Failure, Reason};
 
-/// That nothing is left of what several want.
-pub fn disagree(what: &str) -> Failure {
-    Failure::new(
-        Reason::Denied,
-        format!(
-            "what the policies in force say is another {what} each, so that nothing is left: see `plakbox policy explain`"
-        ),
-    )
+/// Creates the failure that two policies require different things, so nothing is allowed.
+pub fn conflict(what: &str) -> Failure {
+    let message = format!(
+        "the policies in force disagree about the {what}, so that nothing is allowed: see `plakbox policy explain`"
+    );
+    Failure::new(Reason::Denied, message)
 }

@@ -1,9 +1,9 @@
-//! What a policy allows, in words, with the lines that say so.
+//! Explanations of policies and decisions, with the lines that they come from.
 
 use toml::Spanned;
 
 use super::engine::Policies;
-use super::file::{Pattern, Rule, Written};
+use super::file::{Pattern, PolicyFile, Rule};
 use super::grant::Grant;
 use super::limits::Limits;
 use super::rclone_options::hard_denies::is_secret_value;
@@ -12,10 +12,10 @@ use super::rule;
 use super::values::Ports;
 use crate::connector::Failure;
 
-/// What a policy allows whom.
-pub fn explain(written: &Written) -> Vec<String> {
-    let mut lines = vec![format!("the policy `{}`", written.file.display())];
-    let policy = &written.policy;
+/// Explains everything that a policy file allows.
+pub fn explain(file: &PolicyFile) -> Vec<String> {
+    let mut lines = vec![format!("the policy `{}`", file.path.display())];
+    let policy = &file.policy;
     if policy.allow.is_empty() {
         lines.push("  allows nothing: it has no rule".to_owned());
     }
@@ -23,101 +23,114 @@ pub fn explain(written: &Written) -> Vec<String> {
         let rule = spanned.get_ref();
         let uses: Vec<_> = rule.uses.get_ref().iter().map(|it| it.name()).collect();
         let backends = Vec::from_iter(rule.backends.iter().map(String::as_str)).join(", ");
-        lines.push(format!("  {}", rule::place(written, spanned)));
+        lines.push(format!("  {}", rule::location(file, spanned)));
         lines.push(format!("    allows {backends} for {}", uses.join(" and ")));
-        lines.extend(conditions(written, rule).into_iter().map(|line| format!("    {line}")));
+        lines.extend(rule_lines(file, rule).into_iter().map(|line| format!("    {line}")));
     }
-    let limits = policy.limits.as_ref().map(|limits| limits.get_ref().clone()).unwrap_or_default();
     lines.push("  limits of every session".to_owned());
-    for (name, value) in limits.clone().or(Limits::usual()).lines() {
-        let said = policy.limits.as_ref().filter(|_| limits.lines().iter().any(|it| it.0 == name));
-        let by = said.map_or("as usual".to_owned(), |part| at(written, part));
-        lines.push(format!("    {name} {value} ({by})"));
+    lines.extend(limit_lines(file).into_iter().map(|line| format!("    {line}")));
+    lines
+}
+
+/// Lists the limits of every session, with the line that sets each one.
+fn limit_lines(file: &PolicyFile) -> Vec<String> {
+    let part = file.policy.limits.as_ref();
+    let limits = part.map(|limits| limits.get_ref().clone()).unwrap_or_default();
+    let own = limits.entries();
+    let mut lines = Vec::new();
+    for (name, value) in limits.with_defaults(Limits::built_in()).entries() {
+        let is_own = own.iter().any(|entry| entry.0 == name);
+        let origin = match part.filter(|_| is_own) {
+            Some(part) => line_of(file, part),
+            None => "default".to_owned(),
+        };
+        lines.push(format!("{name} {value} ({origin})"));
     }
     lines
 }
 
-/// The line on which a part of a policy stands.
-fn at<T>(written: &Written, part: &Spanned<T>) -> String {
-    format!("line {}", written.line(part))
+/// Formats the line on which a part of a policy file stands.
+fn line_of<T>(file: &PolicyFile, part: &Spanned<T>) -> String {
+    format!("line {}", file.line(part))
 }
 
-/// What a rule says, a line for each.
-fn conditions(written: &Written, rule: &Rule) -> Vec<String> {
+/// Lists the conditions of a rule and what it grants.
+fn rule_lines(file: &PolicyFile, rule: &Rule) -> Vec<String> {
     let patterns = |part: &Option<Spanned<Vec<Pattern>>>, what: &str| {
         part.as_ref().map(|part| {
             let patterns: Vec<_> = part.get_ref().iter().map(Pattern::text).collect();
-            format!("{what} {} ({})", patterns.join(", "), at(written, part))
+            format!("{what} {} ({})", patterns.join(", "), line_of(file, part))
         })
     };
-    let directories = rule.directories.as_ref().map(|part| {
-        let shown: Vec<_> = part.get_ref().iter().map(|path| path.display().to_string()).collect();
-        format!("local directories {} ({})", shown.join(", "), at(written, part))
+    let mut lines = Vec::new();
+    lines.extend(patterns(&rule.paths, "paths"));
+    lines.extend(patterns(&rule.options, "options"));
+    lines.extend(patterns(&rule.hosts, "hosts"));
+    if rule.ports.is_some() {
+        lines.push(private_hosts_line(file, rule));
+    }
+    if let Some(part) = &rule.directories {
+        let all: Vec<_> = part.get_ref().iter().map(|path| path.display().to_string()).collect();
+        lines.push(format!("local directories {} ({})", all.join(", "), line_of(file, part)));
+    }
+    if rule.read_only {
+        lines.push("read only".to_owned());
+    }
+    lines.push(match &rule.ports {
+        Some(part) => format!("{} ({})", ports_text(part.get_ref()), line_of(file, part)),
+        None => ports_text(&Ports::default()),
     });
-    let ports = match &rule.ports {
-        Some(part) => format!("{} ({})", ports(part.get_ref()), at(written, part)),
-        None => ports(&Ports::default()),
-    };
-    let pins = rule.pin.iter().flat_map(|part| {
-        let line = move |(option, value): (&String, &String)| {
-            format!("option {option} is {} ({})", plain(option, value), at(written, part))
-        };
-        part.get_ref().iter().map(line)
-    });
-    let limits = rule.limits.iter().flat_map(|part| {
-        let line = move |(name, value): (String, String)| {
-            format!("{name} {value} ({})", at(written, part))
-        };
-        part.get_ref().lines().into_iter().map(line)
-    });
-    patterns(&rule.paths, "paths")
-        .into_iter()
-        .chain(patterns(&rule.options, "options"))
-        .chain(patterns(&rule.hosts, "hosts"))
-        .chain(rule.ports.is_some().then(|| private_hosts(written, rule)))
-        .chain(directories)
-        .chain(rule.read_only.then(|| "read only".to_owned()))
-        .chain([ports])
-        .chain(pins)
-        .chain(limits)
-        .collect()
+    if let Some(part) = &rule.pin {
+        for (option, value) in part.get_ref() {
+            let value = redact(option, value);
+            lines.push(format!("option {option} is {value} ({})", line_of(file, part)));
+        }
+    }
+    if let Some(part) = &rule.limits {
+        for (name, value) in part.get_ref().entries() {
+            lines.push(format!("{name} {value} ({})", line_of(file, part)));
+        }
+    }
+    lines
 }
 
-/// Whether private networks may be reached; what isn't said depends on whose policy it is.
-fn private_hosts(written: &Written, rule: &Rule) -> String {
+/// Describes whether private hosts are allowed. The default depends on whose policy it is.
+fn private_hosts_line(file: &PolicyFile, rule: &Rule) -> String {
     match &rule.private_hosts {
-        Some(said) if *said.get_ref() => format!("any private host ({})", at(written, said)),
-        Some(said) => format!("private hosts that it names in full ({})", at(written, said)),
+        Some(part) if *part.get_ref() => format!("any private host ({})", line_of(file, part)),
+        Some(part) => format!("private hosts that it names in full ({})", line_of(file, part)),
         None => "any private host; as a tenant's policy, those that it names in full".to_owned(),
     }
 }
 
-/// The value of an option as anybody may see it.
-fn plain<'a>(option: &str, value: &'a str) -> &'a str {
+/// Returns the value of an option, or a placeholder for a secret.
+fn redact<'a>(option: &str, value: &'a str) -> &'a str {
     if is_secret_value(option, value) { "a secret" } else { value }
 }
 
-fn ports(ports: &Ports) -> String {
+fn ports_text(ports: &Ports) -> String {
     match ports {
         Ports::Any(_) => "any TCP port".to_owned(),
         Ports::Only(ports) if ports.is_empty() => "no TCP port".to_owned(),
         Ports::Only(ports) => {
-            let shown: Vec<_> = ports.iter().map(u16::to_string).collect();
-            format!("TCP ports {}", shown.join(", "))
+            let all: Vec<_> = ports.iter().map(u16::to_string).collect();
+            format!("TCP ports {}", all.join(", "))
         }
     }
 }
 
-/// What one remote may do under the policies in force, for each use; or why it may not.
+/// Explains what a remote may do under the policies in force, for each use, or why it may not.
+/// Returns the lines, and whether any use is allowed.
 pub fn explain_request(policies: &Policies, request: Request<'_>) -> (Vec<String>, bool) {
     let mut lines = Vec::new();
-    let mut allowed = false;
+    let mut is_allowed = false;
     for r#use in [Use::Importer, Use::Exporter] {
         match policies.decide(&Request { r#use, ..request }) {
             Ok(grant) => {
-                allowed = true;
+                is_allowed = true;
                 lines.push(format!("as {}: allowed", r#use.name()));
-                lines.extend(shown(policies, &grant).into_iter().map(|line| format!("  {line}")));
+                let all = grant_lines(policies, &grant);
+                lines.extend(all.into_iter().map(|line| format!("  {line}")));
             }
             Err(Failure { message, .. }) => {
                 lines.push(format!("as {}: refused", r#use.name()));
@@ -125,34 +138,35 @@ pub fn explain_request(policies: &Policies, request: Request<'_>) -> (Vec<String
             }
         }
     }
-    (lines, allowed)
+    (lines, is_allowed)
 }
 
-/// What was granted: by which rules, what each of these says, and what that comes to.
-fn shown(policies: &Policies, grant: &Grant) -> Vec<String> {
+/// Lists the rules that allowed a session, with their conditions, and the resulting grant.
+fn grant_lines(policies: &Policies, grant: &Grant) -> Vec<String> {
     let mut lines = Vec::new();
     if grant.rules.is_empty() {
         lines.push("by the built-in policy: there is no policy file".to_owned());
     }
-    for written in &policies.written {
-        for rule in &written.policy.allow {
-            let place = rule::place(written, rule);
-            if grant.rules.contains(&place) {
-                lines.push(format!("by {place}"));
-                let said = conditions(written, rule.get_ref());
-                lines.extend(said.into_iter().map(|line| format!("  {line}")));
+    for file in &policies.files {
+        for rule in &file.policy.allow {
+            let location = rule::location(file, rule);
+            if grant.rules.contains(&location) {
+                lines.push(format!("by {location}"));
+                let conditions = rule_lines(file, rule.get_ref());
+                lines.extend(conditions.into_iter().map(|line| format!("  {line}")));
             }
         }
     }
-    lines.push("so it may have".to_owned());
-    let directories =
-        grant.directories.iter().map(|path| format!("local directory {}", path.display()));
-    let pins = grant
-        .pinned
-        .iter()
-        .map(|(name, option, value)| format!("{option} of `{name}` is {}", plain(option, value)));
-    let limits = grant.limits.lines().into_iter().map(|(name, value)| format!("{name} {value}"));
-    let all = directories.chain([ports(&grant.ports)]).chain(pins).chain(limits);
-    lines.extend(all.map(|line| format!("  {line}")));
+    lines.push("resulting rights".to_owned());
+    for path in &grant.directories {
+        lines.push(format!("  local directory {}", path.display()));
+    }
+    lines.push(format!("  {}", ports_text(&grant.ports)));
+    for (name, option, value) in grant.pins.iter() {
+        lines.push(format!("  {option} of `{name}` is {}", redact(option, value)));
+    }
+    for (name, value) in grant.limits.entries() {
+        lines.push(format!("  {name} {value}"));
+    }
     lines
 }

@@ -1,21 +1,21 @@
-//! How much a session may use up.
+//! Limits of a session.
 
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Limits of one session; what isn't set isn't limited by whoever wrote this.
+/// Limits of one session. A limit that isn't set is not limited by this policy.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Limits {
     /// Memory of the component: `"256MiB"`.
     #[schemars(with = "Option<String>")]
     pub guest_memory: Option<ByteSize>,
-    /// How long the component may compute without once waiting for the host: `"10s"`.
+    /// Maximum time that the component may compute without waiting for the host: `"10s"`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     #[schemars(with = "Option<String>")]
-    pub guest_pause: Option<Duration>,
+    pub guest_compute_timeout: Option<Duration>,
     /// Memory of each rclone process, at least 64 MiB.
     #[schemars(with = "Option<String>")]
     pub rclone_memory: Option<ByteSize>,
@@ -23,41 +23,41 @@ pub struct Limits {
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     #[schemars(with = "Option<String>")]
     pub rclone_cpu: Option<Duration>,
-    /// How many rclone processes a session has at the same time, at least 8.
+    /// Number of rclone processes of a session at the same time, at least 8.
     pub processes: Option<u32>,
-    /// How many threads each rclone process has, at least 64.
+    /// Number of threads of each rclone process, at least 64.
     pub tasks: Option<u32>,
-    /// How many files and connections each rclone process has open, at least 64.
+    /// Number of open files and connections of each rclone process, at least 64.
     pub open_files: Option<u32>,
-    /// What a session keeps on this machine's disk for a while, at least 1 GiB, in whole
-    /// blocks: batches on their way out, and what rclone makes in its own directories.
+    /// Temporary disk space of a session on this machine, in whole blocks, at least 1 GiB:
+    /// batches that are being restored, and the files in rclone's own directories.
     #[schemars(with = "Option<String>")]
     pub temporary_disk: Option<ByteSize>,
-    /// How many files and directories of these a session has, at least 10,000.
+    /// Number of temporary files and directories of a session, at least 10,000.
     pub temporary_files: Option<u32>,
-    /// Bytes of a session that plakbox itself holds on their way, at least 32 MiB; those who
-    /// read and write wait above it.
+    /// Bytes of a session that plakbox itself buffers, at least 32 MiB. Reads and writes wait
+    /// while this is exceeded.
     #[schemars(with = "Option<String>")]
     pub buffers: Option<ByteSize>,
-    /// How long a session may last: `"6h"`.
+    /// Maximum duration of a session: `"6h"`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     #[schemars(with = "Option<String>")]
     pub wall_time: Option<Duration>,
-    /// Bytes a second of each rclone process (`--bwlimit`): `"10MiB"`.
+    /// Bandwidth of each rclone process in bytes a second (`--bwlimit`): `"10MiB"`.
     #[schemars(with = "Option<String>")]
     pub bandwidth: Option<ByteSize>,
-    /// Calls a second of each rclone process to the remote's API (`--tpslimit`).
+    /// Calls of each rclone process to the remote's API a second (`--tpslimit`).
     pub calls_per_second: Option<u32>,
-    /// How many sessions this user has at the same time.
+    /// Number of sessions of this user at the same time.
     pub sessions: Option<u32>,
 }
 
 impl Limits {
-    /// What holds where nobody says anything.
-    pub fn usual() -> Self {
+    /// Limits that apply where no policy sets a different one.
+    pub fn built_in() -> Self {
         Self {
             guest_memory: Some(ByteSize::mib(256)),
-            guest_pause: Some(Duration::from_secs(10)),
+            guest_compute_timeout: Some(Duration::from_secs(10)),
             rclone_memory: Some(ByteSize::gib(4)),
             processes: Some(64),
             tasks: Some(512),
@@ -69,54 +69,58 @@ impl Limits {
         }
     }
 
-    /// The stricter of both, limit by limit.
+    /// Returns the stricter limit of both, for each limit.
     pub fn narrow(self, other: Self) -> Self {
         Self {
-            guest_memory: least(self.guest_memory, other.guest_memory),
-            guest_pause: least(self.guest_pause, other.guest_pause),
-            rclone_memory: least(self.rclone_memory, other.rclone_memory),
-            rclone_cpu: least(self.rclone_cpu, other.rclone_cpu),
-            processes: least(self.processes, other.processes),
-            tasks: least(self.tasks, other.tasks),
-            open_files: least(self.open_files, other.open_files),
-            temporary_disk: least(self.temporary_disk, other.temporary_disk),
-            temporary_files: least(self.temporary_files, other.temporary_files),
-            buffers: least(self.buffers, other.buffers),
-            wall_time: least(self.wall_time, other.wall_time),
-            bandwidth: least(self.bandwidth, other.bandwidth),
-            calls_per_second: least(self.calls_per_second, other.calls_per_second),
-            sessions: least(self.sessions, other.sessions),
+            guest_memory: minimum(self.guest_memory, other.guest_memory),
+            guest_compute_timeout: minimum(self.guest_compute_timeout, other.guest_compute_timeout),
+            rclone_memory: minimum(self.rclone_memory, other.rclone_memory),
+            rclone_cpu: minimum(self.rclone_cpu, other.rclone_cpu),
+            processes: minimum(self.processes, other.processes),
+            tasks: minimum(self.tasks, other.tasks),
+            open_files: minimum(self.open_files, other.open_files),
+            temporary_disk: minimum(self.temporary_disk, other.temporary_disk),
+            temporary_files: minimum(self.temporary_files, other.temporary_files),
+            buffers: minimum(self.buffers, other.buffers),
+            wall_time: minimum(self.wall_time, other.wall_time),
+            bandwidth: minimum(self.bandwidth, other.bandwidth),
+            calls_per_second: minimum(self.calls_per_second, other.calls_per_second),
+            sessions: minimum(self.sessions, other.sessions),
         }
     }
 
-    /// These limits, and the others where these say nothing.
-    pub fn or(self, others: Self) -> Self {
+    /// Returns these limits, with `defaults` for those that aren't set.
+    pub fn with_defaults(self, defaults: Self) -> Self {
         Self {
-            guest_memory: self.guest_memory.or(others.guest_memory),
-            guest_pause: self.guest_pause.or(others.guest_pause),
-            rclone_memory: self.rclone_memory.or(others.rclone_memory),
-            rclone_cpu: self.rclone_cpu.or(others.rclone_cpu),
-            processes: self.processes.or(others.processes),
-            tasks: self.tasks.or(others.tasks),
-            open_files: self.open_files.or(others.open_files),
-            temporary_disk: self.temporary_disk.or(others.temporary_disk),
-            temporary_files: self.temporary_files.or(others.temporary_files),
-            buffers: self.buffers.or(others.buffers),
-            wall_time: self.wall_time.or(others.wall_time),
-            bandwidth: self.bandwidth.or(others.bandwidth),
-            calls_per_second: self.calls_per_second.or(others.calls_per_second),
-            sessions: self.sessions.or(others.sessions),
+            guest_memory: self.guest_memory.or(defaults.guest_memory),
+            guest_compute_timeout: self.guest_compute_timeout.or(defaults.guest_compute_timeout),
+            rclone_memory: self.rclone_memory.or(defaults.rclone_memory),
+            rclone_cpu: self.rclone_cpu.or(defaults.rclone_cpu),
+            processes: self.processes.or(defaults.processes),
+            tasks: self.tasks.or(defaults.tasks),
+            open_files: self.open_files.or(defaults.open_files),
+            temporary_disk: self.temporary_disk.or(defaults.temporary_disk),
+            temporary_files: self.temporary_files.or(defaults.temporary_files),
+            buffers: self.buffers.or(defaults.buffers),
+            wall_time: self.wall_time.or(defaults.wall_time),
+            bandwidth: self.bandwidth.or(defaults.bandwidth),
+            calls_per_second: self.calls_per_second.or(defaults.calls_per_second),
+            sessions: self.sessions.or(defaults.sessions),
         }
     }
 
-    /// A limit below which nothing works: its name, what it must be at least.
-    pub fn too_small(&self) -> Option<(&'static str, &'static str)> {
+    /// Finds a limit that is too small to work. Returns its name and its minimum.
+    pub fn below_minimum(&self) -> Option<(&'static str, &'static str)> {
         let bytes = |limit: Option<ByteSize>| limit.map_or(u64::MAX, |size| size.as_u64());
         let count = |limit: Option<u32>| limit.unwrap_or(u32::MAX);
         let time = |limit: Option<Duration>| limit.unwrap_or(Duration::MAX);
         [
             (bytes(self.guest_memory) < 32 << 20, "guest-memory", "32MiB"),
-            (time(self.guest_pause) < Duration::from_secs(1), "guest-pause", "1s"),
+            (
+                time(self.guest_compute_timeout) < Duration::from_secs(1),
+                "guest-compute-timeout",
+                "1s",
+            ),
             (bytes(self.rclone_memory) < 64 << 20, "rclone-memory", "64MiB"),
             (time(self.rclone_cpu) < Duration::from_secs(1), "rclone-cpu", "1s"),
             (count(self.processes) < 8, "processes", "8"),
@@ -132,11 +136,11 @@ impl Limits {
         ]
         .into_iter()
         .find(|(small, ..)| *small)
-        .map(|(_, name, least)| (name, least))
+        .map(|(_, name, minimum)| (name, minimum))
     }
 
-    /// The limits that are set, as a policy file names them.
-    pub fn lines(&self) -> Vec<(String, String)> {
+    /// Names and values of the limits that are set, as in a policy file.
+    pub fn entries(&self) -> Vec<(String, String)> {
         let Ok(serde_json::Value::Object(all)) = serde_json::to_value(self) else {
             return Vec::new();
         };
@@ -149,7 +153,8 @@ impl Limits {
     }
 }
 
-fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+/// Returns the smaller value; a missing value is no limit.
+fn minimum<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
@@ -164,7 +169,7 @@ mod tests {
     fn the_stricter_limit_holds_and_the_usual_one_where_nobody_says_anything() {
         let ours = Limits { processes: Some(8), sessions: Some(3), ..Limits::default() };
         let theirs = Limits { processes: Some(6), open_files: Some(99), ..Limits::default() };
-        let both = ours.narrow(theirs).or(Limits::usual());
+        let both = ours.narrow(theirs).with_defaults(Limits::built_in());
         assert_eq!((both.processes, both.sessions, both.open_files), (Some(6), Some(3), Some(99)));
         assert_eq!(both.guest_memory, Some(ByteSize::mib(256)));
         assert_eq!(both.wall_time, None);
@@ -177,7 +182,7 @@ mod tests {
         assert_eq!(limits.wall_time, Some(Duration::from_secs(5400)));
         let line = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
-            limits.lines(),
+            limits.entries(),
             [
                 line("calls-per-second", "5"),
                 line("guest-memory", "64.0 MiB"),
@@ -188,6 +193,6 @@ mod tests {
             assert!(toml::from_str::<Limits>(wrong).is_err(), "{wrong}");
         }
         let small: Limits = toml::from_str("processes = 1").unwrap();
-        assert_eq!(small.too_small(), Some(("processes", "8")));
+        assert_eq!(small.below_minimum(), Some(("processes", "8")));
     }
 }

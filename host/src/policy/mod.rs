@@ -1,17 +1,16 @@
-//! What is allowed. Deny is the default for whatever would let rclone run a command, or
-//! let a value become more than a value; and, wherever a policy file is in force, for all
-//! that it doesn't allow.
+//! Policies: what a session may do. Options that make rclone run a command, and values that
+//! could become more than a value, are always denied. Where a policy file is in force,
+//! everything that it doesn't allow is denied as well.
 //!
 //! - [`rclone_options`]: facts about rclone's options, and values that are never allowed
 //! - [`mod@file`]: a policy file, parsed and checked
-//! - [`values`], [`error`]: what files and grants have in common
-//! - [`discovery`]: which files are in force
-//! - [`engine`]: what all of them allow
-//! - [`request`]: what a session asks for
-//! - [`rule`], [`hosts`]: whether a rule of a file allows it, and the hosts that a remote names
-//! - [`grant`], [`limits`]: what it may have then, joined and narrowed
-//! - [`pins`]: options that it gets
-//! - [`mod@explain`]: the same in words
+//! - [`discovery`]: the files that are in force
+//! - [`engine`]: the decision of all files together
+//! - [`request`]: the remotes and paths that a session asks for
+//! - [`rule`], [`hosts`]: the conditions of a rule, and the hosts that a remote names
+//! - [`grant`], [`limits`], [`pins`]: the rights that a decision grants
+//! - [`values`], [`error`]: types that files and grants share, and their conflicts
+//! - [`mod@explain`]: policies and decisions in words
 
 mod discovery;
 mod engine;
@@ -29,13 +28,13 @@ mod values;
 
 pub use engine::Policies;
 pub use explain::{explain, explain_request};
-pub use file::{Audit, Written, schema};
+pub use file::{Audit, PolicyFile, schema};
 pub use grant::{Environment, Grant, Program};
 pub use limits::Limits;
 pub use pins::Pins;
-pub use rclone_options::Read;
-pub use rclone_options::hard_denies::{check, is_secret};
-pub use rclone_options::paths::is_name;
-pub use rclone_options::wrapped_remotes::remotes as upstreams;
-pub use request::{Request, Section, Target, Use, backend, files, wrapped};
-pub use values::{Destination, Digest, Level, Ports};
+pub use rclone_options::LocalAccess;
+pub use rclone_options::hard_denies::{check_section, is_secret};
+pub use rclone_options::paths::is_safe_name;
+pub use rclone_options::wrapped_remotes::upstreams;
+pub use request::{Request, Section, Target, Use, backend, local_access, wrapped_targets};
+pub use values::{Destination, Digest, Enforcement, Ports};

@@ -1,8 +1,8 @@
-//! Options that policies set in remotes, whatever their configuration says.
+//! Pinned options: options that policies set in remotes, whatever their configuration says.
 
 use std::collections::BTreeMap;
 
-use super::error::disagree;
+use super::error::conflict;
 use super::request::Section;
 use crate::connector::Failure;
 
@@ -11,28 +11,32 @@ use crate::connector::Failure;
 pub struct Pins(BTreeMap<String, Section>);
 
 impl Pins {
-    /// What one rule sets in one remote.
-    pub fn of(name: &str, options: &Section) -> Self {
-        match options.is_empty() {
-            true => Self::default(),
-            false => Self([(name.to_owned(), options.clone())].into()),
+    /// Creates the pins of one rule for one remote.
+    pub fn for_remote(name: &str, options: &Section) -> Self {
+        if options.is_empty() {
+            return Self::default();
         }
+        Self([(name.to_owned(), options.clone())].into())
     }
 
-    /// Remotes, options and values.
+    /// Iterates over remotes, options and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.0.iter().flat_map(|(name, options)| {
             options.iter().map(move |(option, value)| (&**name, &**option, &**value))
         })
     }
 
-    /// These and the others. Fails where one option would have two values.
-    pub fn and(mut self, others: Self) -> Result<Self, Failure> {
+    /// Returns the union of both.
+    ///
+    /// # Errors
+    ///
+    /// Both pin an option to different values.
+    pub fn merge(mut self, others: Self) -> Result<Self, Failure> {
         for (name, options) in others.0 {
             let section = self.0.entry(name).or_default();
             for (option, value) in options {
                 if section.get(&option).is_some_and(|pinned| *pinned != value) {
-                    return Err(disagree(&format!("value of the option `{option}`")));
+                    return Err(conflict(&format!("value of the option `{option}`")));
                 }
                 section.insert(option, value);
             }
@@ -40,7 +44,7 @@ impl Pins {
         Ok(self)
     }
 
-    /// Sets them in the remotes of these sections.
+    /// Sets the pinned options in these sections.
     pub fn apply(&self, sections: &mut BTreeMap<String, Section>) {
         for (name, options) in &self.0 {
             if let Some(section) = sections.get_mut(name) {
@@ -49,9 +53,9 @@ impl Pins {
         }
     }
 
-    /// Whether all of these are among the others.
+    /// Whether all of these pins are among the others.
     #[cfg(test)]
-    pub fn are_among(&self, others: &Self) -> bool {
+    pub fn is_subset(&self, others: &Self) -> bool {
         self.0.iter().all(|(name, options)| {
             let others = others.0.get(name);
             options.iter().all(|(option, value)| {
@@ -66,17 +70,17 @@ mod tests {
     use super::*;
 
     fn pins(name: &str, option: &str, value: &str) -> Pins {
-        Pins::of(name, &[(option.to_owned(), value.to_owned())].into())
+        Pins::for_remote(name, &[(option.to_owned(), value.to_owned())].into())
     }
 
     #[test]
     fn pins_of_two_rules_add_up_and_disagree_about_one_option() {
-        let both = pins("a", "region", "eu").and(pins("a", "acl", "private")).unwrap();
-        assert!(pins("a", "region", "eu").are_among(&both));
-        assert!(pins("a", "acl", "private").are_among(&both));
-        assert!(!pins("b", "acl", "private").are_among(&both) && !both.are_among(&Pins::default()));
-        let refusal = both.clone().and(pins("a", "region", "us")).unwrap_err();
+        let both = pins("a", "region", "eu").merge(pins("a", "acl", "private")).unwrap();
+        assert!(pins("a", "region", "eu").is_subset(&both));
+        assert!(pins("a", "acl", "private").is_subset(&both));
+        assert!(!pins("b", "acl", "private").is_subset(&both) && !both.is_subset(&Pins::default()));
+        let refusal = both.clone().merge(pins("a", "region", "us")).unwrap_err();
         assert!(refusal.message.contains("value of the option `region`"), "{}", refusal.message);
-        assert!(both.and(pins("b", "region", "us")).is_ok());
+        assert!(both.merge(pins("b", "region", "us")).is_ok());
     }
 }

@@ -1,25 +1,28 @@
-//! What a session asks for: a remote, all that it wraps, and what for.
+//! The request of a session: a remote, the remotes that it wraps, and the use.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rclone_options::wrapped_remotes;
-use super::rclone_options::{self, Read};
+use super::rclone_options::{self, LocalAccess};
 use crate::connector::{Failure, Reason};
 
-/// The options of one remote, as in a section of rclone.conf.
+/// rclone's name of the backend for local paths.
+pub const LOCAL_BACKEND: &str = "local";
+
+/// Options of one remote, as in a section of rclone.conf.
 pub type Section = BTreeMap<String, String>;
 
-/// What a remote is used for.
+/// The use of a remote.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Use {
-    /// A backup, or a look at it: it is read.
+    /// A backup or an inspection: the remote is read.
     Importer,
-    /// A restore: it is written.
+    /// A restore: the remote is written.
     Exporter,
 }
 
@@ -32,57 +35,65 @@ impl Use {
     }
 }
 
-/// What a session asks for.
+/// The request of a session.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// The remote's name in `sections`.
+    /// Name of the remote in `sections`.
     pub name: &'a str,
-    /// It, and every remote that it wraps.
+    /// Sections of the remote and of every remote that it wraps.
     pub sections: &'a BTreeMap<String, Section>,
-    /// The path inside it.
+    /// Path inside the remote.
     pub path: &'a str,
     pub r#use: Use,
 }
 
-/// A remote or a local directory that a session reaches, and the path inside it.
+/// A remote or a local directory that a session reaches, with the path inside it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
-    /// The name of its section; none for a local path that a wrapping remote names.
+    /// Name of its section; `None` for a local path that a wrapping remote names.
     pub name: Option<String>,
     pub path: String,
 }
 
 impl<'a> Request<'a> {
-    /// The remote itself, and then all that it wraps, however deep.
+    /// Lists the remote itself, and then everything that it wraps directly or indirectly.
+    ///
+    /// # Errors
+    ///
+    /// A wrapped remote has no section.
     pub fn targets(&self) -> Result<Vec<Target>, Failure> {
-        let own = Target { name: Some(self.name.to_owned()), path: self.path.to_owned() };
-        let mut targets = vec![own];
+        let root = Target { name: Some(self.name.to_owned()), path: self.path.to_owned() };
+        let mut targets = vec![root];
         let mut known = BTreeSet::from([targets[0].clone()]);
         let mut next = 0;
         while let Some(target) = targets.get(next).cloned() {
             next += 1;
             let Some(name) = target.name else { continue };
-            for wrapped in wrapped(self.section(&name)?)? {
-                if known.insert(wrapped.clone()) {
-                    targets.push(wrapped);
+            for target in wrapped_targets(self.section(&name)?)? {
+                if known.insert(target.clone()) {
+                    targets.push(target);
                 }
             }
         }
         Ok(targets)
     }
 
-    /// The options of a remote of this name.
+    /// Returns the options of a remote.
+    ///
+    /// # Errors
+    ///
+    /// There is no such remote.
     pub fn section(&self, name: &str) -> Result<&'a Section, Failure> {
         self.sections.get(name).ok_or_else(|| {
             Failure::new(
                 Reason::InvalidConfiguration,
-                format!("the remote wraps `{}`, which isn't configured: name a remote of your rclone.conf as rclone://NAME:path, so that what it wraps is found", name.escape_debug()),
+                format!("the remote wraps `{}`, which isn't configured: use a remote of your rclone.conf as rclone://NAME:path, so that the remotes it wraps are found", name.escape_debug()),
             )
         })
     }
 }
 
-/// rclone's name of a section's backend, of the several that it takes.
+/// Returns the canonical name of a section's backend; rclone accepts aliases of some.
 pub fn backend(section: &Section) -> &str {
     match section.get("type").map_or("", String::as_str) {
         "gphotos" | "googlephotos" => "google photos",
@@ -93,28 +104,39 @@ pub fn backend(section: &Section) -> &str {
     }
 }
 
-/// What the options of remotes make rclone read on this machine, other than the directories
-/// of local remotes.
-pub fn files<'a>(sections: impl Iterator<Item = &'a Section>) -> Result<Vec<Read>, Failure> {
+/// Lists the local files and sockets that options make rclone access, in addition to the
+/// directories of local remotes.
+///
+/// # Errors
+///
+/// The table of options is broken.
+pub fn local_access<'a>(
+    sections: impl Iterator<Item = &'a Section>,
+) -> Result<Vec<LocalAccess>, Failure> {
     let table = rclone_options::table()?;
-    let files = |section: &'a Section| {
-        section.iter().flat_map(|(option, value)| table.files(backend(section), option, value))
+    let of_section = |section: &'a Section| {
+        let backend = backend(section);
+        section.iter().flat_map(|(option, value)| table.local_access(backend, option, value))
     };
-    Ok(sections.flat_map(files).collect())
+    Ok(sections.flat_map(of_section).collect())
 }
 
-/// The remotes and local paths that the options of a section name.
-pub fn wrapped(section: &Section) -> Result<Vec<Target>, Failure> {
+/// Lists the remotes and local paths that the options of a section name.
+///
+/// # Errors
+///
+/// The table of options is broken.
+pub fn wrapped_targets(section: &Section) -> Result<Vec<Target>, Failure> {
     let table = rclone_options::table()?;
     let wrapping = section.iter().filter(|(key, value)| table.wraps(key) && !value.is_empty());
     Ok(wrapping
-        .flat_map(|(key, value)| wrapped_remotes::remotes(backend(section), key, value))
-        .map(target)
+        .flat_map(|(key, value)| wrapped_remotes::upstreams(backend(section), key, value))
+        .map(parse_target)
         .collect())
 }
 
-/// Takes `name:path` or a local path apart.
-fn target(text: String) -> Target {
+/// Parses `name:path` or a local path.
+fn parse_target(text: String) -> Target {
     match text.split_once(':') {
         Some((name, path)) if !name.contains('/') => {
             Target { name: Some(name.to_owned()), path: path.to_owned() }

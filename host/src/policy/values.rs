@@ -1,22 +1,22 @@
-//! Values of policy files that a grant has as well.
+//! Types that policy files and grants share.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// TCP ports that may be connected to.
+/// TCP ports that rclone may connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Ports {
-    Any(Any),
+    Any(AnyPort),
     Only(BTreeSet<u16>),
 }
 
-/// The word for all of them.
+/// The word for every port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Any {
+pub enum AnyPort {
     Any,
 }
 
@@ -27,8 +27,9 @@ impl Default for Ports {
 }
 
 impl Ports {
-    pub const ANY: Self = Self::Any(Any::Any);
+    pub const ANY: Self = Self::Any(AnyPort::Any);
 
+    /// Returns the ports of either.
     pub fn join(self, other: Self) -> Self {
         match (self, other) {
             (Self::Only(one), Self::Only(other)) => Self::Only(&one | &other),
@@ -36,6 +37,7 @@ impl Ports {
         }
     }
 
+    /// Returns the ports of both.
     pub fn narrow(self, other: Self) -> Self {
         match (self, other) {
             (Self::Any(_), ports) | (ports, Self::Any(_)) => ports,
@@ -44,15 +46,15 @@ impl Ports {
     }
 }
 
-/// Whether a session goes on where the kernel can't confine rclone.
+/// Whether rclone must be confined by the kernel.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// With a warning.
+pub enum Enforcement {
+    /// rclone runs unconfined, with a warning, if the kernel can't confine it.
     Preferred,
-    /// It doesn't.
+    /// rclone doesn't run if the kernel can't confine it.
     #[default]
     Required,
 }
@@ -76,7 +78,7 @@ impl TryFrom<String> for Digest {
     }
 }
 
-/// Where the audit log goes.
+/// Destination of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Destination {
     File(PathBuf),

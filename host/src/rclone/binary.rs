@@ -18,7 +18,7 @@ use crate::audit::{AuditLog, Event};
 use crate::confinement::{Confinement, Granted, Standing};
 use crate::connector::{Failure, Reason};
 use crate::kernel::RunAs;
-use crate::policy::{self, Level, Limits, Program};
+use crate::policy::{self, Enforcement, Limits, Program};
 
 /// Earlier ones ask Google Photos for scopes that it doesn't grant any more.
 const OLDEST: Version = Version::new(1, 70, 0);
@@ -45,7 +45,7 @@ impl Binary {
         state: &State,
         backend: &str,
         policy: &Program,
-        level: Level,
+        level: Enforcement,
         trail: &AuditLog,
     ) -> Result<Self, Failure> {
         let named = policy.path.clone().or_else(|| env::var_os(VARIABLE).map(PathBuf::from));
@@ -138,7 +138,7 @@ fn is_executable(path: &Path) -> bool {
 /// Runs `rclone version`, which may do nothing else.
 async fn ask(
     path: &Path,
-    level: Level,
+    level: Enforcement,
     owner: Option<RunAs>,
     trail: &AuditLog,
 ) -> Result<Version, Failure> {
@@ -147,7 +147,7 @@ async fn ask(
             format!("`{} version` doesn't work ({why}): install rclone anew", path.display());
         Failure::new(Reason::InvalidConfiguration, message)
     };
-    let granted = Granted { limits: Limits::usual(), level, owner, ..Granted::default() };
+    let granted = Granted { limits: Limits::built_in(), level, owner, ..Granted::default() };
     let confinement = Confinement::prepare(path, &granted)?;
     let started = Instant::now();
     let mut command = Command::new(path);

@@ -349,7 +349,7 @@ async fn keep_up(inner: Weak<Inner>) {
 /// A path below the remote's root as the contract wants it: a guest can't name
 /// anything else.
 pub fn sound(path: &str) -> Result<String, Failure> {
-    if !path.contains('\0') && path.split('/').all(policy::is_name) {
+    if !path.contains('\0') && path.split('/').all(policy::is_safe_name) {
         return Ok(path.to_owned());
     }
     Err(Failure::new(

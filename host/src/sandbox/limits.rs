@@ -33,7 +33,7 @@ impl Limits {
         let memory = limits.guest_memory.and_then(|size| size.as_u64().try_into().ok());
         Self {
             memory: memory.unwrap_or(usize::MAX),
-            pause: limits.guest_pause.unwrap_or(Duration::MAX),
+            pause: limits.guest_compute_timeout.unwrap_or(Duration::MAX),
             busy: 0,
             had: 0,
             account,

@@ -50,10 +50,11 @@ impl Setting {
     /// Where the lines of a session go that these policies concern.
     pub fn audit(&self, policies: &Policies) -> Result<AuditLog, Failure> {
         match &self.client {
-            Some(client) => {
-                AuditLog::open(&(&policies.audit() | &client.tenant.audit), client.subject.clone())
-            }
-            None => AuditLog::open(&policies.audit(), Subject::local()),
+            Some(client) => AuditLog::open(
+                &(&policies.audit_destinations() | &client.tenant.audit),
+                client.subject.clone(),
+            ),
+            None => AuditLog::open(&policies.audit_destinations(), Subject::local()),
         }
     }
 
@@ -145,10 +146,10 @@ async fn prepare(
     }
     let hosted = setting.admitted().await?;
     let state = setting.state()?;
-    let Grant { program, level, .. } = &allowed.grant;
+    let Grant { program, enforcement, .. } = &allowed.grant;
     let backend = allowed.remote.backend();
-    let binary = Binary::find(&state, backend, program, *level, &allowed.trail).await?;
-    lookup::check(&allowed.grant.public).await?;
+    let binary = Binary::find(&state, backend, program, *enforcement, &allowed.trail).await?;
+    lookup::check_public(&allowed.grant.public_hosts).await?;
     tracing::info!("rclone {} at `{}`", binary.version, binary.path().display());
     google_photos::heed(&allowed.remote, &state, aim)?;
     Ok((hosted, state, binary))
@@ -160,7 +161,7 @@ pub fn allow(said: Said, setting: &Setting, r#use: Use) -> Result<Allowed, Failu
     let policies = match &setting.client {
         Some(client) => &client.tenant.policies,
         None => {
-            own = Policies::in_force(setting.policy.as_deref())?;
+            own = Policies::load(setting.policy.as_deref())?;
             &own
         }
     };
@@ -191,7 +192,7 @@ pub fn allow(said: Said, setting: &Setting, r#use: Use) -> Result<Allowed, Failu
 fn decide(policies: &Policies, remote: &mut remote::Remote, r#use: Use) -> Result<Grant, Failure> {
     remote.check()?;
     let grant = policies.decide(&remote.request(r#use))?;
-    remote.pin(&grant.pinned)?;
+    remote.pin(&grant.pins)?;
     Ok(grant)
 }
 

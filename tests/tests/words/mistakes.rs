@@ -59,7 +59,7 @@ fn a_path_of_rclone_that_is_wrong_is_named() {
 fn a_whole_remote_that_no_path_of_a_policy_allows_is_called_so() {
     let place = with_source();
     place.policy("[[allow]]\nbackends = [\"alias\", \"local\"]\nuse = [\"importer\"]\npaths = [\"photos\"]\n");
-    let run = place.backup("@source").bad("the whole remote is none of its `paths`");
+    let run = place.backup("@source").bad("the whole remote matches none of its `paths`");
     assert!(!run.text.contains("``"), "{}", run.text);
 }
 

@@ -1,7 +1,7 @@
-//! A policy file: read, parsed, and where in it something stands.
+//! A policy file: reads and parses it, and locates its parts.
 //!
-//! - [`schema`]: what may be written in it
-//! - [`validate`]: what makes no sense in it
+//! - [`mod@schema`]: the format
+//! - [`validate`]: checks beyond the format
 
 mod schema;
 mod validate;
@@ -12,76 +12,84 @@ use toml::Spanned;
 use crate::connector::{Failure, Reason};
 pub use schema::{Audit, Pattern, Policy, Rule, schema};
 
-/// A policy, and the file that it stands in.
+/// A policy with the file that contains it.
 #[derive(Debug)]
-pub struct Written {
-    pub file: PathBuf,
+pub struct PolicyFile {
+    pub path: PathBuf,
     pub policy: Policy,
-    /// Whether it is a tenant's of a service, which may less where it says nothing.
-    pub is_of_tenant: bool,
+    /// Whether it is the policy of a service's tenant, which has stricter defaults.
+    pub is_tenant: bool,
     text: String,
 }
 
-impl Written {
+impl PolicyFile {
     /// Reads a policy file.
-    pub fn read(file: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            wrong(format!(
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read, or isn't valid.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            invalid(format!(
                 "the policy `{}` can't be read: {error}: nothing is allowed without it",
-                file.display()
+                path.display()
             ))
         })?;
-        Self::parse(file, text)
+        Self::parse(path, text)
     }
 
-    /// Takes the text of a policy file apart.
-    pub fn parse(file: &Path, text: String) -> Result<Self, Failure> {
+    /// Parses and checks the text of a policy file.
+    ///
+    /// # Errors
+    ///
+    /// The text isn't valid; the message has its line and column.
+    pub fn parse(path: &Path, text: String) -> Result<Self, Failure> {
         let policy: Policy = toml::from_str(&text).map_err(|error| {
-            let at = place(&text, error.span().map_or(0, |span| span.start));
-            wrong(format!(
+            let at = line_and_column(&text, error.span().map_or(0, |span| span.start));
+            invalid(format!(
                 "`{}`:{at}: {}: correct it and run `plakbox policy check` on it",
-                file.display(),
+                path.display(),
                 error.message()
             ))
         })?;
-        let written = Self { file: file.to_owned(), policy, is_of_tenant: false, text };
-        match validate::find(&written.policy) {
-            None => Ok(written),
+        let file = Self { path: path.to_owned(), policy, is_tenant: false, text };
+        match validate::find_error(&file.policy) {
+            None => Ok(file),
             Some((span, what)) => {
-                let at = place(&written.text, span.start);
-                Err(wrong(format!("`{}`:{at}: {what}", file.display())))
+                let at = line_and_column(&file.text, span.start);
+                Err(invalid(format!("`{}`:{at}: {what}", path.display())))
             }
         }
     }
 
-    /// The same as what one tenant of a service may.
-    pub fn of_tenant(self) -> Self {
-        Self { is_of_tenant: true, ..self }
+    /// Marks this as the policy of a service's tenant.
+    pub fn for_tenant(self) -> Self {
+        Self { is_tenant: true, ..self }
     }
 
     /// Whether this is the same file with the same text.
     pub fn is_same(&self, other: &Self) -> bool {
-        (&self.file, &self.text) == (&other.file, &other.text)
+        (&self.path, &self.text) == (&other.path, &other.text)
     }
 
-    /// The line on which a part of the file begins, from 1.
+    /// Line on which a part of the file begins, from 1.
     pub fn line<T>(&self, part: &Spanned<T>) -> usize {
-        line(&self.text, part.span().start)
+        line_number(&self.text, part.span().start)
     }
 }
 
-fn line(text: &str, offset: usize) -> usize {
+fn line_number(text: &str, offset: usize) -> usize {
     text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// The line and column of an offset, from 1.
-fn place(text: &str, offset: usize) -> String {
+/// Formats the line and the column of an offset, from 1.
+fn line_and_column(text: &str, offset: usize) -> String {
     let before = text.get(..offset).unwrap_or_default();
     let column = before.chars().rev().take_while(|char| *char != '\n').count() + 1;
-    format!("{}:{column}", line(text, offset))
+    format!("{}:{column}", line_number(text, offset))
 }
 
-fn wrong(message: String) -> Failure {
+fn invalid(message: String) -> Failure {
     Failure::new(Reason::InvalidConfiguration, message)
 }
 
@@ -89,16 +97,16 @@ fn wrong(message: String) -> Failure {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Written, Failure> {
-        Written::parse(Path::new("p.toml"), text.to_owned())
+    fn parse(text: &str) -> Result<PolicyFile, Failure> {
+        PolicyFile::parse(Path::new("p.toml"), text.to_owned())
     }
 
     #[test]
     fn mistakes_are_told_with_line_and_column() {
         let rule = "version = 1\n[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n";
-        for (text, said) in [
+        for (text, message) in [
             ("", "`p.toml`:1:1: missing field `version`"),
-            ("version = 2\n", "`p.toml`:1:11: this version of the format isn't known"),
+            ("version = 2\n", "`p.toml`:1:11: unknown version of the format"),
             ("version = 1\nalow = 3\n", "`p.toml`:2:1: unknown field `alow`"),
             ("version = 1\n[limits]\nram = 3\n", "`p.toml`:3:1: unknown field `ram`"),
             ("version = 1\n[limits]\nprocesses = 1\n", "`processes` must be at least 8"),
@@ -111,7 +119,7 @@ mod tests {
             ("version = 1\n[audit]\nfile = \"log\"", "`p.toml`:3:8: `log` must be an absolute"),
             (
                 "version = 1\nenvironment = [\"RCLONE_SFTP_SSH\"]",
-                "`p.toml`:2:15: the variable `RCLONE_SFTP_SSH` would steer",
+                "`p.toml`:2:15: the variable `RCLONE_SFTP_SSH` would let rclone bypass",
             ),
             (&format!("{rule}use-it = 1\n"), "`p.toml`:5:1: unknown field `use-it`"),
             (&format!("{rule}paths = [\"a[\"]\n"), "`p.toml`:5:9: unclosed character class"),
@@ -123,7 +131,7 @@ mod tests {
             (&format!("{rule}directories = [\"x\"]\n"), "`p.toml`:5:15: `x` must be an absolute"),
         ] {
             let failure = parse(text).unwrap_err();
-            assert!(failure.message.contains(said), "{text:?}: {}", failure.message);
+            assert!(failure.message.contains(message), "{text:?}: {}", failure.message);
         }
     }
 
@@ -169,9 +177,9 @@ mod tests {
     #[test]
     fn a_rule_knows_its_line() {
         let text = "version = 1\n\n[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\npaths = [\"a\"]\n";
-        let written = parse(text).unwrap();
-        let rule = &written.policy.allow[0];
-        assert_eq!(written.line(rule), 3);
-        assert_eq!(written.line(rule.get_ref().paths.as_ref().unwrap()), 6);
+        let file = parse(text).unwrap();
+        let rule = &file.policy.allow[0];
+        assert_eq!(file.line(rule), 3);
+        assert_eq!(file.line(rule.get_ref().paths.as_ref().unwrap()), 6);
     }
 }

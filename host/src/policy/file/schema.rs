@@ -1,4 +1,4 @@
-//! What may be written in a policy file.
+//! The format of policy files, as serde types.
 
 use globset::{GlobBuilder, GlobMatcher};
 use schemars::JsonSchema;
@@ -10,65 +10,65 @@ use toml::Spanned;
 
 use crate::policy::limits::Limits;
 use crate::policy::request::Use;
-use crate::policy::values::{Destination, Digest, Level, Ports};
+use crate::policy::values::{Destination, Digest, Enforcement, Ports};
 
-/// A policy file of plakbox. What no rule allows is refused.
+/// A policy file of plakbox. Everything that no rule allows is denied.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Policy {
-    /// The version of this format, which is 1.
+    /// Version of this format, which is 1.
     #[schemars(with = "u32", range(min = 1, max = 1))]
     pub version: Spanned<u32>,
-    /// Which rclone is run.
+    /// Requirements on the rclone that is run.
     #[serde(default)]
-    pub rclone: Program,
-    /// Variables of the environment that rclone gets; of the others it sees none.
+    pub rclone: RcloneProgram,
+    /// Environment variables that rclone gets. It gets no others.
     #[serde(default)]
     #[schemars(with = "BTreeSet<String>")]
     pub environment: Option<Spanned<BTreeSet<String>>>,
-    /// Whether a session goes on where the kernel can't confine rclone.
+    /// Whether rclone may run where the kernel can't confine it.
     #[serde(default)]
-    pub confinement: Level,
-    /// Where each decision and each process is noted.
+    pub confinement: Enforcement,
+    /// Destination of the audit log, which records each decision and each process.
     #[serde(default)]
     pub audit: Option<Audit>,
     /// Limits of every session.
     #[serde(default)]
     #[schemars(with = "Limits")]
     pub limits: Option<Spanned<Limits>>,
-    /// What is allowed: a remote, and every remote that it wraps, needs a rule.
+    /// Rules. A remote, and every remote that it wraps, needs a rule that allows it.
     #[serde(default)]
     #[schemars(with = "Vec<Rule>")]
     pub allow: Vec<Spanned<Rule>>,
 }
 
-/// Which rclone is run.
+/// Requirements on the rclone that is run.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Program {
-    /// Its absolute path; the one in PATH, if this isn't said.
+pub struct RcloneProgram {
+    /// Absolute path of rclone. Default: the rclone in PATH.
     #[schemars(with = "Option<PathBuf>")]
     pub path: Option<Spanned<PathBuf>>,
-    /// The oldest that is run: `"1.75.0"`.
+    /// Oldest version that may be run: `"1.75.0"`.
     #[schemars(with = "Option<String>")]
     pub minimum_version: Option<Version>,
-    /// The SHA-256 of the file, in hexadecimal.
+    /// SHA-256 of the file, in lower-case hexadecimal.
     #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
     pub sha256: Option<Digest>,
 }
 
-/// Where the audit log goes: one of both.
+/// Destination of the audit log: a file or the standard error.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum Audit {
-    /// To this file, by its absolute path, at its end.
+    /// Absolute path of a file to append to.
     File(#[schemars(with = "PathBuf")] Spanned<PathBuf>),
-    /// To the standard error, which journald takes from a service.
+    /// Whether to write to the standard error, which journald collects from a service.
     Stderr(bool),
 }
 
 impl Audit {
-    /// Where it goes, if anywhere.
+    /// Returns the destination, if there is one.
     pub fn destination(&self) -> Option<Destination> {
         match self {
             Self::File(path) => Some(Destination::File(path.get_ref().clone())),
@@ -77,60 +77,60 @@ impl Audit {
     }
 }
 
-/// Allows some remotes something.
+/// A rule, which allows some uses of some remotes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rule {
-    /// What it is called in explanations and in the audit log.
+    /// Name of the rule in explanations and in the audit log.
     pub name: Option<String>,
-    /// rclone's names of backends (`"s3"`, `"google photos"`); `"*"` is each of them.
+    /// Names of rclone's backends (`"s3"`, `"google photos"`); `"*"` stands for every backend.
     pub backends: BTreeSet<String>,
-    /// For backups (`"importer"`), restores (`"exporter"`), or both.
+    /// Allowed uses: backups (`"importer"`), restores (`"exporter"`), or both.
     #[serde(rename = "use")]
     #[schemars(with = "BTreeSet<Use>")]
     pub uses: Spanned<BTreeSet<Use>>,
-    /// Whether nothing may be written, whatever else is said.
+    /// Whether writing is denied in any case.
     #[serde(default)]
     pub read_only: bool,
-    /// Patterns of paths inside the remote (`*`, `**`, `?`, `[ab]`, `{a,b}`): what one
-    /// names, and all below it. Every path, if this isn't said.
+    /// Patterns of paths inside the remote (`*`, `**`, `?`, `[ab]`, `{a,b}`). A pattern
+    /// matches a path and everything below it. Default: every path.
     #[schemars(with = "Option<Vec<String>>")]
     pub paths: Option<Spanned<Vec<Pattern>>>,
-    /// Patterns of options that the remote's configuration may have. `*` stands for none
-    /// that reads local files or uses this machine's identity: these are named in full.
-    /// `["*"]`, if this isn't said.
+    /// Patterns of options that the remote's configuration may have. Options that read local
+    /// files or use this machine's identity must be named in full; `*` doesn't match them.
+    /// Default: `["*"]`.
     #[schemars(with = "Option<Vec<String>>")]
     pub options: Option<Spanned<Vec<Pattern>>>,
-    /// Options that have this value: set where the configuration has none, refused where
-    /// it has another.
+    /// Options with required values. An option is set if the configuration doesn't have it,
+    /// and a configuration with a different value is denied.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub pin: Option<Spanned<BTreeMap<String, String>>>,
-    /// Patterns of hosts that the remote's configuration may name. rclone may reach
-    /// others by itself, as for tokens or after a redirection: this is a check of the
-    /// configuration.
+    /// Patterns of hosts that the remote's configuration may name. This is a check of the
+    /// configuration only: rclone may connect to other hosts, for tokens or after a
+    /// redirection.
     #[schemars(with = "Option<Vec<String>>")]
     pub hosts: Option<Spanned<Vec<Pattern>>>,
     /// Whether the configuration may name hosts of this machine and of private networks that
-    /// neither `hosts` nor `pin` names in full. If this isn't said, it may, except in a
-    /// tenant's policy.
+    /// neither `hosts` nor `pin` names in full. Default: `true`, and `false` in the policy of
+    /// a tenant.
     #[schemars(with = "Option<bool>")]
     pub private_hosts: Option<Spanned<bool>>,
-    /// TCP ports that rclone may connect to, or `"any"`; none, if this isn't said.
+    /// TCP ports that rclone may connect to, or `"any"`. Default: none.
     #[serde(default)]
     #[schemars(with = "Ports")]
     pub ports: Option<Spanned<Ports>>,
-    /// Directories on this machine, by absolute paths, that a local remote may lie in.
+    /// Absolute paths of directories on this machine that a local remote may lie in.
     #[serde(default)]
     #[schemars(with = "Vec<PathBuf>")]
     pub directories: Option<Spanned<Vec<PathBuf>>>,
-    /// Limits of the sessions of these remotes, beside those of every session.
+    /// Limits of sessions with these remotes, in addition to those of every session.
     #[serde(default)]
     #[schemars(with = "Limits")]
     pub limits: Option<Spanned<Limits>>,
 }
 
-/// A pattern in which `*` doesn't go beyond a slash.
+/// A pattern in which `*` doesn't match a slash.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Pattern(GlobMatcher);
@@ -145,28 +145,30 @@ impl TryFrom<String> for Pattern {
 }
 
 impl Pattern {
+    /// Whether the pattern matches the whole text.
     pub fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
 
+    /// Returns the pattern as it was written.
     pub fn text(&self) -> &str {
         self.0.glob().glob()
     }
 }
 
 impl Rule {
-    /// Options that it pins.
+    /// Iterates over the options that it pins.
     pub fn pins(&self) -> impl Iterator<Item = (&String, &String)> {
         self.pin.iter().flat_map(|pin| pin.get_ref())
     }
 
     /// Whether it pins this option.
-    pub fn has_pinned(&self, option: &str) -> bool {
+    pub fn pins_option(&self, option: &str) -> bool {
         self.pin.as_ref().is_some_and(|pin| pin.get_ref().contains_key(option))
     }
 }
 
-/// The JSON schema of policy files, for editors and checks.
+/// Creates the JSON schema of policy files, for editors and validators.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Policy).to_value()
 }

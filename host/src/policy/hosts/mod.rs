@@ -1,7 +1,7 @@
 //! The hosts that a remote's configuration names.
 //!
 //! - [`private`]: addresses of this machine and of private networks
-//! - [`lookup`]: resolves names that must not lead to these
+//! - [`lookup`]: resolves names that must not lead to those
 
 pub mod lookup;
 pub mod private;
@@ -10,92 +10,108 @@ use hyper::http::uri::Authority;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use super::rclone_options::{self, Table};
+use super::rclone_options::{self, OptionTable};
 use super::request::Section;
 
-/// The metadata server of a machine in Google's or Oracle's cloud, which answers on this
-/// address in others' as well.
-const METADATA: &str = "169.254.169.254";
+/// Address of the metadata server in Google's and Oracle's cloud, and in others as well.
+const METADATA_HOST: &str = "169.254.169.254";
 
-/// Where azureblob's emulator is.
-const EMULATOR: &str = "127.0.0.1";
+/// Host of azureblob's emulator.
+const EMULATOR_HOST: &str = "127.0.0.1";
 
-/// A host that a remote is told to connect to.
+/// A host that a remote connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    /// The option that names it; where none does, what its lack leads to.
+pub struct RemoteHost {
+    /// Option that names the host, or whose absence implies it.
     pub option: String,
     pub host: String,
-    /// Whether it is there for want of an option.
+    /// Whether the host is implied by the absence of an option.
     pub is_implied: bool,
 }
 
-/// The hosts that a section of this backend names. Fails where one can't be told, or where
-/// what rclone puts after an address would make another one of it.
-pub fn named(backend: &str, section: &Section) -> Result<Vec<Named>, String> {
+/// Finds the hosts that a section of this backend names.
+///
+/// # Errors
+///
+/// A host can't be determined, or something that rclone appends to an address could change
+/// its host. The error is a message.
+pub fn find_hosts(backend: &str, section: &Section) -> Result<Vec<RemoteHost>, String> {
     let table = rclone_options::table().map_err(|failure| failure.message)?;
     let set = || section.iter().filter(|(_, value)| !value.is_empty());
-    let plain =
+    let is_plain =
         |value: &str| value.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_".contains(&it));
-    let part =
-        |(option, value): &(&String, &String)| table.is_host_part(backend, option) && !plain(value);
-    if let Some((option, _)) = set().find(part) {
-        return Err(format!("the option `{option}` makes another host of the remote's"));
-    }
-    let open = |(option, value): &(&String, &String)| {
-        table.is_address_prefix(backend, option) && !is_closed(value)
+    let is_unsafe_part = |(option, value): &(&String, &String)| {
+        table.is_host_part(backend, option) && !is_plain(value)
     };
-    if let Some((option, _)) = set().find(open) {
-        return Err(format!("the option `{option}` {OPEN}"));
+    if let Some((option, _)) = set().find(is_unsafe_part) {
+        return Err(format!("the option `{option}` would change the host of the remote"));
+    }
+    let is_unterminated = |(option, value): &(&String, &String)| {
+        table.is_address_prefix(backend, option) && !is_terminated(value)
+    };
+    if let Some((option, _)) = set().find(is_unterminated) {
+        return Err(format!("the option `{option}` {UNTERMINATED_ADDRESS}"));
     }
     let mut all = Vec::new();
     for (option, value) in set().filter(|(option, _)| table.is_address(backend, option)) {
-        let hosts = hosts(backend, option, value, table)
-            .ok_or_else(|| format!("the option `{option}` names no host that can be told"))?;
-        let named = |host| Named { option: option.clone(), host, is_implied: false };
-        all.extend(hosts.into_iter().map(named));
+        let hosts = hosts_in_value(backend, option, value, table)
+            .ok_or_else(|| format!("the host in the option `{option}` can't be determined"))?;
+        let with_option = |host| RemoteHost { option: option.clone(), host, is_implied: false };
+        all.extend(hosts.into_iter().map(with_option));
     }
-    if let Some(option) = asks_metadata(backend, section) {
-        all.push(Named { option: option.to_owned(), host: METADATA.to_owned(), is_implied: true });
+    if let Some(option) = metadata_option(backend, section) {
+        all.push(RemoteHost {
+            option: option.to_owned(),
+            host: METADATA_HOST.to_owned(),
+            is_implied: true,
+        });
     }
     Ok(all)
 }
 
-/// What is wrong with an address that a name is put right after.
-pub const OPEN: &str =
-    "needs a `/` after its host: rclone puts names right after it, which would make another host";
+/// Message about an address without a `/` after its host, to which rclone appends names.
+pub const UNTERMINATED_ADDRESS: &str =
+    "needs a `/` after its host: rclone appends names to it, which could change the host";
 
-/// Whether whatever comes after an address leaves its host as it is.
-pub fn is_closed(address: &str) -> bool {
+/// Whether text that is appended to an address can't change its host.
+pub fn is_terminated(address: &str) -> bool {
     address.split_once("://").is_some_and(|(_, rest)| rest.contains('/'))
 }
 
-/// The hosts in one option's value.
-fn hosts(backend: &str, option: &str, value: &str, table: &Table) -> Option<Vec<String>> {
+/// Finds the hosts in the value of an option.
+fn hosts_in_value(
+    backend: &str,
+    option: &str,
+    value: &str,
+    table: &OptionTable,
+) -> Option<Vec<String>> {
     if option == "use_emulator" {
         return Some(if rclone_options::is_off(value) {
             Vec::new()
         } else {
-            vec![EMULATOR.to_owned()]
+            vec![EMULATOR_HOST.to_owned()]
         });
     }
     if option == "connection_string" {
-        return connection_string(value);
+        return connection_string_hosts(value);
     }
     if value.trim_start().starts_with('{') {
-        return key_file(&serde_json::from_str(value).ok()?);
+        return key_file_hosts(&serde_json::from_str(value).ok()?);
     }
     let parts = value.split([',', ' ']).filter(|part| !part.is_empty());
-    let within = |host: String| match table.hosts_of(backend, option) {
+    let complete = |host: String| match table.host_templates(backend, option) {
         [] => vec![host],
-        forms => forms.iter().map(|form| form.replace("{}", &host)).collect(),
+        templates => templates.iter().map(|it| it.replace("{}", &host)).collect(),
     };
-    parts.map(|part| host(part).map(within)).collect::<Option<Vec<_>>>().map(|all| all.concat())
+    parts
+        .map(|part| parse_host(part).map(complete))
+        .collect::<Option<Vec<_>>>()
+        .map(|all| all.concat())
 }
 
-/// The host in `https://user@host:port/path` or `host:port`. With any other scheme none can
-/// be told: some backends put `https://` before it, and it is the host then.
-fn host(text: &str) -> Option<String> {
+/// Parses the host in `https://user@host:port/path` or `host:port`. Any other scheme is an
+/// error: some backends prepend `https://`, which makes the scheme the host.
+fn parse_host(text: &str) -> Option<String> {
     let rest = match text.split_once("://") {
         None => text,
         Some(("http" | "https", rest)) => rest,
@@ -103,21 +119,21 @@ fn host(text: &str) -> Option<String> {
     };
     let authority: Authority = rest.split(['/', '?', '#']).next()?.parse().ok()?;
     let host = authority.host().to_ascii_lowercase();
-    // What a URL allows beside these is a part of no name, and may be one of a list's ends.
-    let plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
+    // Other characters of a URL are not part of a name, and could separate list elements.
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) => address.parse::<std::net::Ipv6Addr>().ok()?.to_string(),
-        None if host.chars().all(plain) => host,
+        None if host.chars().all(is_plain) => host,
         None => return None,
     };
     (!host.is_empty()).then_some(host)
 }
 
-/// The hosts of a connection string of Azure's.
+/// Finds the hosts in one of Azure's connection strings.
 ///
 /// Source: `ParseConnectionString` in azblob's and azfile's internal/shared/shared.go, which
-/// takes the last of several, and makes `PROTOCOL://ACCOUNT.blob.SUFFIX` of them.
-fn connection_string(text: &str) -> Option<Vec<String>> {
+/// uses the last of several, and builds `PROTOCOL://ACCOUNT.blob.SUFFIX`.
+fn connection_string_hosts(text: &str) -> Option<Vec<String>> {
     let pairs = text.trim_end_matches(';').split(';').map(|pair| pair.split_once('='));
     let pairs = pairs.collect::<Option<BTreeMap<_, _>>>()?;
     let known = |key: &&str| {
@@ -131,44 +147,46 @@ fn connection_string(text: &str) -> Option<Vec<String>> {
     }
     let suffix = pairs.get("EndpointSuffix").copied().unwrap_or("core.windows.net");
     let of_account = pairs.get("AccountName").into_iter().flat_map(|account| {
-        ["blob", "file"].map(|service| host(&format!("{account}.{service}.{suffix}")))
+        ["blob", "file"].map(|service| parse_host(&format!("{account}.{service}.{suffix}")))
     });
     let endpoints = pairs.iter().filter(|(key, _)| key.ends_with("Endpoint"));
     let has_endpoint = endpoints.clone().next().is_some();
-    let endpoints = endpoints.map(|(_, endpoint)| host(endpoint));
+    let endpoints = endpoints.map(|(_, endpoint)| parse_host(endpoint));
     endpoints.chain(of_account.filter(|_| !has_endpoint)).collect()
 }
 
-/// The hosts in the key of a service account: of every address in it, whatever it is called.
-fn key_file(value: &Value) -> Option<Vec<String>> {
+/// Finds the hosts in the key of a service account: those of all addresses in it.
+fn key_file_hosts(value: &Value) -> Option<Vec<String>> {
     let all = |values: &mut dyn Iterator<Item = &Value>| {
-        values.map(key_file).collect::<Option<Vec<_>>>().map(|hosts| hosts.concat())
+        values.map(key_file_hosts).collect::<Option<Vec<_>>>().map(|hosts| hosts.concat())
     };
     match value {
         Value::Object(pairs) => all(&mut pairs.values()),
         Value::Array(values) => all(&mut values.iter()),
         Value::String(text) => {
             let beginning = text.trim_start().get(..4).unwrap_or_default();
-            match text.contains("://") || beginning.eq_ignore_ascii_case("http") {
-                true => host(text).map(|host| vec![host]),
-                false => Some(Vec::new()),
+            if text.contains("://") || beginning.eq_ignore_ascii_case("http") {
+                parse_host(text).map(|host| vec![host])
+            } else {
+                Some(Vec::new())
             }
         }
         _ => Some(Vec::new()),
     }
 }
 
-/// The option for want of which a backend asks the metadata server who this machine is. Those
-/// that make it do so are named in full.
+/// Returns the option without which a backend asks the metadata server for this machine's
+/// identity. Options that request this explicitly must be named in full.
 ///
 /// Source: googlecloudstorage.go, `NewFs`, and the `env_auth` of oracleobjectstorage.
-fn asks_metadata(backend: &str, section: &Section) -> Option<&'static str> {
+fn metadata_option(backend: &str, section: &Section) -> Option<&'static str> {
     let is_set = |option: &&str| section.get(*option).is_some_and(|it| !rclone_options::is_off(it));
     match backend {
         "google cloud storage" => {
-            let ways = ["access_token", "anonymous", "env_auth", "service_account_credentials"];
-            let ways = ways.iter().chain(&["service_account_file", "token"]);
-            (!ways.into_iter().any(is_set)).then_some("token")
+            let credentials =
+                ["access_token", "anonymous", "env_auth", "service_account_credentials"];
+            let credentials = credentials.iter().chain(&["service_account_file", "token"]);
+            (!credentials.into_iter().any(is_set)).then_some("token")
         }
         "oracleobjectstorage" => (!is_set(&"provider")).then_some("provider"),
         _ => None,
@@ -179,37 +197,38 @@ fn asks_metadata(backend: &str, section: &Section) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn of(backend: &str, pairs: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    fn hosts(backend: &str, pairs: &[(&str, &str)]) -> Result<Vec<String>, String> {
         let section = pairs.iter().map(|(key, value)| (key.to_string(), value.to_string()));
-        named(backend, &section.collect()).map(|all| all.into_iter().map(|it| it.host).collect())
+        find_hosts(backend, &section.collect())
+            .map(|all| all.into_iter().map(|it| it.host).collect())
     }
 
     #[test]
     fn what_is_put_after_an_address_can_t_make_another_of_it() {
         for bad in ["http://127.0.0.1", "https://cdn.example.org:443", "cdn.example.org", "http:/x"]
         {
-            let why = of("s3", &[("download_url", bad)]).unwrap_err();
+            let why = hosts("s3", &[("download_url", bad)]).unwrap_err();
             assert!(why.contains("`download_url` needs a `/`"), "{bad}: {why}");
         }
         for good in ["https://cdn.example.org/", "https://cdn.example.org/a"] {
-            assert_eq!(of("s3", &[("download_url", good)]).unwrap(), ["cdn.example.org"]);
+            assert_eq!(hosts("s3", &[("download_url", good)]).unwrap(), ["cdn.example.org"]);
         }
-        assert!(of("b2", &[("download_url", "https://cdn.example.org")]).is_ok());
+        assert!(hosts("b2", &[("download_url", "https://cdn.example.org")]).is_ok());
     }
 
     #[test]
     fn a_host_is_a_name_or_an_address_and_nothing_around_it() {
         for bad in ["http://a;b.example.org", "http://a=b.example", "http://a\\@b.example", "a%2eb"]
         {
-            assert!(of("http", &[("url", bad)]).is_err(), "{bad}");
+            assert!(hosts("http", &[("url", bad)]).is_err(), "{bad}");
         }
-        assert_eq!(of("http", &[("url", "http://[0:0::1]:80/")]).unwrap(), ["::1"]);
-        assert_eq!(of("hdfs", &[("namenode", "a:1,b:2")]).unwrap(), ["a", "b"]);
+        assert_eq!(hosts("http", &[("url", "http://[0:0::1]:80/")]).unwrap(), ["::1"]);
+        assert_eq!(hosts("hdfs", &[("namenode", "a:1,b:2")]).unwrap(), ["a", "b"]);
     }
 
     #[test]
     fn hosts_inside_of_connection_strings_and_keys_are_found() {
-        let string = |text| of("azureblob", &[("connection_string", text)]);
+        let string = |text| hosts("azureblob", &[("connection_string", text)]);
         assert_eq!(
             string("AccountName=a;AccountKey=eA==;EndpointSuffix=evil.com").unwrap(),
             ["a.blob.evil.com", "a.file.evil.com"]
@@ -226,7 +245,7 @@ mod tests {
         ] {
             assert!(string(bad).is_err() || !string(bad).unwrap()[0].contains("example"), "{bad}");
         }
-        let key = |text| of("drive", &[("service_account_credentials", text)]);
+        let key = |text| hosts("drive", &[("service_account_credentials", text)]);
         assert_eq!(
             key(r#"{"type": "service_account", "token_uri": "https://a.example/t"}"#).unwrap(),
             ["a.example"]
@@ -238,13 +257,13 @@ mod tests {
 
     #[test]
     fn what_leads_to_another_host_without_naming_it_is_known() {
-        assert_eq!(of("azureblob", &[("use_emulator", "true")]).unwrap(), [EMULATOR]);
-        assert_eq!(of("google cloud storage", &[]).unwrap(), [METADATA]);
-        assert!(of("google cloud storage", &[("anonymous", "true")]).unwrap().is_empty());
-        assert_eq!(of("oracleobjectstorage", &[]).unwrap(), [METADATA]);
-        let zoho = of("zoho", &[("region", "eu")]).unwrap();
+        assert_eq!(hosts("azureblob", &[("use_emulator", "true")]).unwrap(), [EMULATOR_HOST]);
+        assert_eq!(hosts("google cloud storage", &[]).unwrap(), [METADATA_HOST]);
+        assert!(hosts("google cloud storage", &[("anonymous", "true")]).unwrap().is_empty());
+        assert_eq!(hosts("oracleobjectstorage", &[]).unwrap(), [METADATA_HOST]);
+        let zoho = hosts("zoho", &[("region", "eu")]).unwrap();
         assert!(zoho.contains(&"accounts.zoho.eu".to_owned()), "{zoho:?}");
-        // None has looked at this one.
-        assert_eq!(of("s3", &[("mirror_endpoint", "http://a.example")]).unwrap(), ["a.example"]);
+        // The table doesn't have this one.
+        assert_eq!(hosts("s3", &[("mirror_endpoint", "http://a.example")]).unwrap(), ["a.example"]);
     }
 }

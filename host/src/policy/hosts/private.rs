@@ -1,24 +1,24 @@
-//! Addresses of this machine, of private networks and of what runs a machine, in whatever way
-//! they are written.
+//! Addresses of this machine, of private networks and of cloud metadata services, in all
+//! notations.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What a host's name says of where it leads.
+/// Class of a host, as far as its text shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// To this machine, or a network that isn't the internet.
+pub enum HostClass {
+    /// This machine, or a network other than the internet.
     Private,
-    /// To an address of the internet.
+    /// An address of the internet.
     Public,
-    /// A name: to wherever it is resolved to.
-    Named,
+    /// A name, which must be resolved.
+    Name,
 }
 
-/// Networks that aren't the internet: an address and how many of its bits count.
+/// Networks other than the internet: an address and the length of its prefix in bits.
 ///
-/// Source: the IANA IPv4 Special-Purpose Address Registry. 168.63.129.16 is where Azure's
-/// machines ask for their own configuration.
-const NETWORKS: [(Ipv4Addr, u32); 17] = [
+/// Source: the IANA IPv4 Special-Purpose Address Registry. 168.63.129.16 gives
+/// Azure's machines their own configuration.
+const PRIVATE_NETWORKS: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
@@ -38,40 +38,46 @@ const NETWORKS: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::BROADCAST, 32),
 ];
 
-/// Ends of names that lead to this machine or to private networks, whoever is asked.
+/// Suffixes of names that lead to this machine or to private networks with any resolver.
 ///
-/// Source: RFC 6761, RFC 6762, RFC 8375, and where clouds and clusters answer for themselves.
-const ENDS: [&str; 8] =
+/// Source: RFC 6761, RFC 6762, RFC 8375, and internal names of clouds and clusters.
+const PRIVATE_SUFFIXES: [&str; 8] =
     ["localhost", "localdomain", "local", "internal", "intranet", "lan", "home.arpa", "svc"];
 
-/// Where a host leads, as far as its name says.
-pub fn place(host: &str) -> Place {
+/// Classifies a host by its text.
+pub fn classify(host: &str) -> HostClass {
     let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
-    if let Some(address) = address(&host) {
-        return if is_private(address) { Place::Private } else { Place::Public };
+    if let Some(address) = parse_address(&host) {
+        return if is_private(address) { HostClass::Private } else { HostClass::Public };
     }
     let is_within =
         |end: &&str| host.strip_suffix(*end).is_some_and(|it| it.is_empty() || it.ends_with('.'));
-    // A name without letters at its end is none: it is a number that somebody may yet read.
-    let numeric = |end: &str| end.starts_with(|char: char| char.is_ascii_digit());
-    let ends_in_number = host.rsplit('.').next().is_some_and(numeric);
-    match host.is_empty() || ends_in_number || ENDS.iter().any(is_within) {
-        true => Place::Private,
-        false => Place::Named,
+    // A host whose last label begins with a digit isn't a name: some resolver may parse it as
+    // an address.
+    let is_numeric = |end: &str| end.starts_with(|char: char| char.is_ascii_digit());
+    let ends_in_number = host.rsplit('.').next().is_some_and(is_numeric);
+    if host.is_empty() || ends_in_number || PRIVATE_SUFFIXES.iter().any(is_within) {
+        HostClass::Private
+    } else {
+        HostClass::Name
     }
 }
 
-/// The address that a host is, if it is one in whatever form: `127.0.0.1`, `2130706433`,
+/// Parses an address in any notation: `127.0.0.1`, `2130706433`,
 /// `0x7f.1`, `0177.0.0.1`, `::ffff:127.0.0.1`, `fe80::1%eth0`.
-fn address(host: &str) -> Option<IpAddr> {
+fn parse_address(host: &str) -> Option<IpAddr> {
     let without_zone = host.split('%').next().unwrap_or(host);
-    without_zone.parse::<Ipv6Addr>().map(IpAddr::V6).ok().or_else(|| number(host).map(IpAddr::V4))
+    without_zone
+        .parse::<Ipv6Addr>()
+        .map(IpAddr::V6)
+        .ok()
+        .or_else(|| parse_ipv4(host).map(IpAddr::V4))
 }
 
-/// An IPv4 address as `inet_aton` takes it: up to four numbers, of which the last one fills
-/// what is left.
-fn number(host: &str) -> Option<Ipv4Addr> {
-    let parts: Vec<_> = host.split('.').map(part).collect::<Option<_>>()?;
+/// Parses an IPv4 address like `inet_aton`: up to four numbers, of which the last one fills the
+/// remaining bytes.
+fn parse_ipv4(host: &str) -> Option<Ipv4Addr> {
+    let parts: Vec<_> = host.split('.').map(parse_number).collect::<Option<_>>()?;
     let (last, first) = parts.split_last()?;
     let left = 32_u32.checked_sub(8 * u32::try_from(first.len()).ok()?)?;
     if left == 0 || first.iter().any(|part| *part > 255) || *last >= 1_u64 << left {
@@ -81,28 +87,29 @@ fn number(host: &str) -> Option<Ipv4Addr> {
     u32::try_from(first + last).ok().map(Ipv4Addr::from)
 }
 
-/// A number in decimal, octal or hexadecimal.
-fn part(text: &str) -> Option<u64> {
+/// Parses a number in decimal, octal or hexadecimal.
+fn parse_number(text: &str) -> Option<u64> {
     let (digits, base) = match text.strip_prefix("0x") {
         Some(digits) => (digits, 16),
         None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
         None => (text, 10),
     };
-    let sound = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    sound.then(|| u64::from_str_radix(digits, base).ok()).flatten()
+    let is_valid = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_valid.then(|| u64::from_str_radix(digits, base).ok()).flatten()
 }
 
-/// Whether an address isn't one of the internet.
+/// Whether an address is not one of the internet.
 pub fn is_private(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => NETWORKS.iter().any(|(network, bits)| {
+        IpAddr::V4(address) => PRIVATE_NETWORKS.iter().any(|(network, bits)| {
             (address.to_bits() ^ network.to_bits()).checked_shr(32 - bits).unwrap_or(0) == 0
         }),
         IpAddr::V6(address) => is_private_v6(address),
     }
 }
 
-/// The same of IPv6, where the internet is 2000::/3, and an IPv4 address may be inside.
+/// Like [`is_private`], for IPv6. The internet is 2000::/3, and an address may contain an IPv4
+/// address.
 fn is_private_v6(address: Ipv6Addr) -> bool {
     let within = |bits: u128| is_private(Ipv4Addr::from((bits & 0xffff_ffff) as u32).into());
     let bits = address.to_bits();
@@ -110,19 +117,19 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
         // IPv4-mapped and IPv4-translated addresses, and NAT64 (RFC 6052).
         [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => within(bits),
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => within(bits),
-        // 6to4 has it behind the first 16 bits.
+        // 6to4 has the IPv4 address after the first 16 bits.
         [0x2002, ..] => within(bits >> 80),
-        // Protocol assignments, among them Teredo, and addresses of documentation.
+        // Protocol assignments, including Teredo, and addresses for documentation.
         [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => true,
         [0x3fff, second, ..] if second < 0x1000 => true,
         [first, ..] => first & 0xe000 != 0x2000,
     }
 }
 
-/// That a host is one that a tenant's remote may not have.
-pub fn private_host(host: &str) -> String {
+/// Message that a rule doesn't allow a private host.
+pub fn private_host_message(host: &str) -> String {
     format!(
-        "the host `{host}` is this machine or in a private network: a rule that means it names it in full in `hosts` or `pin`, or says `private-hosts = true`"
+        "the host `{host}` is this machine or in a private network: a rule that allows it names it in full in `hosts` or `pin`, or has `private-hosts = true`"
     )
 }
 
@@ -189,7 +196,7 @@ mod tests {
             ".",
             "08.1.1.1",
         ] {
-            assert_eq!(place(host), Place::Private, "{host}");
+            assert_eq!(classify(host), HostClass::Private, "{host}");
         }
     }
 
@@ -211,7 +218,7 @@ mod tests {
             "168.63.129.17",
             "223.255.255.255",
         ] {
-            assert_eq!(place(host), Place::Public, "{host}");
+            assert_eq!(classify(host), HostClass::Public, "{host}");
         }
         for host in [
             "s3.example.org",
@@ -222,7 +229,7 @@ mod tests {
             "a1",
             "x.svc.example",
         ] {
-            assert_eq!(place(host), Place::Named, "{host}");
+            assert_eq!(classify(host), HostClass::Name, "{host}");
         }
     }
 }

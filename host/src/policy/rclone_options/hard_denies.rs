@@ -1,4 +1,4 @@
-//! What the configuration of a remote may not say, whoever asks.
+//! Options and values that are never allowed in the configuration of a remote.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use super::wrapped_remotes;
 use crate::connector::{Failure, Reason};
 use crate::policy::rclone_options;
 
-/// Parts of an option's name that mark its value as a secret.
-const SECRETS: [&str; 18] = [
+/// Words in the name of an option whose value is a secret.
+const SECRET_OPTION_WORDS: [&str; 18] = [
     "pass",
     "secret",
     "token",
@@ -28,8 +28,12 @@ const SECRETS: [&str; 18] = [
     "headers",
 ];
 
-/// Refuses a section of a configuration that may not be.
-pub fn check(name: &str, section: &BTreeMap<String, String>) -> Result<(), Failure> {
+/// Checks a section of a configuration.
+///
+/// # Errors
+///
+/// The section has an option or a value that is never allowed.
+pub fn check_section(name: &str, section: &BTreeMap<String, String>) -> Result<(), Failure> {
     let table = rclone_options::table()?;
     for (key, value) in section {
         if let Some(global) = key.strip_prefix("override.").or(key.strip_prefix("global.")) {
@@ -37,10 +41,11 @@ pub fn check(name: &str, section: &BTreeMap<String, String>) -> Result<(), Failu
                 "the option `{key}` of the remote would change rclone's own setting `{global}`, which plakbox refuses: remove it from the remote"
             )));
         }
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        if !table.is_undeclared(key) && (key.is_empty() || !key.bytes().all(plain)) {
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if !table.is_undeclared(key) && (key.is_empty() || !key.bytes().all(is_plain)) {
             return Err(denied(format!(
-                "`{}` is no option of an rclone remote: remove it with `plakar source unset`, or import the remote again",
+                "`{}` isn't a valid option of an rclone remote: remove it with `plakar source unset`, or import the remote again",
                 key.escape_debug()
             )));
         }
@@ -54,9 +59,9 @@ pub fn check(name: &str, section: &BTreeMap<String, String>) -> Result<(), Failu
                 "the option `{key}` of the remote would run a command, which plakbox refuses: remove it from the remote"
             )));
         }
-        if table.wraps(key) && wrapped_remotes::makes_up_remotes(key, value) {
+        if table.wraps(key) && wrapped_remotes::contains_connection_string(key, value) {
             return Err(denied(format!(
-                "the remote `{name}` wraps a connection string, which plakbox refuses: make a remote of its own for it in rclone.conf"
+                "the remote `{name}` wraps a connection string, which plakbox refuses: define it as a remote of its own in rclone.conf"
             )));
         }
     }
@@ -65,11 +70,11 @@ pub fn check(name: &str, section: &BTreeMap<String, String>) -> Result<(), Failu
 
 /// Whether an option of this name holds a secret.
 pub fn is_secret(key: &str) -> bool {
-    SECRETS.iter().any(|part| key.contains(part))
+    SECRET_OPTION_WORDS.iter().any(|part| key.contains(part))
 }
 
-/// Whether an option's value isn't for everybody's eyes: by its name, or as an address with a
-/// user in it.
+/// Whether an option's value must not be shown: a secret by the option's name, or an address
+/// with a user in it.
 pub fn is_secret_value(key: &str, value: &str) -> bool {
     let authority = value.split_once("://").and_then(|(_, rest)| rest.split('/').next());
     is_secret(key) || authority.is_some_and(|authority| authority.contains('@'))
@@ -85,7 +90,7 @@ mod tests {
 
     fn verdict(pairs: &[(&str, &str)]) -> Result<(), Failure> {
         let section = pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-        check("remote", &section)
+        check_section("remote", &section)
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! The table of what rclone's options do on this machine.
+//! The table of rclone's options and their effects on this machine.
 //!
 //! - [`hard_denies`]: options that no policy can allow
-//! - [`wrapped_remotes`]: remotes that the values of options name
+//! - [`wrapped_remotes`]: remotes that values of options name
 //! - [`paths`]: names in a directory, and paths
 
 pub mod hard_denies;
@@ -14,74 +14,79 @@ use std::sync::LazyLock;
 
 use crate::connector::{Failure, Reason};
 
-static TABLE: LazyLock<Result<Table, toml::de::Error>> =
+static TABLE: LazyLock<Result<OptionTable, toml::de::Error>> =
     LazyLock::new(|| parse(include_str!("table.toml")));
 
-/// Names of options, by what they do.
-pub struct Table {
+/// Options by their effects.
+pub struct OptionTable {
+    /// Options that run a command.
     commands: BTreeSet<String>,
+    /// Options that name remotes.
     wraps: BTreeSet<String>,
-    /// Backends and options that read local files, or make use of what this user may do.
+    /// Backends and options that read local files, or use this machine's identity.
     private: BTreeSet<(String, String)>,
-    /// Of these, those whose value is a file; and the files of the others.
-    named: BTreeSet<(String, String)>,
-    usual: BTreeMap<(String, String), Vec<String>>,
-    /// Those that connect to a socket that is a file.
+    /// Those of [`private`](Self::private) whose value is a path.
+    path_options: BTreeSet<(String, String)>,
+    /// Default paths of the others.
+    default_paths: BTreeMap<(String, String), Vec<String>>,
+    /// Backends and options that connect to a Unix socket.
     sockets: BTreeSet<(String, String)>,
     /// Backends and options that name a host.
     addresses: BTreeSet<(String, String)>,
-    /// Of these, those after which rclone puts names as they are.
+    /// Those of [`addresses`](Self::addresses) to which rclone appends names.
     prefixes: BTreeSet<(String, String)>,
-    /// Of these, those whose value is a part of several hosts: `{}` in them.
-    hosts: BTreeMap<(String, String), Vec<String>>,
-    /// Those that name a part of one.
+    /// Templates of hosts that contain an option's value in place of `{}`.
+    host_templates: BTreeMap<(String, String), Vec<String>>,
+    /// Backends and options that name a part of a host.
     host_parts: BTreeSet<(String, String)>,
-    /// What backends write into their sections beside options.
+    /// Keys that backends write into their sections although they aren't options.
     undeclared: BTreeSet<String>,
-    /// All that someone has looked at.
+    /// All options in the table.
     known: BTreeSet<String>,
 }
 
-/// What an option makes rclone read on this machine, as it names it.
+/// A local file or socket that an option makes rclone access.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Read {
+pub enum LocalAccess {
     /// A file that the option's value names.
-    Named(String),
-    /// A file or directory at its usual place.
-    Usual(String),
-    /// What answers on a socket that is a file.
+    Path(String),
+    /// A file or directory at its default path.
+    DefaultPath(String),
+    /// A Unix socket.
     Socket,
 }
 
+/// The file of the table.
 #[derive(Deserialize)]
-struct File {
+struct TableFile {
     elsewhere: Vec<String>,
     undeclared: BTreeSet<String>,
-    group: Vec<Group>,
+    group: Vec<OptionGroup>,
 }
 
+/// Options with the same effect.
 #[derive(Deserialize)]
-struct Group {
-    does: Does,
+struct OptionGroup {
+    does: OptionEffect,
     backends: Vec<String>,
     options: Vec<String>,
-    /// Where what is made use of lies.
+    /// Default paths of the files that are used.
     #[serde(default)]
     files: Vec<String>,
-    /// The hosts that a value is a part of.
+    /// Templates of the hosts that contain the value.
     #[serde(default)]
     hosts: Vec<String>,
 }
 
-/// What is in the name of an option that names a host.
-const HOSTLIKE: [&str; 11] = [
+/// Words in the names of options that name a host.
+const HOST_OPTION_WORDS: [&str; 11] = [
     "address", "domain", "endpoint", "gateway", "host", "origin", "proxy", "resolver", "server",
     "uri", "url",
 ];
 
 #[derive(Deserialize, PartialEq)]
 #[serde(rename_all = "kebab-case")]
-enum Does {
+enum OptionEffect {
     RunsCommand,
     Wraps,
     LocalFile,
@@ -93,68 +98,71 @@ enum Does {
     Harmless,
 }
 
-impl Table {
-    /// Whether an option of this name makes rclone run a program of the value's choice,
-    /// in whatever backend. One that nobody has looked at does so if it is called a command.
+impl OptionTable {
+    /// Whether an option of this name makes rclone run a program that its value names, in any
+    /// backend. An option that isn't in the table does so if its name ends in `command`.
     pub fn runs_command(&self, option: &str) -> bool {
         self.commands.contains(option)
             || option.ends_with("command") && !self.known.contains(option)
     }
 
-    /// Whether a backend writes it into its section, though it is none of its options.
+    /// Whether a backend writes this key into its section although it isn't an option.
     pub fn is_undeclared(&self, key: &str) -> bool {
         self.undeclared.contains(key)
     }
 
-    /// Whether the value of an option of this name is another remote.
+    /// Whether the value of an option of this name is a remote.
     pub fn wraps(&self, option: &str) -> bool {
         self.wraps.contains(option)
     }
 
-    /// Whether it reads or writes local files, or makes use of what this user may do.
+    /// Whether an option accesses local files, or uses this machine's identity.
     pub fn is_private(&self, backend: &str, option: &str) -> bool {
-        has(&self.private, backend, option)
+        contains(&self.private, backend, option)
     }
 
-    /// What an option makes rclone read.
-    pub fn files(&self, backend: &str, option: &str, value: &str) -> Vec<Read> {
+    /// Lists the local files and sockets that an option makes rclone access.
+    pub fn local_access(&self, backend: &str, option: &str, value: &str) -> Vec<LocalAccess> {
         if is_off(value) {
             return Vec::new();
         }
-        if has(&self.sockets, backend, option) {
-            return vec![Read::Socket];
+        if contains(&self.sockets, backend, option) {
+            return vec![LocalAccess::Socket];
         }
-        if has(&self.named, backend, option) {
-            // A Kerberos cache has its kind before it; a key may have its public half beside it.
+        if contains(&self.path_options, backend, option) {
+            // A Kerberos cache has a prefix, and a key's public half may be next to it.
             let path = ["FILE:", "DIR:"].iter().find_map(|kind| value.strip_prefix(kind));
             let path = path.unwrap_or(value);
-            return vec![Read::Named(path.to_owned()), Read::Named(format!("{path}.pub"))];
+            let public_key = LocalAccess::Path(format!("{path}.pub"));
+            return vec![LocalAccess::Path(path.to_owned()), public_key];
         }
-        let usual = self.usual.get(&(backend.to_owned(), option.to_owned()));
-        usual.into_iter().flatten().cloned().map(Read::Usual).collect()
+        let defaults = self.default_paths.get(&(backend.to_owned(), option.to_owned()));
+        defaults.into_iter().flatten().cloned().map(LocalAccess::DefaultPath).collect()
     }
 
-    /// Whether it names a host to connect to. One that none has looked at does so if it is
-    /// called like one.
+    /// Whether an option names a host to connect to. An option that isn't in the table does so
+    /// if its name has one of [`HOST_OPTION_WORDS`].
     pub fn is_address(&self, backend: &str, option: &str) -> bool {
-        let is_called = || HOSTLIKE.iter().any(|part| option.contains(part));
-        has(&self.addresses, backend, option) || !self.known.contains(option) && is_called()
+        let has_host_word = || HOST_OPTION_WORDS.iter().any(|part| option.contains(part));
+        contains(&self.addresses, backend, option)
+            || !self.known.contains(option) && has_host_word()
     }
 
-    /// Whether rclone puts names right after its value, which would go on with the host.
+    /// Whether rclone appends names to the value, which could change the host.
     pub fn is_address_prefix(&self, backend: &str, option: &str) -> bool {
-        has(&self.prefixes, backend, option)
+        contains(&self.prefixes, backend, option)
     }
 
-    /// The hosts that its value is a part of, with `{}` in its place; none where it is one.
-    pub fn hosts_of(&self, backend: &str, option: &str) -> &[String] {
+    /// Templates of the hosts that contain the value in place of `{}`; empty if the value is
+    /// the host itself.
+    pub fn host_templates(&self, backend: &str, option: &str) -> &[String] {
         let pair = (backend.to_owned(), option.to_owned());
-        self.hosts.get(&pair).map_or(&[], Vec::as_slice)
+        self.host_templates.get(&pair).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether it names a part of a host to connect to.
+    /// Whether an option names a part of a host to connect to.
     pub fn is_host_part(&self, backend: &str, option: &str) -> bool {
-        has(&self.host_parts, backend, option)
+        contains(&self.host_parts, backend, option)
     }
 }
 
@@ -163,28 +171,32 @@ pub fn is_off(value: &str) -> bool {
     matches!(value, "" | "false" | "0")
 }
 
-fn has(pairs: &BTreeSet<(String, String)>, backend: &str, option: &str) -> bool {
+fn contains(pairs: &BTreeSet<(String, String)>, backend: &str, option: &str) -> bool {
     ["*", backend].iter().any(|backend| pairs.contains(&((*backend).to_owned(), option.to_owned())))
 }
 
-/// The table. Nothing is allowed without one.
-pub fn table() -> Result<&'static Table, Failure> {
+/// Returns the table.
+///
+/// # Errors
+///
+/// The table can't be parsed. Everything is denied then.
+pub fn table() -> Result<&'static OptionTable, Failure> {
     TABLE.as_ref().map_err(|_| {
         Failure::new(
             Reason::Denied,
-            "the table of rclone's options in plakbox is broken: install another version of plakbox",
+            "the table of rclone's options in plakbox is broken: install a different version of plakbox",
         )
     })
 }
 
-fn parse(text: &str) -> Result<Table, toml::de::Error> {
-    let file: File = toml::from_str(text)?;
-    let named = |does: Does| {
-        let groups = file.group.iter().filter(move |group| group.does == does);
+fn parse(text: &str) -> Result<OptionTable, toml::de::Error> {
+    let file: TableFile = toml::from_str(text)?;
+    let names = |effect: OptionEffect| {
+        let groups = file.group.iter().filter(move |group| group.does == effect);
         groups.flat_map(|group| group.options.iter().cloned())
     };
-    let pairs = |kinds: &[Does]| {
-        let groups = file.group.iter().filter(|group| kinds.contains(&group.does));
+    let pairs = |effects: &[OptionEffect]| {
+        let groups = file.group.iter().filter(|group| effects.contains(&group.does));
         let pairs = groups.flat_map(|group| {
             let options = |backend: &String| {
                 group
@@ -197,30 +209,34 @@ fn parse(text: &str) -> Result<Table, toml::de::Error> {
         });
         pairs.collect()
     };
-    let lists = |of: fn(&Group) -> &Vec<String>| {
-        let groups = file.group.iter().filter(move |group| !of(group).is_empty());
+    let lists = |field: fn(&OptionGroup) -> &Vec<String>| {
+        let groups = file.group.iter().filter(move |group| !field(group).is_empty());
         groups.flat_map(move |group| {
             let pairs = |backend: &String| {
                 let options = group.options.iter();
                 options
-                    .map(|option| ((backend.clone(), option.clone()), of(group).clone()))
+                    .map(|option| ((backend.clone(), option.clone()), field(group).clone()))
                     .collect::<Vec<_>>()
             };
             group.backends.iter().flat_map(pairs).collect::<Vec<_>>()
         })
     };
-    Ok(Table {
+    Ok(OptionTable {
         undeclared: file.undeclared.clone(),
-        private: pairs(&[Does::LocalFile, Does::LocalSocket, Does::Ambient]),
-        sockets: pairs(&[Does::LocalSocket]),
-        named: pairs(&[Does::LocalFile]),
-        usual: lists(|group| &group.files).collect(),
-        hosts: lists(|group| &group.hosts).collect(),
-        addresses: pairs(&[Does::Address, Does::AddressPrefix]),
-        prefixes: pairs(&[Does::AddressPrefix]),
-        host_parts: pairs(&[Does::HostPart]),
-        commands: named(Does::RunsCommand).chain(file.elsewhere.iter().cloned()).collect(),
-        wraps: named(Does::Wraps).collect(),
+        private: pairs(&[
+            OptionEffect::LocalFile,
+            OptionEffect::LocalSocket,
+            OptionEffect::Ambient,
+        ]),
+        sockets: pairs(&[OptionEffect::LocalSocket]),
+        path_options: pairs(&[OptionEffect::LocalFile]),
+        default_paths: lists(|group| &group.files).collect(),
+        host_templates: lists(|group| &group.hosts).collect(),
+        addresses: pairs(&[OptionEffect::Address, OptionEffect::AddressPrefix]),
+        prefixes: pairs(&[OptionEffect::AddressPrefix]),
+        host_parts: pairs(&[OptionEffect::HostPart]),
+        commands: names(OptionEffect::RunsCommand).chain(file.elsewhere.iter().cloned()).collect(),
+        wraps: names(OptionEffect::Wraps).collect(),
         known: file.group.iter().flat_map(|group| group.options.iter().cloned()).collect(),
     })
 }

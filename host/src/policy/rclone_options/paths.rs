@@ -2,35 +2,39 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// Whether it is a name in a directory, for rclone as well: it writes names that a backend
-/// can't have in wide characters, and takes these for what they stand for where a backend,
-/// or its option `encoding`, leaves dots and slashes alone (rclone's lib/encoder).
-pub fn is_name(name: &str) -> bool {
-    let plain: String = name
+/// Whether a name stays in its directory, for rclone as well. rclone encodes characters that a
+/// backend can't store as wide ones, and decodes wide dots and slashes where the backend, or
+/// its option `encoding`, doesn't encode these (rclone's lib/encoder).
+pub fn is_safe_name(name: &str) -> bool {
+    let decoded: String = name
         .chars()
         .filter(|char| *char != '\u{201b}')
         .map(|char| match char {
             '\u{ff0e}' => '.',
-            // What some servers take for a slash.
+            // Some servers treat these as slashes.
             '\u{ff0f}' | '\\' | '\u{ff3c}' => '/',
             char => char,
         })
         .collect();
-    !name.is_empty() && plain.split('/').all(|part| !matches!(part, "." | ".."))
+    !name.is_empty() && decoded.split('/').all(|part| !matches!(part, "." | ".."))
 }
 
-/// A path and all that it lies in, the root included; a leading slash stays.
+/// Returns a path and all its ancestors, including the root. A leading slash is kept.
 pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let path = path.trim_end_matches('/');
     let ends = path.char_indices().filter(|(_, char)| *char == '/').map(|(at, _)| at);
     ends.chain([path.len()]).map(|end| &path[..end]).collect::<Vec<_>>().into_iter().rev()
 }
 
-/// An absolute path without links, as far as it exists.
-pub fn real(path: &Path) -> Result<PathBuf, String> {
-    let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
-    if !path.is_absolute() || !path.components().all(plain) {
-        return Err(format!("`{}` is no absolute path", path.display()));
+/// Resolves the links in an absolute path, as far as the path exists.
+///
+/// # Errors
+///
+/// The path isn't absolute, has `..` in it, or has a broken link. The error is a message.
+pub fn resolve(path: &Path) -> Result<PathBuf, String> {
+    let is_plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
+    if !path.is_absolute() || !path.components().all(is_plain) {
+        return Err(format!("`{}` isn't a valid absolute path", path.display()));
     }
     let mut missing = Vec::new();
     let mut existing = path;
@@ -38,12 +42,12 @@ pub fn real(path: &Path) -> Result<PathBuf, String> {
         match existing.canonicalize() {
             Ok(found) => return Ok(missing.iter().rev().fold(found, |path, name| path.join(name))),
             Err(error) => {
-                // A link to nowhere isn't something that can be made.
-                let nothing = existing.symlink_metadata().is_err();
+                // A broken link exists, but it can't be created as a directory.
+                let is_missing = existing.symlink_metadata().is_err();
                 let (Some(parent), Some(name), true) =
-                    (existing.parent(), existing.file_name(), nothing)
+                    (existing.parent(), existing.file_name(), is_missing)
                 else {
-                    return Err(format!("`{}` can't be followed: {error}", path.display()));
+                    return Err(format!("`{}` can't be resolved: {error}", path.display()));
                 };
                 missing.push(name);
                 existing = parent;
@@ -73,11 +77,11 @@ mod tests {
             "x\\..\\..\\y",
             "x＼..",
         ] {
-            assert!(!is_name(bad), "{bad:?}");
+            assert!(!is_safe_name(bad), "{bad:?}");
         }
         for good in ["a", "a／b", "a\\b", "．hidden", "a．．", "．．．", "／", "-a", "..."]
         {
-            assert!(is_name(good), "{good:?}");
+            assert!(is_safe_name(good), "{good:?}");
         }
     }
 
@@ -91,9 +95,9 @@ mod tests {
 
     #[test]
     fn only_absolute_paths_without_dots_are_followed() {
-        assert_eq!(real(Path::new("/")), Ok("/".into()));
+        assert_eq!(resolve(Path::new("/")), Ok("/".into()));
         for bad in ["", "a", "/a/../b", "./a"] {
-            assert!(real(Path::new(bad)).is_err(), "{bad}");
+            assert!(resolve(Path::new(bad)).is_err(), "{bad}");
         }
     }
 }

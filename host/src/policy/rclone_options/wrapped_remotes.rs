@@ -1,40 +1,44 @@
-//! What the value of an option that names other remotes may be.
+//! Values of options that name remotes.
 
-/// The option that is a list, and the backend whose list has directories' names in it.
-const LIST: &str = "upstreams";
-const COMBINE: &str = "combine";
+/// The option whose value is a list.
+const LIST_OPTION: &str = "upstreams";
 
-/// Whether one of the remotes that a value names is made up on the spot:
-/// `:sftp,ssh=...:` or `name,opt=...:`.
+/// The backend whose list contains names of directories.
+const COMBINE_BACKEND: &str = "combine";
+
+/// Whether one of the remotes that a value names is a connection string, which defines a
+/// remote in place: `:sftp,ssh=...:` or `name,opt=...:`.
 ///
 /// Source: rclone's fspath.Parse.
-pub fn makes_up_remotes(option: &str, value: &str) -> bool {
-    ["", COMBINE]
-        .iter()
-        .any(|backend| remotes(backend, option, value).iter().any(|target| makes_up(target)))
+pub fn contains_connection_string(option: &str, value: &str) -> bool {
+    ["", COMBINE_BACKEND].iter().any(|backend| {
+        upstreams(backend, option, value).iter().any(|target| is_connection_string(target))
+    })
 }
 
-/// The remotes and local paths that a value names, without what only says how they are used.
+/// Lists the remotes and local paths that a value names, without their modifiers.
 ///
 /// Source: rclone's backends combine (`directory=remote`) and union (`remote:ro`).
-pub fn remotes(backend: &str, option: &str, value: &str) -> Vec<String> {
-    if option != LIST {
+pub fn upstreams(backend: &str, option: &str, value: &str) -> Vec<String> {
+    if option != LIST_OPTION {
         return vec![value.trim().to_owned()];
     }
-    let whole = |field: String| match backend {
-        COMBINE => field.split_once('=').map_or(field.clone(), |(_, remote)| remote.to_owned()),
+    let remote = |field: String| match backend {
+        COMBINE_BACKEND => {
+            field.split_once('=').map_or(field.clone(), |(_, remote)| remote.to_owned())
+        }
         _ => {
-            let uses = [":ro", ":nc", ":writeback"];
-            let bare = uses.iter().find_map(|end| field.strip_suffix(end));
+            let modifiers = [":ro", ":nc", ":writeback"];
+            let bare = modifiers.iter().find_map(|end| field.strip_suffix(end));
             bare.unwrap_or(&field).to_owned()
         }
     };
-    fields(value).into_iter().filter(|field| !field.is_empty()).map(whole).collect()
+    split_list(value).into_iter().filter(|field| !field.is_empty()).map(remote).collect()
 }
 
-/// A remote's name ends at the first colon, unless a comma comes before it. Whatever
-/// has a slash before either is a local path.
-fn makes_up(target: &str) -> bool {
+/// Whether a remote is a connection string. A name ends at the first colon, unless a comma
+/// comes before it. A target with a slash before either is a local path.
+fn is_connection_string(target: &str) -> bool {
     let target = target.trim();
     target.starts_with(':')
         || target
@@ -42,11 +46,10 @@ fn makes_up(target: &str) -> bool {
             .is_some_and(|first| target[first..].starts_with(',') && target[first..].contains(':'))
 }
 
-/// Takes a list apart at the spaces that aren't quoted. A quote in a quoted field is
-/// written twice.
+/// Splits a list at the spaces outside of quotes. A quote in a quoted field is written twice.
 ///
 /// Source: rclone's SpaceSepList, which is Go's encoding/csv with a space for the comma.
-fn fields(list: &str) -> Vec<String> {
+fn split_list(list: &str) -> Vec<String> {
     let (mut fields, mut field) = (Vec::new(), String::new());
     let mut quoted = false;
     let mut chars = list.chars().peekable();
@@ -77,29 +80,29 @@ mod tests {
             "a b,ssh=x y/z:",
         ] {
             for option in ["remote", "tmp_upload_path"] {
-                assert!(makes_up_remotes(option, target), "{option} {target}");
+                assert!(contains_connection_string(option, target), "{option} {target}");
             }
             let quoted = format!("\"{}\"", target.replace('"', "\"\""));
             for list in [quoted.clone(), format!("base:a {quoted} /srv")] {
-                assert!(makes_up_remotes("upstreams", &list), "{list}");
+                assert!(contains_connection_string("upstreams", &list), "{list}");
             }
             for name in ["d", "a:b", "a,b"] {
                 let list = format!("x=base: \"{name}={}\"", target.replace('"', "\"\""));
-                assert!(makes_up_remotes("upstreams", &list), "{list}");
+                assert!(contains_connection_string("upstreams", &list), "{list}");
             }
         }
-        assert!(makes_up_remotes("upstreams", "d=:local:/"));
+        assert!(contains_connection_string("upstreams", "d=:local:/"));
     }
 
     #[test]
     fn a_name_or_a_path_is_no_connection_string() {
         for target in ["base:dir", "/srv/a,b", "base:a,b", "/a:b,c", "base:a=b,c:d", "a,b", ""] {
-            assert!(!makes_up_remotes("remote", target), "{target}");
+            assert!(!contains_connection_string("remote", target), "{target}");
         }
         for list in
             ["d=base:x e=/srv/a,b:c", "base:a /srv/b:ro \"my base:a b\":nc", "\"d=base:x y\""]
         {
-            assert!(!makes_up_remotes("upstreams", list), "{list}");
+            assert!(!contains_connection_string("upstreams", list), "{list}");
         }
     }
 
@@ -113,8 +116,8 @@ mod tests {
             ("combine", r#"dir=remote: "two words=my base:a=b""#, &["remote:", "my base:a=b"]),
             ("combine", "  ", &[]),
         ] {
-            assert_eq!(remotes(backend, "upstreams", list), names, "{list}");
+            assert_eq!(upstreams(backend, "upstreams", list), names, "{list}");
         }
-        assert_eq!(remotes("alias", "remote", "my base:a b"), ["my base:a b"]);
+        assert_eq!(upstreams("alias", "remote", "my base:a b"), ["my base:a b"]);
     }
 }

@@ -1,124 +1,137 @@
-//! The conditions of a rule: its uses, paths, options, pins and directories.
+//! The conditions of a rule: uses, paths, options, pins and directories.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::LOCAL;
-use crate::policy::file::{Rule, Written};
+use crate::policy::file::{PolicyFile, Rule};
 use crate::policy::rclone_options;
 use crate::policy::rclone_options::hard_denies::is_secret_value;
-use crate::policy::rclone_options::paths::{self, ancestors, is_name};
-use crate::policy::request::{Section, Use};
+use crate::policy::rclone_options::paths::{self, ancestors, is_safe_name};
+use crate::policy::request::{LOCAL_BACKEND, Section, Use};
 
-/// What a remote leads to under a rule.
-pub struct Reached {
-    /// The local directory.
+/// Local directory and hosts that a remote reaches under a rule.
+pub struct Access {
     pub directory: Option<PathBuf>,
-    /// Names of hosts that may not lead to private networks.
-    pub public: BTreeSet<String>,
+    /// Names of hosts that must not resolve to private networks.
+    pub public_hosts: BTreeSet<String>,
 }
 
-/// One remote as a rule looks at it.
-pub struct Asked<'a> {
+/// One remote as the input of a rule.
+pub struct RuleInput<'a> {
     pub section: &'a Section,
     pub backend: &'a str,
     pub path: &'a str,
     pub r#use: Use,
 }
 
-impl Asked<'_> {
-    /// What keeps a rule from allowing it; else what is reached.
-    pub fn of(&self, rule: &Rule, written: &Written) -> Result<Reached, String> {
-        let on = |line: usize| format!("see line {line}");
-        let uses = rule.uses.get_ref();
-        if !uses.contains(&self.r#use) || self.r#use == Use::Exporter && rule.read_only {
-            let name = self.r#use.name();
-            return Err(format!(
-                "it may not be used by an {name}, {}",
-                on(written.line(&rule.uses))
-            ));
+impl RuleInput<'_> {
+    /// Evaluates a rule.
+    ///
+    /// # Errors
+    ///
+    /// The rule doesn't allow this remote. The error is a message.
+    pub fn evaluate(&self, rule: &Rule, file: &PolicyFile) -> Result<Access, String> {
+        self.check_use(rule, file)?;
+        self.check_path(rule, file)?;
+        self.check_options(rule, file)?;
+        self.check_pins(rule)?;
+        let public_hosts = self.check_hosts(rule, file)?;
+        let is_local = self.backend == LOCAL_BACKEND;
+        let directory = if is_local { Some(self.directory(rule)?) } else { None };
+        Ok(Access { directory, public_hosts })
+    }
+
+    fn check_use(&self, rule: &Rule, file: &PolicyFile) -> Result<(), String> {
+        let is_denied_write = self.r#use == Use::Exporter && rule.read_only;
+        if rule.uses.get_ref().contains(&self.r#use) && !is_denied_write {
+            return Ok(());
         }
-        if self.path.split('/').any(|name| !name.is_empty() && !is_name(name)) {
+        let (name, line) = (self.r#use.name(), file.line(&rule.uses));
+        Err(format!("it may not be used by an {name}, see line {line}"))
+    }
+
+    fn check_path(&self, rule: &Rule, file: &PolicyFile) -> Result<(), String> {
+        if self.path.split('/').any(|name| !name.is_empty() && !is_safe_name(name)) {
             return Err(format!("`{}` has a `..` in it", self.path.escape_debug()));
         }
-        // After the address of a web server, that is another one.
-        if self.backend != LOCAL && self.path.starts_with("//") {
+        // After the address of a web server, such a path names a different server.
+        if self.backend != LOCAL_BACKEND && self.path.starts_with("//") {
             let path = self.path.escape_debug();
             return Err(format!("`{path}` begins with two slashes: write one"));
         }
-        if let Some(paths) = &rule.paths
-            && !ancestors(self.path).any(|path| paths.get_ref().iter().any(|it| it.matches(path)))
-        {
-            let path = match self.path.trim_matches('/') {
-                "" => "the whole remote".to_owned(),
-                _ => format!("the path `{}`", self.path.escape_debug()),
-            };
-            return Err(format!("{path} is none of its `paths`, {}", on(written.line(paths))));
+        let Some(paths) = &rule.paths else { return Ok(()) };
+        if ancestors(self.path).any(|path| paths.get_ref().iter().any(|it| it.matches(path))) {
+            return Ok(());
         }
-        self.options(rule).map_err(|option| match &rule.options {
-            Some(options) => format!(
-                "the option `{option}` is none of its `options`, {}", on(written.line(options))
-            ),
-            None => format!("the option `{option}` reads local files or uses this machine's identity, and its `options` don't name it"),
-        })?;
-        self.pins(rule)?;
-        let public = self.hosts(rule, written)?;
-        let directory = match self.backend == LOCAL {
-            true => Some(self.directory(rule)?),
-            false => None,
+        let path = match self.path.trim_matches('/') {
+            "" => "the whole remote".to_owned(),
+            _ => format!("the path `{}`", self.path.escape_debug()),
         };
-        Ok(Reached { directory, public })
+        Err(format!("{path} matches none of its `paths`, see line {}", file.line(paths)))
     }
 
-    /// The first option that isn't allowed.
-    fn options<'a>(&'a self, rule: &Rule) -> Result<(), &'a str> {
-        let Ok(table) = rclone_options::table() else { return Err("type") };
+    fn check_options(&self, rule: &Rule, file: &PolicyFile) -> Result<(), String> {
+        let Some(option) = self.find_denied_option(rule) else { return Ok(()) };
+        Err(match &rule.options {
+            Some(options) => format!(
+                "the option `{option}` matches none of its `options`, see line {}",
+                file.line(options)
+            ),
+            None => format!(
+                "the option `{option}` reads local files or uses this machine's identity, and its `options` don't name it"
+            ),
+        })
+    }
+
+    /// Finds the first option that isn't allowed. Without the table that is `type`.
+    fn find_denied_option(&self, rule: &Rule) -> Option<&str> {
+        let Ok(table) = rclone_options::table() else { return Some("type") };
         for (option, value) in self.section {
-            if option == "type" || table.wraps(option) || rule.has_pinned(option) {
+            if option == "type" || table.wraps(option) || rule.pins_option(option) {
                 continue;
             }
-            let private = table.is_private(self.backend, option) && !rclone_options::is_off(value);
-            let allowed = match &rule.options {
-                None => !private,
-                Some(patterns) => patterns.get_ref().iter().any(|pattern| match private {
-                    true => pattern.text() == option,
-                    false => pattern.matches(option),
-                }),
+            let is_private =
+                table.is_private(self.backend, option) && !rclone_options::is_off(value);
+            let is_allowed = match &rule.options {
+                None => !is_private,
+                Some(patterns) if is_private => {
+                    patterns.get_ref().iter().any(|pattern| pattern.text() == option)
+                }
+                Some(patterns) => patterns.get_ref().iter().any(|pattern| pattern.matches(option)),
             };
-            if !allowed {
-                return Err(option);
+            if !is_allowed {
+                return Some(option);
             }
+        }
+        None
+    }
+
+    fn check_pins(&self, rule: &Rule) -> Result<(), String> {
+        for (option, value) in rule.pins() {
+            if self.section.get(option).is_none_or(|own| own == value) {
+                continue;
+            }
+            // The user must not learn a secret from the message.
+            if is_secret_value(option, value) {
+                return Err(format!(
+                    "the option `{option}` must be the policy's own: leave it out"
+                ));
+            }
+            return Err(format!("the option `{option}` must be `{}`", value.escape_debug()));
         }
         Ok(())
     }
 
-    fn pins(&self, rule: &Rule) -> Result<(), String> {
-        let other = |(option, value): &(&String, &String)| {
-            self.section.get(*option).is_some_and(|have| have != *value)
-        };
-        match rule.pins().find(other) {
-            None => Ok(()),
-            // Whoever reads this needn't know it.
-            Some((option, value)) if is_secret_value(option, value) => {
-                Err(format!("the option `{option}` must be the policy's own: leave it out"))
-            }
-            Some((option, value)) => {
-                Err(format!("the option `{option}` must be `{}`", value.escape_debug()))
-            }
-        }
-    }
-
-    /// The real path of a local directory, if the rule's directories hold it.
+    /// Returns the resolved path of a local directory, if it lies in one of the rule's
+    /// directories.
     fn directory(&self, rule: &Rule) -> Result<PathBuf, String> {
-        let real = paths::real(Path::new(self.path))?;
-        let granted = rule.directories.iter().flat_map(|directories| directories.get_ref());
-        if granted
-            .filter_map(|path| paths::real(path).ok())
-            .any(|granted| real.starts_with(granted))
-        {
-            return Ok(real);
+        let resolved = paths::resolve(Path::new(self.path))?;
+        for granted in rule.directories.iter().flat_map(|directories| directories.get_ref()) {
+            if paths::resolve(granted).is_ok_and(|granted| resolved.starts_with(granted)) {
+                return Ok(resolved);
+            }
         }
-        Err(format!("`{}` lies in none of its `directories`", real.display()))
+        Err(format!("`{}` lies in none of its `directories`", resolved.display()))
     }
 }
 

@@ -2,81 +2,91 @@
 
 use std::collections::BTreeSet;
 
-use super::conditions::Asked;
-use crate::policy::file::{Rule, Written};
-use crate::policy::hosts::private::{self, Place, private_host};
-use crate::policy::hosts::{self, Named};
+use super::conditions::RuleInput;
+use crate::policy::file::{PolicyFile, Rule};
+use crate::policy::hosts::private::{HostClass, classify, private_host_message};
+use crate::policy::hosts::{RemoteHost, find_hosts};
 use crate::policy::rclone_options;
 use crate::policy::request::Section;
 
-impl Asked<'_> {
-    /// Refuses a host that isn't allowed; gives the names that may not lead to private
-    /// networks.
-    pub(super) fn hosts(&self, rule: &Rule, written: &Written) -> Result<BTreeSet<String>, String> {
-        let private = rule.private_hosts.as_ref().map(|said| *said.get_ref());
-        let private = private.unwrap_or(!written.is_of_tenant);
-        let pinned = self.pinned_host(rule);
-        if rule.hosts.is_none() && pinned.is_none() && private {
+impl RuleInput<'_> {
+    /// Checks the hosts that the remote names. Returns the names that must not resolve to
+    /// private networks.
+    pub(super) fn check_hosts(
+        &self,
+        rule: &Rule,
+        file: &PolicyFile,
+    ) -> Result<BTreeSet<String>, String> {
+        let private_hosts = rule.private_hosts.as_ref().map(|value| *value.get_ref());
+        let is_private_allowed = private_hosts.unwrap_or(!file.is_tenant);
+        let pinned = self.pinned_host_option(rule);
+        if rule.hosts.is_none() && pinned.is_none() && is_private_allowed {
             return Ok(BTreeSet::new());
         }
-        let named =
-            hosts::named(self.backend, &self.with_pins(rule)).map_err(|why| match private {
-                true => why,
-                false => format!("{why}, and a rule without `private-hosts = true` has to be told"),
-            })?;
-        let mut public = BTreeSet::new();
-        for Named { option, host, is_implied } in named {
-            let is_pinned = rule.has_pinned(&option);
-            match &rule.hosts {
-                Some(allowed) if allowed.get_ref().iter().any(|it| it.matches(&host)) => {}
-                Some(_) if is_implied => return Err(own_identity(&option, &host)),
-                Some(allowed) => {
-                    return Err(format!(
-                        "the host `{host}` is none of its `hosts`, see line {}",
-                        written.line(allowed)
-                    ));
-                }
-                None => {}
+        let hosts = find_hosts(self.backend, &self.with_pins(rule)).map_err(|why| {
+            if is_private_allowed {
+                return why;
             }
-            if rule.hosts.is_none()
+            format!("{why}, which a rule without `private-hosts = true` needs to know")
+        })?;
+        let mut public = BTreeSet::new();
+        for host in hosts {
+            check_listed(rule, file, &host)?;
+            let is_pinned = rule.pins_option(&host.option);
+            if let Some(pinned) = pinned
+                && rule.hosts.is_none()
                 && !is_pinned
-                && !is_implied
-                && let Some(pinned) = pinned
+                && !host.is_implied
             {
                 return Err(format!(
-                    "the option `{option}` names a host beside `{pinned}`, which it pins: leave it out, or let the policy pin it or say its `hosts`"
+                    "the option `{}` names a host in addition to `{pinned}`, which it pins: leave it out, or let the policy pin it or list its `hosts`",
+                    host.option
                 ));
             }
-            let allowed = rule.hosts.iter().flat_map(|allowed| allowed.get_ref());
-            if private || is_pinned || allowed.into_iter().any(|it| it.text() == host) {
+            let mut listed = rule.hosts.iter().flat_map(|hosts| hosts.get_ref());
+            if is_private_allowed || is_pinned || listed.any(|it| it.text() == host.host) {
                 continue;
             }
-            match private::place(&host) {
-                Place::Public => {}
-                Place::Named => drop(public.insert(host)),
-                Place::Private if is_implied => return Err(own_identity(&option, &host)),
-                Place::Private => return Err(private_host(&host)),
+            match classify(&host.host) {
+                HostClass::Public => {}
+                HostClass::Name => drop(public.insert(host.host)),
+                HostClass::Private if host.is_implied => return Err(implied_host_message(&host)),
+                HostClass::Private => return Err(private_host_message(&host.host)),
             }
         }
         Ok(public)
     }
 
-    /// An option that says where the remote is, if the rule pins one.
-    fn pinned_host<'a>(&self, rule: &'a Rule) -> Option<&'a str> {
+    /// Finds a pinned option that determines the host of the remote.
+    fn pinned_host_option<'a>(&self, rule: &'a Rule) -> Option<&'a str> {
         let table = rclone_options::table().ok()?;
         let mut pins = rule.pins().map(|(option, _)| option.as_str());
         pins.find(|it| table.is_address(self.backend, it) || table.is_host_part(self.backend, it))
     }
 
-    /// The section with what the rule sets in it.
+    /// Returns the section with the rule's pins.
     fn with_pins(&self, rule: &Rule) -> Section {
         let pins = rule.pins().map(|(option, value)| (option.clone(), value.clone()));
         self.section.clone().into_iter().chain(pins).collect()
     }
 }
 
-/// That a backend would go by this machine's identity for want of an option.
-fn own_identity(option: &str, host: &str) -> String {
+/// Checks a host against the `hosts` of a rule, if it has any.
+fn check_listed(rule: &Rule, file: &PolicyFile, host: &RemoteHost) -> Result<(), String> {
+    let Some(patterns) = &rule.hosts else { return Ok(()) };
+    if patterns.get_ref().iter().any(|pattern| pattern.matches(&host.host)) {
+        return Ok(());
+    }
+    if host.is_implied {
+        return Err(implied_host_message(host));
+    }
+    let (name, line) = (&host.host, file.line(patterns));
+    Err(format!("the host `{name}` matches none of its `hosts`, see line {line}"))
+}
+
+/// Message that a backend would use this machine's identity in the absence of an option.
+fn implied_host_message(host: &RemoteHost) -> String {
+    let RemoteHost { option, host, .. } = host;
     format!(
         "without the option `{option}` rclone asks `{host}` for this machine's identity: set it in the remote"
     )
@@ -86,7 +96,7 @@ fn own_identity(option: &str, host: &str) -> String {
 mod tests {
     use super::super::decide;
     use super::super::tests::{S3, verdict};
-    use crate::policy::file::Written;
+    use crate::policy::file::PolicyFile;
     use crate::policy::pins::Pins;
     use crate::policy::request::{Request, Use};
     use std::collections::BTreeMap;
@@ -111,7 +121,7 @@ mod tests {
         }
         let region = |value| verdict(rule, &[("remote", &[("type", "s3"), ("region", value)])], "");
         assert!(region("eu-central-1").is_ok());
-        assert!(region("evil.com#").unwrap_err().contains("`region` makes another host"));
+        assert!(region("evil.com#").unwrap_err().contains("`region` would change the host"));
         let pin = "pin = { endpoint = \"s3.example.org\" }";
         assert!(with(pin, "evil.com").unwrap_err().contains("`endpoint` must be `s3.example.org`"));
         let secret = "pin = { secret_access_key = \"the policy's\" }";
@@ -122,8 +132,9 @@ mod tests {
             "{why}"
         );
         let grant = verdict(pin, &[S3], "").unwrap();
-        let pinned = Pins::of("remote", &[("endpoint".into(), "s3.example.org".into())].into());
-        assert_eq!(grant.pinned, pinned);
+        let pinned =
+            Pins::for_remote("remote", &[("endpoint".into(), "s3.example.org".into())].into());
+        assert_eq!(grant.pins, pinned);
     }
 
     #[test]
@@ -134,12 +145,15 @@ mod tests {
         let pin = "pin = { endpoint = \"https://s3.example.org\" }";
         for option in ["download_url", "sts_endpoint", "ibm_iam_endpoint", "mirror_url"] {
             let why = with(pin, &[(option, "https://a.example/")]).unwrap_err();
-            assert!(why.contains(&format!("`{option}` names a host beside `endpoint`")), "{why}");
+            assert!(
+                why.contains(&format!("`{option}` names a host in addition to `endpoint`")),
+                "{why}"
+            );
         }
         for option in [("region", "eu"), ("download_url", ""), ("acl", "private")] {
             assert!(with(pin, &[option]).is_ok(), "{option:?}");
         }
-        assert!(with(pin, &[("region", "evil.com#")]).unwrap_err().contains("another host"));
+        assert!(with(pin, &[("region", "evil.com#")]).unwrap_err().contains("change the host"));
         let download = [("download_url", "https://a.example/")];
         let both =
             "pin = { endpoint = \"https://b.example\", download_url = \"https://a.example/\" }";
@@ -153,19 +167,19 @@ mod tests {
 
     #[test]
     fn a_tenant_reaches_private_hosts_only_where_its_policy_names_them() {
-        let with = |rule: &str, is_of_tenant: bool, endpoint: &str| {
+        let with = |rule: &str, is_tenant: bool, endpoint: &str| {
             let text = format!(
                 "version = 1\n[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n{rule}\n"
             );
-            let written = Written::parse(Path::new("p.toml"), text).unwrap();
-            let written = if is_of_tenant { written.of_tenant() } else { written };
+            let file = PolicyFile::parse(Path::new("p.toml"), text).unwrap();
+            let file = if is_tenant { file.for_tenant() } else { file };
             let pairs = [("type", "s3"), ("endpoint", endpoint)];
             let section = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
             let sections = BTreeMap::from([("remote".to_owned(), section)]);
             let request =
                 Request { name: "remote", sections: &sections, path: "", r#use: Use::Importer };
-            let granted = decide(&written, &request).map_err(|failure| failure.message);
-            granted.map(|grant| Vec::from_iter(grant.public))
+            let granted = decide(&file, &request).map_err(|failure| failure.message);
+            granted.map(|grant| Vec::from_iter(grant.public_hosts))
         };
         let tenant = |rule: &str, endpoint: &str| with(rule, true, endpoint);
         for host in ["http://127.0.0.1:9000", "http://[::ffff:7f00:1]/", "2130706433", "0x7f.1:80"]
@@ -173,7 +187,7 @@ mod tests {
             for rule in ["", "hosts = [\"*\"]", "private-hosts = false"] {
                 let why = tenant(rule, host).unwrap_err();
                 assert!(
-                    why.contains("in a private network: a rule that means it"),
+                    why.contains("in a private network: a rule that allows it"),
                     "{host}: {why}"
                 );
             }

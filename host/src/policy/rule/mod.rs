@@ -1,6 +1,6 @@
-//! Whether a rule allows a session to reach one remote, and what it grants for that.
+//! Rules: whether a policy file allows what a session reaches, and the grant for it.
 //!
-//! - [`conditions`], [`host_check`]: what a rule wants of a remote
+//! - [`conditions`], [`host_check`]: the conditions of a rule
 
 mod conditions;
 mod host_check;
@@ -8,55 +8,55 @@ mod host_check;
 use std::collections::BTreeSet;
 use toml::Spanned;
 
-use super::file::{Rule, Written};
+use super::file::{PolicyFile, Rule};
 use super::grant::{Environment, Grant, Program};
 use super::pins::Pins;
-use super::request::{Request, Section, Target, Use, backend};
+use super::request::{LOCAL_BACKEND, Request, Section, Target, Use, backend};
 use crate::connector::{Failure, Reason};
-use conditions::{Asked, Reached};
+use conditions::{Access, RuleInput};
 
-/// rclone's name of the backend of local paths.
-const LOCAL: &str = "local";
-
-/// What a policy grants a session, or why it refuses it.
-pub fn decide(written: &Written, request: &Request<'_>) -> Result<Grant, Failure> {
-    let mut granted: Option<Grant> = None;
+/// Decides what a policy file grants a session.
+///
+/// # Errors
+///
+/// No rule allows one of the targets, or rules pin different values.
+pub fn decide(file: &PolicyFile, request: &Request<'_>) -> Result<Grant, Failure> {
+    let mut joined: Option<Grant> = None;
     for target in request.targets()? {
-        let grant = allowing(written, request, &target)?;
-        granted = Some(match granted {
+        let grant = decide_target(file, request, &target)?;
+        joined = Some(match joined {
             None => grant,
             Some(earlier) => earlier.join(grant)?,
         });
     }
-    granted.ok_or_else(|| Failure::internal("a session that reaches nothing was decided on"))
+    joined.ok_or_else(|| Failure::internal("a request without targets can't be decided"))
 }
 
-/// What the first rule that allows a target grants.
-fn allowing(written: &Written, request: &Request<'_>, target: &Target) -> Result<Grant, Failure> {
+/// Returns the grant of the first rule that allows a target.
+fn decide_target(
+    file: &PolicyFile,
+    request: &Request<'_>,
+    target: &Target,
+) -> Result<Grant, Failure> {
     let empty = Section::new();
     let (section, backend) = match &target.name {
         Some(name) => request.section(name).map(|section| (section, backend(section)))?,
-        None => (&empty, LOCAL),
+        None => (&empty, LOCAL_BACKEND),
     };
     let mut refusals = Vec::new();
-    for rule in &written.policy.allow {
-        let named = |name: &str| rule.get_ref().backends.contains(name);
-        if !named("*") && !named(backend) {
+    for rule in &file.policy.allow {
+        let backends = &rule.get_ref().backends;
+        if !backends.contains("*") && !backends.contains(backend) {
             continue;
         }
-        let asked = Asked { section, backend, path: &target.path, r#use: request.r#use };
-        match asked.of(rule.get_ref(), written) {
-            Ok(reached) => return Ok(grant(written, rule, request.r#use, target, reached)),
-            Err(refusal) => refusals.push(format!("{refusal} ({})", place(written, rule))),
+        let input = RuleInput { section, backend, path: &target.path, r#use: request.r#use };
+        match input.evaluate(rule.get_ref(), file) {
+            Ok(access) => return Ok(build_grant(file, rule, request.r#use, target, access)),
+            Err(refusal) => refusals.push(format!("{refusal} ({})", location(file, rule))),
         }
     }
     if refusals.is_empty() {
-        let allowed = written.policy.allow.iter().flat_map(|rule| &rule.get_ref().backends);
-        let allowed: BTreeSet<_> = allowed.map(String::as_str).collect();
-        refusals.push(match allowed.is_empty() {
-            true => "it allows nothing at all".to_owned(),
-            false => format!("of backends, it allows {}", Vec::from_iter(allowed).join(", ")),
-        });
+        refusals.push(allowed_backends(file));
     }
     let what = match &target.name {
         Some(_) => format!("a remote of type `{backend}`"),
@@ -65,47 +65,56 @@ fn allowing(written: &Written, request: &Request<'_>, target: &Target) -> Result
     Err(Failure::new(
         Reason::Denied,
         format!(
-            "the policy `{}` doesn't allow {what} here: {}: ask whoever wrote the policy",
-            written.file.display(),
+            "the policy `{}` doesn't allow {what} here: {}: ask the author of the policy",
+            file.path.display(),
             refusals.join("; ")
         ),
     ))
 }
 
-/// `FILE:LINE`, and the rule's name if it has one.
-pub fn place(written: &Written, rule: &Spanned<Rule>) -> String {
-    let name = rule.get_ref().name.as_ref().map(|name| format!(" `{name}`")).unwrap_or_default();
-    format!("{}:{}{name}", written.file.display(), written.line(rule))
+/// Describes the backends that the rules of a policy file are for.
+fn allowed_backends(file: &PolicyFile) -> String {
+    let backends = file.policy.allow.iter().flat_map(|rule| &rule.get_ref().backends);
+    let backends: BTreeSet<_> = backends.map(String::as_str).collect();
+    if backends.is_empty() {
+        return "it allows nothing at all".to_owned();
+    }
+    format!("it allows the backends {}", Vec::from_iter(backends).join(", "))
 }
 
-fn grant(
-    written: &Written,
-    rule: &Spanned<Rule>,
+/// Formats the location of a rule: `FILE:LINE`, and its name if it has one.
+pub fn location(file: &PolicyFile, rule: &Spanned<Rule>) -> String {
+    let name = rule.get_ref().name.as_ref().map(|name| format!(" `{name}`")).unwrap_or_default();
+    format!("{}:{}{name}", file.path.display(), file.line(rule))
+}
+
+fn build_grant(
+    file: &PolicyFile,
+    spanned: &Spanned<Rule>,
     r#use: Use,
     target: &Target,
-    reached: Reached,
+    access: Access,
 ) -> Grant {
-    let (policy, place) = (&written.policy, place(written, rule));
-    let rule = rule.get_ref();
+    let (policy, rule) = (&file.policy, spanned.get_ref());
     let environment = policy.environment.as_ref().map(|names| names.get_ref().clone());
     let limits = [&policy.limits, &rule.limits].into_iter().flatten();
-    let pins = rule.pin.as_ref().map(Spanned::get_ref);
-    let pinned = target.name.as_ref().zip(pins).map(|(name, pins)| Pins::of(name, pins));
+    let pins = target.name.as_ref().zip(rule.pin.as_ref());
+    let pins = pins.map(|(name, pins)| Pins::for_remote(name, pins.get_ref()));
     Grant {
         write: r#use == Use::Exporter && !rule.read_only,
-        directories: reached.directory.into_iter().collect(),
-        public: reached.public,
+        directories: access.directory.into_iter().collect(),
+        public_hosts: access.public_hosts,
         ports: rule.ports.as_ref().map(|ports| ports.get_ref().clone()).unwrap_or_default(),
         environment: Environment::Only(environment.unwrap_or_default()),
-        level: policy.confinement,
+        enforcement: policy.confinement,
         limits: limits.fold(Default::default(), |all, limits| all.narrow(limits.get_ref().clone())),
         program: Program {
             path: policy.rclone.path.as_ref().map(|path| path.get_ref().clone()),
             minimum_version: policy.rclone.minimum_version.clone(),
             sha256: policy.rclone.sha256.clone(),
         },
-        pinned: pinned.unwrap_or_default(),
-        rules: [place].into(),
+        pins: pins.unwrap_or_default(),
+        rules: [location(file, spanned)].into(),
     }
 }
 
@@ -115,7 +124,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    /// What a policy of one rule, for s3, sftp, local and crypt, says.
+    /// Decision of a policy with one rule, for s3, sftp, local and crypt.
     pub fn verdict(
         rule: &str,
         sections: &[(&str, &[(&str, &str)])],
@@ -124,14 +133,14 @@ mod tests {
         let text = format!(
             "version = 1\n[[allow]]\nbackends = [\"s3\", \"sftp\", \"local\", \"crypt\"]\nuse = [\"importer\"]\n{rule}\n"
         );
-        let written = Written::parse(Path::new("p.toml"), text).unwrap();
+        let file = PolicyFile::parse(Path::new("p.toml"), text).unwrap();
         let section = |pairs: &[(&str, &str)]| -> Section {
             pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
         };
         let sections: BTreeMap<_, _> =
             sections.iter().map(|(name, pairs)| (name.to_string(), section(pairs))).collect();
         let request = Request { name: "remote", sections: &sections, path, r#use: Use::Importer };
-        decide(&written, &request).map_err(|failure| failure.message)
+        decide(&file, &request).map_err(|failure| failure.message)
     }
 
     pub const S3: (&str, &[(&str, &str)]) = ("remote", &[("type", "s3")]);
@@ -146,10 +155,11 @@ mod tests {
         };
         assert!(wrapped("base:enc/a", &[("type", "s3")]).is_ok());
         let why = wrapped("base:else", &[("type", "s3")]).unwrap_err();
-        assert!(why.contains("the path `else` is none of its `paths`"), "{why}");
+        assert!(why.contains("the path `else` matches none of its `paths`"), "{why}");
         let why = wrapped("base:enc", &[("type", "drive")]).unwrap_err();
         assert!(
-            why.contains("a remote of type `drive`") && why.contains("it allows crypt"),
+            why.contains("a remote of type `drive`")
+                && why.contains("it allows the backends crypt"),
             "{why}"
         );
         let why = verdict("", &[("remote", &crypt("/etc"))], "x").unwrap_err();
@@ -166,7 +176,7 @@ mod tests {
         };
         let decide = |one, other| {
             let text = format!("{text}{}{}", rule("a", one), rule("b", other));
-            let written = Written::parse(Path::new("p.toml"), text).unwrap();
+            let file = PolicyFile::parse(Path::new("p.toml"), text).unwrap();
             let section = |pairs: [(&str, &str); 2]| -> Section {
                 pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
             };
@@ -176,11 +186,11 @@ mod tests {
             ]);
             let request =
                 Request { name: "all", sections: &sections, path: "", r#use: Use::Importer };
-            super::decide(&written, &request)
+            super::decide(&file, &request)
         };
-        let pinned = decide("region = \"eu\"", "acl = \"private\"").unwrap().pinned;
+        let pins = decide("region = \"eu\"", "acl = \"private\"").unwrap().pins;
         let both = [("region".into(), "eu".into()), ("acl".into(), "private".into())].into();
-        assert_eq!(pinned, Pins::of("base", &both));
+        assert_eq!(pins, Pins::for_remote("base", &both));
         let refusal = decide("region = \"eu\"", "region = \"us\"").unwrap_err();
         assert!(refusal.message.contains("value of the option `region`"), "{}", refusal.message);
     }

@@ -183,7 +183,7 @@ impl<'a> Verb<'a> {
 /// The variables that rclone inherits under a policy.
 pub fn environment(grant: &Grant) -> Vec<&str> {
     match &grant.environment {
-        Environment::Usual => ENVIRONMENT.to_vec(),
+        Environment::BuiltIn => ENVIRONMENT.to_vec(),
         Environment::Only(names) => names.iter().map(String::as_str).collect(),
     }
 }

@@ -82,7 +82,7 @@ fn lasting(key: &str, value: &str) -> String {
 fn on_this_machine(section: &Section) -> bool {
     let local = |target: &policy::Target| target.name.is_none();
     section.get("type").is_some_and(|backend| backend == "local")
-        || policy::wrapped(section).is_ok_and(|targets| targets.iter().any(local))
+        || policy::wrapped_targets(section).is_ok_and(|targets| targets.iter().any(local))
 }
 
 #[cfg(test)]

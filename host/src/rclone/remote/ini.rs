@@ -229,7 +229,7 @@ mod tests {
             // What is refused is never written.
             sections.retain(|name, section| {
                 crate::rclone::remote::user_config::check_name(name).is_ok()
-                    && crate::policy::check(name, section).is_ok()
+                    && crate::policy::check_section(name, section).is_ok()
             });
             let written = written(&sections);
             assert_eq!(parse(&written).as_ref(), Ok(&sections), "{text:?}: {written:?}");

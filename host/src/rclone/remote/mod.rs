@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use super::google_photos;
 use super::process::errors;
 use crate::connector::{Failure, Reason};
-use crate::policy::{self, Pins, Read, Request, Use};
+use crate::policy::{self, LocalAccess, Pins, Request, Use};
 use fingerprint::Fingerprint;
 use ini::{Section, Sections};
 use validate::{check, lasting};
@@ -262,8 +262,8 @@ impl Remote {
     }
 
     /// What its options make rclone read on this machine.
-    pub fn files(&self) -> Result<Vec<Read>, Failure> {
-        policy::files(self.sections.values())
+    pub fn files(&self) -> Result<Vec<LocalAccess>, Failure> {
+        policy::local_access(self.sections.values())
     }
 
     /// Refuses what no remote may be.

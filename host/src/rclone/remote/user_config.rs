@@ -92,7 +92,7 @@ fn collect(all: &Sections, name: &str, sections: &mut Sections) -> Result<(), Fa
         invalid(format!("your rclone.conf has no remote `{name}`: `rclone listremotes` lists them"))
     })?;
     sections.insert(name.to_owned(), section.clone());
-    let names = policy::wrapped(section)?.into_iter().filter_map(|target| target.name);
+    let names = policy::wrapped_targets(section)?.into_iter().filter_map(|target| target.name);
     names.filter(|name| check_name(name).is_ok()).try_for_each(|name| collect(all, &name, sections))
 }
 

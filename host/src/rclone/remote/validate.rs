@@ -28,7 +28,7 @@ pub fn check(sections: &Sections) -> Result<(), Failure> {
                 ),
             ));
         }
-        policy::check(name, section)?;
+        policy::check_section(name, section)?;
         if let Some((key, _)) = section.iter().find(|(_, value)| ini::has_variables(value)) {
             return Err(Failure::new(
                 Reason::Denied,

@@ -144,7 +144,8 @@ impl Tenants {
             return Err(format!("the tenant `{name}` needs a session and a process at least"));
         }
         tenant.policy = directory.join(&tenant.policy);
-        let policies = Policies::of_tenant(&tenant.policy).map_err(|failure| failure.message)?;
+        let policies =
+            Policies::load_for_tenant(&tenant.policy).map_err(|failure| failure.message)?;
         self.all.insert(name, (tenant, Arc::new(policies)));
         Ok(())
     }
