@@ -18,6 +18,7 @@ mod audit;
 mod cli;
 mod confinement;
 mod connector;
+mod direction;
 #[cfg(test)]
 mod fuzzing;
 mod kernel;

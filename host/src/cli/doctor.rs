@@ -11,9 +11,10 @@ use super::target::Patient;
 use crate::audit::{AuditLog, Subject};
 use crate::connector::bindings::exports::plakar::connector::importer::Discovery;
 use crate::connector::{Failure, Kind, Reason};
+use crate::direction::Direction;
 use crate::policy;
 use crate::policy::hosts::lookup;
-use crate::policy::{Enforcement, Policies, Use};
+use crate::policy::{Enforcement, Policies};
 use crate::quota::SessionQuota;
 use crate::rclone::binary::Binary;
 use crate::rclone::google_photos::{self, Finding};
@@ -137,7 +138,7 @@ pub async fn examine(argument: Option<String>, setting: &Setting) -> anyhow::Res
 fn program(parsed: Option<&(Patient, Remote)>, policies: Option<&Policies>) -> policy::Program {
     let grant = parsed
         .zip(policies)
-        .map(|((_, remote), policies)| policies.decide(&remote.request(Use::Importer)));
+        .map(|((_, remote), policies)| policies.decide(&remote.request(Direction::Backup)));
     grant.and_then(Result::ok).map(|grant| grant.program).unwrap_or_default()
 }
 
@@ -151,21 +152,21 @@ fn policy(
         Ok(policies) => policies,
         Err(failure) => return report.problem(&failure.message),
     };
-    if let Ok(grant) = policies.decide(&remote.request(Use::Importer)) {
+    if let Ok(grant) = policies.decide(&remote.request(Direction::Backup)) {
         let environment = rclone::environment(&grant);
         let inherited = |name: &str| environment.iter().any(|it| it.eq_ignore_ascii_case(name));
         for (name, place) in proxy::named().into_iter().filter(|(name, _)| inherited(name)) {
             report.well(&format!("rclone goes by the proxy `{place}`, which {name} names"))?;
         }
     }
-    for (r#use, what) in [(Use::Importer, "backups"), (Use::Exporter, "restores")] {
-        match policies.decide(&remote.request(r#use)) {
+    for (direction, what) in [(Direction::Backup, "backups"), (Direction::Restore, "restores")] {
+        match policies.decide(&remote.request(direction)) {
             Ok(grant) if grant.rules.is_empty() => {}
             Ok(grant) => {
                 let by = Vec::from_iter(grant.rules).join(", ");
                 report.well(&format!("{what} are allowed by {by}"))?;
             }
-            Err(failure) if r#use == Use::Importer => report.problem(&failure.message)?,
+            Err(failure) if direction == Direction::Backup => report.problem(&failure.message)?,
             Err(failure) => {
                 report.warning(&format!("{what} are not allowed: {}", failure.message))?
             }
@@ -271,7 +272,7 @@ async fn session(
     binary: Binary,
     setting: &Setting,
 ) -> Result<Session, Failure> {
-    let allowed = open::allow(patient.said(path), setting, Use::Importer)?;
+    let allowed = open::allow(patient.said(path), setting, Direction::Backup)?;
     lookup::check_public(&allowed.grant.public_hosts).await?;
     let Opened { session, remote, .. } =
         open::start(allowed, state, binary, setting, SessionQuota::default())?;

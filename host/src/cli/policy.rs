@@ -5,7 +5,8 @@ use std::io::{Write, stdout};
 use std::path::Path;
 
 use super::{print_lines, said};
-use crate::policy::{Policies, PolicyFile, Use, explain as words, explain_request, schema};
+use crate::direction::Direction;
+use crate::policy::{Policies, PolicyFile, explain as words, explain_request, schema};
 use crate::rclone::remote::{Remote, Said};
 
 /// Says whether a policy file is sound.
@@ -27,7 +28,7 @@ pub fn explain(file: &Path, remote: Option<&str>) -> anyhow::Result<()> {
     let (remote, _) =
         Remote::from_plakar(Said { config, hostname: String::new(), directory }).map_err(said)?;
     let policies = Policies { files: vec![policy] };
-    let (lines, allowed) = explain_request(&policies, remote.request(Use::Importer));
+    let (lines, allowed) = explain_request(&policies, remote.request(Direction::Backup));
     print_lines(&lines)?;
     if !allowed {
         bail!("the policy doesn't allow `{named}`");

@@ -11,10 +11,11 @@ use super::limits::Limits;
 use super::pins::Pins;
 use super::rclone_options::hard_denies;
 use super::rclone_options::paths;
-use super::request::{LOCAL_BACKEND, Request, Section, Use, backend};
+use super::request::{LOCAL_BACKEND, Request, Section, backend};
 use super::rule;
 use super::values::{Destination, Enforcement, Ports};
 use crate::connector::{Failure, Reason};
+use crate::direction::Direction;
 
 /// The policy files in force, the operator's first.
 #[derive(Debug, Default)]
@@ -118,7 +119,7 @@ fn built_in_grant(request: &Request<'_>) -> Result<Grant, Failure> {
         }
     }
     Ok(Grant {
-        write: request.r#use == Use::Exporter,
+        write: request.direction == Direction::Restore,
         directories,
         ports: Ports::ANY,
         public_hosts: BTreeSet::new(),

@@ -7,10 +7,11 @@ use super::file::{Pattern, PolicyFile, Rule};
 use super::grant::Grant;
 use super::limits::Limits;
 use super::rclone_options::hard_denies::is_secret_value;
-use super::request::{Request, Use};
+use super::request::Request;
 use super::rule;
 use super::values::Ports;
 use crate::connector::Failure;
+use crate::direction::Direction;
 
 /// Explains everything that a policy file allows.
 pub fn explain(file: &PolicyFile) -> Vec<String> {
@@ -124,16 +125,16 @@ fn ports_text(ports: &Ports) -> String {
 pub fn explain_request(policies: &Policies, request: Request<'_>) -> (Vec<String>, bool) {
     let mut lines = Vec::new();
     let mut is_allowed = false;
-    for r#use in [Use::Importer, Use::Exporter] {
-        match policies.decide(&Request { r#use, ..request }) {
+    for direction in [Direction::Backup, Direction::Restore] {
+        match policies.decide(&Request { direction, ..request }) {
             Ok(grant) => {
                 is_allowed = true;
-                lines.push(format!("as {}: allowed", r#use.name()));
+                lines.push(format!("as {}: allowed", direction.name()));
                 let all = grant_lines(policies, &grant);
                 lines.extend(all.into_iter().map(|line| format!("  {line}")));
             }
             Err(Failure { message, .. }) => {
-                lines.push(format!("as {}: refused", r#use.name()));
+                lines.push(format!("as {}: refused", direction.name()));
                 lines.push(format!("  {message}"));
             }
         }

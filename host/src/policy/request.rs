@@ -1,39 +1,17 @@
 //! The request of a session: a remote, the remotes that it wraps, and the use.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rclone_options::wrapped_remotes;
 use super::rclone_options::{self, LocalAccess};
 use crate::connector::{Failure, Reason};
+use crate::direction::Direction;
 
 /// rclone's name of the backend for local paths.
 pub const LOCAL_BACKEND: &str = "local";
 
 /// Options of one remote, as in a section of rclone.conf.
 pub type Section = BTreeMap<String, String>;
-
-/// The use of a remote.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Use {
-    /// A backup or an inspection: the remote is read.
-    Importer,
-    /// A restore: the remote is written.
-    Exporter,
-}
-
-impl Use {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Importer => "importer",
-            Self::Exporter => "exporter",
-        }
-    }
-}
 
 /// The request of a session.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +22,7 @@ pub struct Request<'a> {
     pub sections: &'a BTreeMap<String, Section>,
     /// Path inside the remote.
     pub path: &'a str,
-    pub r#use: Use,
+    pub direction: Direction,
 }
 
 /// A remote or a local directory that a session reaches, with the path inside it.
@@ -166,7 +144,8 @@ mod tests {
             ("base".to_owned(), section(&[("type", "webdav")])),
             ("my base".to_owned(), section(&[("type", "alias"), ("remote", "all:loop")])),
         ]);
-        let request = Request { name: "all", sections: &sections, path: "p", r#use: Use::Importer };
+        let request =
+            Request { name: "all", sections: &sections, path: "p", direction: Direction::Backup };
         let targets = request.targets().unwrap();
         let shown: Vec<_> = targets
             .iter()

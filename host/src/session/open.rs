@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::tenant::Client;
 use crate::audit::{AuditLog, Event, Subject};
 use crate::connector::{Failure, Reason, Remote};
+use crate::direction::Direction;
 use crate::policy::hosts::lookup;
-use crate::policy::{Grant, Policies, Use};
+use crate::policy::{Grant, Policies};
 use crate::quota::SessionQuota;
 use crate::rclone::binary::Binary;
 use crate::rclone::commands::concurrency;
@@ -124,11 +125,11 @@ impl Drop for Beginning {
 
 /// Starts a component for a remote.
 pub async fn open(said: Said, setting: &Setting, aim: Aim) -> Result<Opened, Failure> {
-    let r#use = match aim {
-        Aim::Look | Aim::BackUp => Use::Importer,
-        Aim::Restore => Use::Exporter,
+    let direction = match aim {
+        Aim::Look | Aim::BackUp => Direction::Backup,
+        Aim::Restore => Direction::Restore,
     };
-    let allowed = allow(said, setting, r#use)?;
+    let allowed = allow(said, setting, direction)?;
     let beginning = Beginning::of(&allowed);
     let prepared = prepare(&allowed, setting, aim).await;
     let (hosted, state, binary) = beginning.told(prepared)?;
@@ -156,7 +157,7 @@ async fn prepare(
 }
 
 /// Asks the policies in force about a remote, and notes what they say.
-pub fn allow(said: Said, setting: &Setting, r#use: Use) -> Result<Allowed, Failure> {
+pub fn allow(said: Said, setting: &Setting, direction: Direction) -> Result<Allowed, Failure> {
     let own;
     let policies = match &setting.client {
         Some(client) => &client.tenant.policies,
@@ -178,20 +179,24 @@ pub fn allow(said: Said, setting: &Setting, r#use: Use) -> Result<Allowed, Failu
     let (mut remote, options) = match parsed {
         Ok(parsed) => parsed,
         Err(failure) => {
-            trail.record(decision(None, r#use, Err(&failure)))?;
+            trail.record(decision(None, direction, Err(&failure)))?;
             return Err(failure);
         }
     };
-    let decided = decide(policies, &mut remote, r#use);
-    trail.record(decision(Some(&remote), r#use, decided.as_ref()))?;
+    let decided = decide(policies, &mut remote, direction);
+    trail.record(decision(Some(&remote), direction, decided.as_ref()))?;
     let grant = decided?;
     Ok(Allowed { remote, options, grant, protocol, trail })
 }
 
 /// What the policies let a session have of a remote, which gets the options that they pin.
-fn decide(policies: &Policies, remote: &mut remote::Remote, r#use: Use) -> Result<Grant, Failure> {
+fn decide(
+    policies: &Policies,
+    remote: &mut remote::Remote,
+    direction: Direction,
+) -> Result<Grant, Failure> {
     remote.check()?;
-    let grant = policies.decide(&remote.request(r#use))?;
+    let grant = policies.decide(&remote.request(direction))?;
     remote.pin(&grant.pins)?;
     Ok(grant)
 }
@@ -199,7 +204,7 @@ fn decide(policies: &Policies, remote: &mut remote::Remote, r#use: Use) -> Resul
 /// What the audit log is told of a decision.
 fn decision(
     remote: Option<&remote::Remote>,
-    r#use: Use,
+    direction: Direction,
     decided: Result<&Grant, &Failure>,
 ) -> Event {
     let secrets = remote.map(Secrets::of).unwrap_or_default();
@@ -207,7 +212,7 @@ fn decision(
         remote: remote.map(|remote| remote.fingerprint().short()).unwrap_or_default(),
         backend: remote.map(|remote| remote.backend().to_owned()).unwrap_or_default(),
         path: remote.map(|remote| secrets.strike(remote.path())).unwrap_or_default(),
-        r#use: r#use.name().to_owned(),
+        r#use: direction.name().to_owned(),
         rules: decided.map(|grant| grant.rules.clone()).unwrap_or_default(),
         allowed: decided.is_ok(),
         why: decided.err().map(|failure| secrets.strike(&failure.message)).unwrap_or_default(),

@@ -92,7 +92,7 @@ prop_compose! {
 }
 
 /// Sections of a remote and of what it wraps, a path, and a use.
-fn request() -> impl Strategy<Value = (BTreeMap<String, Section>, String, Use)> {
+fn request() -> impl Strategy<Value = (BTreeMap<String, Section>, String, Direction)> {
     let options = subsequence(
         vec![
             ("region", "eu"),
@@ -105,7 +105,7 @@ fn request() -> impl Strategy<Value = (BTreeMap<String, Section>, String, Use)> 
     let base = (select(vec!["s3", "local", "sftp"]), options);
     let path =
         select(vec!["photos", "photos/2024", "docs/a/b", "", "/tmp", "/tmp/../etc", "other"]);
-    let uses = select(vec![Use::Importer, Use::Exporter]);
+    let uses = select(vec![Direction::Backup, Direction::Restore]);
     let wrapped = prop::option::of(select(vec!["base:enc", "base:photos", "/tmp/x", "/usr"]));
     (base, path, uses, wrapped).prop_map(|((backend, options), path, uses, wrapped)| {
         let mut section: Section =
@@ -181,15 +181,15 @@ fn assert_within_built_in(policy: &str, request: &Request<'_>) {
         let sections = with_pins(request.sections, &grant.pins);
         let as_pinned = Request { sections: &sections, ..*request };
         assert!(is_within(&grant, &decide(&[], &as_pinned).unwrap(), &sections));
-        assert_eq!(grant.write, request.r#use == Use::Exporter);
+        assert_eq!(grant.write, request.direction == Direction::Restore);
     }
 }
 
 #[test]
 fn whatever_policies_say_each_can_only_narrow_the_others() {
     let input = (policy(), policy(), request());
-    crate::fuzzing::for_a_while(input, |(one, other, (sections, path, uses))| {
-        let request = Request { name: "remote", sections: &sections, path: &path, r#use: uses };
+    crate::fuzzing::for_a_while(input, |(one, other, (sections, path, direction))| {
+        let request = Request { name: "remote", sections: &sections, path: &path, direction };
         assert_narrowing(&one, &other, &request);
         assert_within_built_in(&one, &request);
     });
@@ -204,7 +204,7 @@ fn a_user_s_pin_is_subject_to_the_operator_s_rules() {
         let section = Section::from([("type".to_owned(), backend.to_owned())]);
         let sections = BTreeMap::from([("remote".to_owned(), section)]);
         let request =
-            Request { name: "remote", sections: &sections, path: "", r#use: Use::Importer };
+            Request { name: "remote", sections: &sections, path: "", direction: Direction::Backup };
         let (operator, user) = (rule(operator), rule(user));
         decide(&[&operator, &user], &request).map_err(|failure| failure.message)
     };
@@ -230,7 +230,8 @@ fn a_user_s_pin_is_subject_to_the_operator_s_rules() {
 fn a_policy_without_rules_allows_nothing() {
     let sections =
         BTreeMap::from([("remote".to_owned(), Section::from([("type".into(), "s3".into())]))]);
-    let request = Request { name: "remote", sections: &sections, path: "", r#use: Use::Importer };
+    let request =
+        Request { name: "remote", sections: &sections, path: "", direction: Direction::Backup };
     let refusal = decide(&["version = 1"], &request).unwrap_err();
     assert!(refusal.message.contains("allows nothing at all"), "{}", refusal.message);
     assert!(decide(&[], &request).is_ok());

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use toml::Spanned;
 
+use crate::direction::Direction;
 use crate::policy::limits::Limits;
-use crate::policy::request::Use;
 use crate::policy::values::{Destination, Digest, Enforcement, Ports};
 
 /// A policy file of plakbox. Everything that no rule allows is denied.
@@ -87,8 +87,8 @@ pub struct Rule {
     pub backends: BTreeSet<String>,
     /// Allowed uses: backups (`"importer"`), restores (`"exporter"`), or both.
     #[serde(rename = "use")]
-    #[schemars(with = "BTreeSet<Use>")]
-    pub uses: Spanned<BTreeSet<Use>>,
+    #[schemars(with = "BTreeSet<Direction>")]
+    pub uses: Spanned<BTreeSet<Direction>>,
     /// Whether writing is denied in any case.
     #[serde(default)]
     pub read_only: bool,

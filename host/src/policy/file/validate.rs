@@ -4,10 +4,10 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::schema::{Audit, Policy, Rule};
+use crate::direction::Direction;
 use crate::policy::hosts::{UNTERMINATED_ADDRESS, is_terminated};
 use crate::policy::limits::Limits;
 use crate::policy::rclone_options;
-use crate::policy::request::Use;
 
 /// Finds an error. Returns its position and its message.
 pub fn find_error(policy: &Policy) -> Option<(Range<usize>, String)> {
@@ -43,7 +43,7 @@ fn find_rule_error(spanned: &Spanned<Rule>) -> Option<(Range<usize>, String)> {
         let what = "the rule allows nothing: name its `backends` and its `use`";
         return Some((spanned.span(), what.to_owned()));
     }
-    if rule.read_only && !rule.uses.get_ref().contains(&Use::Importer) {
+    if rule.read_only && !rule.uses.get_ref().contains(&Direction::Backup) {
         let what = "a rule that is `read-only` can't be for `exporter` alone: remove one of them";
         return Some((rule.uses.span(), what.to_owned()));
     }

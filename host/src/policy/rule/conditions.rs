@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::direction::Direction;
 use crate::policy::file::{PolicyFile, Rule};
 use crate::policy::rclone_options;
 use crate::policy::rclone_options::hard_denies::is_secret_value;
 use crate::policy::rclone_options::paths::{self, ancestors, is_safe_name};
-use crate::policy::request::{LOCAL_BACKEND, Section, Use};
+use crate::policy::request::{LOCAL_BACKEND, Section};
 
 /// Local directory and hosts that a remote reaches under a rule.
 pub struct Access {
@@ -21,7 +22,7 @@ pub struct RuleInput<'a> {
     pub section: &'a Section,
     pub backend: &'a str,
     pub path: &'a str,
-    pub r#use: Use,
+    pub direction: Direction,
 }
 
 impl RuleInput<'_> {
@@ -42,11 +43,11 @@ impl RuleInput<'_> {
     }
 
     fn check_use(&self, rule: &Rule, file: &PolicyFile) -> Result<(), String> {
-        let is_denied_write = self.r#use == Use::Exporter && rule.read_only;
-        if rule.uses.get_ref().contains(&self.r#use) && !is_denied_write {
+        let is_denied_write = self.direction == Direction::Restore && rule.read_only;
+        if rule.uses.get_ref().contains(&self.direction) && !is_denied_write {
             return Ok(());
         }
-        let (name, line) = (self.r#use.name(), file.line(&rule.uses));
+        let (name, line) = (self.direction.name(), file.line(&rule.uses));
         Err(format!("it may not be used by an {name}, see line {line}"))
     }
 

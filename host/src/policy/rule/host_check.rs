@@ -96,9 +96,10 @@ fn implied_host_message(host: &RemoteHost) -> String {
 mod tests {
     use super::super::decide;
     use super::super::tests::{S3, verdict};
+    use crate::direction::Direction;
     use crate::policy::file::PolicyFile;
     use crate::policy::pins::Pins;
-    use crate::policy::request::{Request, Use};
+    use crate::policy::request::Request;
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -176,8 +177,12 @@ mod tests {
             let pairs = [("type", "s3"), ("endpoint", endpoint)];
             let section = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
             let sections = BTreeMap::from([("remote".to_owned(), section)]);
-            let request =
-                Request { name: "remote", sections: &sections, path: "", r#use: Use::Importer };
+            let request = Request {
+                name: "remote",
+                sections: &sections,
+                path: "",
+                direction: Direction::Backup,
+            };
             let granted = decide(&file, &request).map_err(|failure| failure.message);
             granted.map(|grant| Vec::from_iter(grant.public_hosts))
         };

@@ -11,8 +11,9 @@ use toml::Spanned;
 use super::file::{PolicyFile, Rule};
 use super::grant::{Environment, Grant, Program};
 use super::pins::Pins;
-use super::request::{LOCAL_BACKEND, Request, Section, Target, Use, backend};
+use super::request::{LOCAL_BACKEND, Request, Section, Target, backend};
 use crate::connector::{Failure, Reason};
+use crate::direction::Direction;
 use conditions::{Access, RuleInput};
 
 /// Decides what a policy file grants a session.
@@ -49,9 +50,10 @@ fn decide_target(
         if !backends.contains("*") && !backends.contains(backend) {
             continue;
         }
-        let input = RuleInput { section, backend, path: &target.path, r#use: request.r#use };
+        let input =
+            RuleInput { section, backend, path: &target.path, direction: request.direction };
         match input.evaluate(rule.get_ref(), file) {
-            Ok(access) => return Ok(build_grant(file, rule, request.r#use, target, access)),
+            Ok(access) => return Ok(build_grant(file, rule, request.direction, target, access)),
             Err(refusal) => refusals.push(format!("{refusal} ({})", location(file, rule))),
         }
     }
@@ -91,7 +93,7 @@ pub fn location(file: &PolicyFile, rule: &Spanned<Rule>) -> String {
 fn build_grant(
     file: &PolicyFile,
     spanned: &Spanned<Rule>,
-    r#use: Use,
+    direction: Direction,
     target: &Target,
     access: Access,
 ) -> Grant {
@@ -101,7 +103,7 @@ fn build_grant(
     let pins = target.name.as_ref().zip(rule.pin.as_ref());
     let pins = pins.map(|(name, pins)| Pins::for_remote(name, pins.get_ref()));
     Grant {
-        write: r#use == Use::Exporter && !rule.read_only,
+        write: direction == Direction::Restore && !rule.read_only,
         directories: access.directory.into_iter().collect(),
         public_hosts: access.public_hosts,
         ports: rule.ports.as_ref().map(|ports| ports.get_ref().clone()).unwrap_or_default(),
@@ -139,7 +141,8 @@ mod tests {
         };
         let sections: BTreeMap<_, _> =
             sections.iter().map(|(name, pairs)| (name.to_string(), section(pairs))).collect();
-        let request = Request { name: "remote", sections: &sections, path, r#use: Use::Importer };
+        let request =
+            Request { name: "remote", sections: &sections, path, direction: Direction::Backup };
         decide(&file, &request).map_err(|failure| failure.message)
     }
 
@@ -184,8 +187,12 @@ mod tests {
                 ("all".into(), section([("type", "union"), ("upstreams", "base:a base:b")])),
                 ("base".into(), section([("type", "s3"), ("provider", "Minio")])),
             ]);
-            let request =
-                Request { name: "all", sections: &sections, path: "", r#use: Use::Importer };
+            let request = Request {
+                name: "all",
+                sections: &sections,
+                path: "",
+                direction: Direction::Backup,
+            };
             super::decide(&file, &request)
         };
         let pins = decide("region = \"eu\"", "acl = \"private\"").unwrap().pins;

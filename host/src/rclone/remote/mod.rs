@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 use super::google_photos;
 use super::process::errors;
 use crate::connector::{Failure, Reason};
-use crate::policy::{self, LocalAccess, Pins, Request, Use};
+use crate::direction::Direction;
+use crate::policy::{self, LocalAccess, Pins, Request};
 use fingerprint::Fingerprint;
 use ini::{Section, Sections};
 use validate::{check, lasting};
@@ -257,8 +258,8 @@ impl Remote {
     }
 
     /// What a policy is asked.
-    pub fn request(&self, r#use: Use) -> Request<'_> {
-        Request { name: &self.name, sections: &self.sections, path: &self.path, r#use }
+    pub fn request(&self, direction: Direction) -> Request<'_> {
+        Request { name: &self.name, sections: &self.sections, path: &self.path, direction }
     }
 
     /// What its options make rclone read on this machine.

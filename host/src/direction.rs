@@ -1,0 +1,28 @@
+//! The direction of a session.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whether a remote is backed up or restored to. Its names are those of Plakar's two kinds of
+/// plugins.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Direction {
+    /// A backup or an inspection: the remote is read.
+    #[serde(rename = "importer")]
+    Backup,
+    /// A restore: the remote is written.
+    #[serde(rename = "exporter")]
+    Restore,
+}
+
+impl Direction {
+    /// Returns the name of the plugin for this direction, as policies and the audit log have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Backup => "importer",
+            Self::Restore => "exporter",
+        }
+    }
+}
