@@ -346,7 +346,9 @@ fn what_can_t_be_noted_is_not_done() {
     place.remote("web", &[("type", "http"), ("url", &web.url)]);
     let rule = "[[allow]]\nbackends = [\"http\"]\nuse = [\"importer\"]\nports = \"any\"\n";
     place.policy(&format!("[audit]\nfile = \"/dev/full\"\n{rule}"));
-    plakbox(&place, ["cat", "web:file"]).soon().bad("the audit log that the policy wants can't be");
+    plakbox(&place, ["cat", "web:file"])
+        .soon()
+        .bad("the audit log that the policy requires can't be");
     assert!(web.reads().is_empty());
 }
 

@@ -195,7 +195,7 @@ fn unwritable(error: &std::io::Error) -> Failure {
     Failure::new(
         Reason::Denied,
         format!(
-            "the audit log that the policy wants can't be written: {error}: nothing is done without it"
+            "the audit log that the policy requires can't be written: {error}: nothing is done without it"
         ),
     )
 }

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stricter_limit_holds_and_the_usual_one_where_nobody_says_anything() {
+    fn the_stricter_limit_applies_and_the_default_where_none_is_set() {
         let ours = Limits { processes: Some(8), sessions: Some(3), ..Limits::default() };
         let theirs = Limits { processes: Some(6), open_files: Some(99), ..Limits::default() };
         let both = ours.narrow(theirs).with_defaults(Limits::built_in());

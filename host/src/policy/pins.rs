@@ -1,4 +1,4 @@
-//! Pinned options: options that policies set in remotes, whatever their configuration says.
+//! Pinned options: options that policies set in remotes regardless of their configuration.
 
 use std::collections::BTreeMap;
 

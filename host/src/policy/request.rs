@@ -1,4 +1,4 @@
-//! The request of a session: a remote, the remotes that it wraps, and the use.
+//! The request of a session: a remote, the remotes that it wraps, a path and a direction.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn contents_that_nobody_reads_are_refused_at_last_and_others_go_on() {
+    async fn unread_contents_are_refused_at_last_and_others_continue() {
         let (buffers, counters) = session(32, &[]);
         let mut held = Vec::new();
         let refusal = loop {

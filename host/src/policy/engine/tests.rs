@@ -91,7 +91,7 @@ prop_compose! {
     }
 }
 
-/// Sections of a remote and of what it wraps, a path, and a use.
+/// Sections of a remote and of what it wraps, a path, and a direction.
 fn request() -> impl Strategy<Value = (BTreeMap<String, Section>, String, Direction)> {
     let options = subsequence(
         vec![
@@ -105,9 +105,9 @@ fn request() -> impl Strategy<Value = (BTreeMap<String, Section>, String, Direct
     let base = (select(vec!["s3", "local", "sftp"]), options);
     let path =
         select(vec!["photos", "photos/2024", "docs/a/b", "", "/tmp", "/tmp/../etc", "other"]);
-    let uses = select(vec![Direction::Backup, Direction::Restore]);
+    let direction = select(vec![Direction::Backup, Direction::Restore]);
     let wrapped = prop::option::of(select(vec!["base:enc", "base:photos", "/tmp/x", "/usr"]));
-    (base, path, uses, wrapped).prop_map(|((backend, options), path, uses, wrapped)| {
+    (base, path, direction, wrapped).prop_map(|((backend, options), path, direction, wrapped)| {
         let mut section: Section =
             options.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
         section.insert("type".into(), backend.into());
@@ -118,7 +118,7 @@ fn request() -> impl Strategy<Value = (BTreeMap<String, Section>, String, Direct
             let crypt = [("type".into(), "crypt".into()), ("remote".into(), target.into())];
             sections.insert("remote".into(), crypt.into());
         }
-        (sections, path.to_owned(), uses)
+        (sections, path.to_owned(), direction)
     })
 }
 

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_nobody_has_looked_at_is_one() {
+    fn an_unlisted_option_that_is_called_a_command_is_one() {
         let table = table().unwrap();
         assert!(table.runs_command("token_command"));
         assert!(!table.runs_command("md5sum_command"));
