@@ -6,14 +6,26 @@ use serde::{Deserialize, Serialize};
 /// Whether a remote is backed up or restored to. Its names are those of Plakar's two kinds of
 /// plugins.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    clap::ValueEnum,
 )]
 pub enum Direction {
     /// A backup or an inspection: the remote is read.
     #[serde(rename = "importer")]
+    #[value(name = "importer")]
     Backup,
     /// A restore: the remote is written.
     #[serde(rename = "exporter")]
+    #[value(name = "exporter")]
     Restore,
 }
 

@@ -3,6 +3,7 @@
 //! The rooms, each of which imports only from those above it:
 //! - [`connector`]: the contract between a connector and its host
 //! - [`kernel`], [`terminal`]: what the kernel counts and lets us do, text that is safe to show
+//! - [`direction`]: backup or restore
 //! - [`policy`]: what is allowed
 //! - [`audit`]: the log of decisions, processes and sessions
 //! - [`quota`]: limits that sessions share
@@ -35,7 +36,7 @@ mod terminal;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use cli::{invocation, sessions};
-use plugin::Role;
+use direction::Direction;
 use service::client;
 use session::open::Setting;
 use std::path::PathBuf;
@@ -145,7 +146,7 @@ enum Command {
     /// Lets a service be Plakar's plugin, as `importer` and `exporter` do by themselves where
     /// /etc/plakbox/connect.toml names one
     Connect {
-        role: Role,
+        role: Direction,
         /// The file that names the service
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
@@ -252,8 +253,8 @@ async fn command(command: Command, setting: &Setting) -> anyhow::Result<()> {
         Command::Audit(AuditCommand::Show { file }) => cli::audit::show(&file),
         Command::Inspect { component } => cli::inspect(&component),
         Command::Compile { component, output } => cli::compile(&component, &output),
-        Command::Importer => plugin(Role::Importer, setting).await,
-        Command::Exporter => plugin(Role::Exporter, setting).await,
+        Command::Importer => plugin(Direction::Backup, setting).await,
+        Command::Exporter => plugin(Direction::Restore, setting).await,
         Command::Connect { role, to: Some(file) } => {
             client::relay(role, client::Target::read(&file)).await
         }
@@ -273,7 +274,7 @@ async fn command(command: Command, setting: &Setting) -> anyhow::Result<()> {
 }
 
 /// Is Plakar's plugin, or lets the service be it that the operator has named.
-async fn plugin(role: Role, setting: &Setting) -> anyhow::Result<()> {
+async fn plugin(role: Direction, setting: &Setting) -> anyhow::Result<()> {
     match client::named().transpose() {
         Some(target) => client::relay(role, target).await,
         None => plugin::serve_stdio(role, setting.clone()).await,

@@ -7,7 +7,6 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::Role;
 use super::proto::connectors::Record;
 use super::proto::exporter::export_request::Packet;
 use super::proto::exporter::exporter_server::{Exporter, ExporterServer};
@@ -18,6 +17,7 @@ use super::proto::exporter::{
 use super::session::{Answer, Opening, told};
 use super::{parts, records};
 use crate::connector::{Content, Failure, Reason};
+use crate::direction::Direction;
 use crate::quota::buffers::Buffers;
 use crate::quota::counters::Count;
 use crate::sandbox::{Begun, Session};
@@ -44,7 +44,7 @@ impl Exporter for Service {
     async fn init(&self, request: Request<InitRequest>) -> Result<Response<InitResponse>, Status> {
         let InitRequest { options, config, .. } = request.into_inner();
         let options = options.unwrap_or_default();
-        let opened = self.opening.open(Role::Exporter, config, options.hostname, options.cwd);
+        let opened = self.opening.open(Direction::Restore, config, options.hostname, options.cwd);
         let Answer { origin, r#type, root, albums, .. } = opened.await?;
         albums.map(|albums| self.albums.set(albums));
         Ok(Response::new(InitResponse { origin, r#type, root, flags: 0 }))

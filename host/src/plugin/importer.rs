@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::Role;
 use super::parts::{self, Suspicion};
 use super::proto::importer::importer_server::{Importer, ImporterServer};
 use super::proto::importer::{
@@ -20,6 +19,7 @@ use super::records;
 use super::session::{Answer, Opening, told};
 use crate::connector::bindings::exports::plakar::connector::importer::Discovery;
 use crate::connector::{Content, Failure};
+use crate::direction::Direction;
 use crate::quota::counters::Count;
 use crate::sandbox::{Scan, Session};
 
@@ -61,7 +61,7 @@ impl Importer for Service {
     async fn init(&self, request: Request<InitRequest>) -> Result<Response<InitResponse>, Status> {
         let InitRequest { options, config, .. } = request.into_inner();
         let options = options.unwrap_or_default();
-        let opened = self.opening.open(Role::Importer, config, options.hostname, options.cwd);
+        let opened = self.opening.open(Direction::Backup, config, options.hostname, options.cwd);
         let Answer { origin, r#type, root, device, is_album, .. } = opened.await?;
         let _ = self.part.set(Part { root: root.clone(), device, is_album });
         let flags = STREAM | NEED_ACKNOWLEDGEMENTS | NO_MERGE;

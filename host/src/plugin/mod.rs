@@ -35,12 +35,12 @@ mod proto {
     pub use plakar::{connectors, exporter};
 }
 
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 
 use crate::connector::Failure;
+use crate::direction::Direction;
 use crate::session::open::Setting;
 use coalescing_stream::Gathered;
 use session::Opening;
@@ -48,36 +48,19 @@ use session::Opening;
 /// HTTP/2 windows: Plakar reads one file at a time, as fast as it can.
 const WINDOW: u32 = 4 << 20;
 
-/// Which of the two plugins Plakar speaks to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    Importer,
-    Exporter,
-}
-
-impl Role {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Importer => "importer",
-            Self::Exporter => "exporter",
-        }
-    }
-}
-
 /// What Plakar speaks to us by.
 pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<C: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection for C {}
 
 /// Serves Plakar over our stdin and stdout until it closes them.
-pub async fn serve_stdio(role: Role, setting: Setting) -> anyhow::Result<()> {
+pub async fn serve_stdio(role: Direction, setting: Setting) -> anyhow::Result<()> {
     Ok(serve(role, stdio::connection()?, setting).await?)
 }
 
 /// Serves Plakar until it closes the connection.
 pub async fn serve(
-    role: Role,
+    role: Direction,
     connection: impl Connection,
     setting: Setting,
 ) -> Result<(), tonic::transport::Error> {
@@ -85,12 +68,12 @@ pub async fn serve(
 }
 
 /// Tells Plakar over our stdin and stdout why it gets no session.
-pub async fn refuse_stdio(role: Role, why: Failure) -> anyhow::Result<()> {
+pub async fn refuse_stdio(role: Direction, why: Failure) -> anyhow::Result<()> {
     Ok(answer(role, stdio::connection()?, Opening::refused(why)).await?)
 }
 
 async fn answer(
-    role: Role,
+    role: Direction,
     connection: impl Connection,
     opening: Opening,
 ) -> Result<(), tonic::transport::Error> {
@@ -101,8 +84,8 @@ async fn answer(
         .initial_connection_window_size(WINDOW)
         .max_frame_size(1 << 20);
     let router: Router = match role {
-        Role::Importer => server.add_service(importer::service(opening)),
-        Role::Exporter => server.add_service(exporter::service(opening)),
+        Direction::Backup => server.add_service(importer::service(opening)),
+        Direction::Restore => server.add_service(exporter::service(opening)),
     };
     router.serve_with_incoming(single_connection::only(Gathered::new(connection), cut)).await
 }

@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Span;
 
-use super::{Role, parts};
+use super::parts;
 use crate::connector::{Failure, Location, Reason};
+use crate::direction::Direction;
 use crate::rclone::google_photos::Aim;
 use crate::rclone::remote::Said;
 use crate::sandbox::Session;
@@ -92,7 +93,7 @@ impl Opening {
     /// Opens the session that Plakar asks for.
     pub async fn open(
         &self,
-        role: Role,
+        role: Direction,
         config: HashMap<String, String>,
         hostname: String,
         directory: String,
@@ -118,7 +119,7 @@ impl Opening {
     async fn attempt(
         &self,
         setting: &Setting,
-        role: Role,
+        role: Direction,
         config: HashMap<String, String>,
         hostname: String,
         directory: String,
@@ -126,16 +127,16 @@ impl Opening {
     ) -> Result<Answer, Failure> {
         let said = Said { config: config.into_iter().collect(), hostname, directory };
         let aim = match role {
-            Role::Importer => Aim::BackUp,
-            Role::Exporter => Aim::Restore,
+            Direction::Backup => Aim::BackUp,
+            Direction::Restore => Aim::Restore,
         };
         let Opened { session, remote, fingerprint, protocol } =
             open::open(said, setting, aim).await?;
         let origin = format!("{}-{}", remote.backend.replace(' ', "-"), fingerprint.short());
         let (is_album, albums) = (parts::is_album(&remote), parts::albums_of(&remote));
         let opened = match role {
-            Role::Importer => session.open_importer(remote).await,
-            Role::Exporter => session.open_exporter(remote).await,
+            Direction::Backup => session.open_importer(remote).await,
+            Direction::Restore => session.open_exporter(remote).await,
         };
         let Location { root } = opened?;
         *self.session.lock().await = Some((session, busy));

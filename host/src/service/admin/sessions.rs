@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::connector::{Failure, Reason};
-use crate::plugin::Role;
+use crate::direction::Direction;
 use crate::quota::counters::{Count, Counters};
 use crate::service::server::authorization::Comer;
 
@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub struct Shown {
     pub id: String,
     pub tenant: String,
-    pub role: Role,
+    pub role: Direction,
     /// Who came.
     pub who: String,
     pub seconds: u64,
@@ -36,7 +36,7 @@ pub struct Shown {
 
 struct Running {
     tenant: String,
-    role: Role,
+    role: Direction,
     comer: Arc<Comer>,
     began: Instant,
     account: Arc<Counters>,
@@ -75,7 +75,7 @@ impl Sessions {
         &self,
         id: Arc<str>,
         tenant: &str,
-        role: Role,
+        role: Direction,
         comer: Arc<Comer>,
         account: Arc<Counters>,
     ) -> Registered {
@@ -181,7 +181,7 @@ mod tests {
             account.add(Count::Running, 1);
             let identity = Identity::User { uid: 1, gid: 1 };
             let comer = Arc::new(Comer { identity, shown: None });
-            sessions.register(id.into(), tenant, Role::Importer, comer, account)
+            sessions.register(id.into(), tenant, Direction::Backup, comer, account)
         };
         let (one, two) = (register("1", "a"), register("2", "b"));
         assert_eq!(sessions.shown().iter().map(|it| &*it.id).collect::<Vec<_>>(), ["1", "2"]);

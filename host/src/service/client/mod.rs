@@ -17,7 +17,8 @@ use super::server::connection;
 use super::server::handshake::{self, Answer, Hello, VERSION};
 use super::server::tls;
 use crate::connector::{Failure, Reason};
-use crate::plugin::{self, Connection, Role, stdio};
+use crate::direction::Direction;
+use crate::plugin::{self, Connection, stdio};
 
 /// Where an operator says which service the packages of this machine use. Another place is
 /// chosen when plakbox is built.
@@ -73,7 +74,7 @@ impl Target {
     }
 
     /// Comes as whoever we are, and asks for a session.
-    async fn ask(&self, role: Role) -> Result<Box<dyn Connection>, Failure> {
+    async fn ask(&self, role: Direction) -> Result<Box<dyn Connection>, Failure> {
         let mut connection: Box<dyn Connection> = match (&self.socket, &self.address, &self.tls) {
             (Some(path), ..) => {
                 let socket = UnixStream::connect(path).await;
@@ -132,7 +133,7 @@ impl Target {
 
     /// Whether the service lets us have a session, which ends at once.
     pub async fn admits(&self) -> Result<(), Failure> {
-        self.ask(Role::Importer).await.map(drop)
+        self.ask(Direction::Backup).await.map(drop)
     }
 
     /// Where the service is.
@@ -151,7 +152,7 @@ fn unreachable(place: impl std::fmt::Display, error: &io::Error) -> Failure {
 
 /// Lets a service be Plakar's plugin. Where there is no session, Plakar is told why, as by
 /// any plugin. A session that breaks is not begun again.
-pub async fn relay(role: Role, target: Result<Target, Failure>) -> anyhow::Result<()> {
+pub async fn relay(role: Direction, target: Result<Target, Failure>) -> anyhow::Result<()> {
     let asked = match &target {
         Ok(target) => target.ask(role).await.map(|connection| (connection, target.place())),
         Err(failure) => Err(failure.clone()),

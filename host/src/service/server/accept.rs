@@ -14,7 +14,8 @@ use super::pending::{Place, Source};
 use super::rejections::{Cause, Refusal};
 use super::tls::Shown;
 use crate::audit::{Subject, new_session_name};
-use crate::plugin::{self, Role};
+use crate::direction::Direction;
+use crate::plugin;
 use crate::quota::counters::Counters;
 use crate::quota::semaphore::OwnedPermit;
 use crate::service::Service;
@@ -33,7 +34,7 @@ const NOBODY: u32 = 65534;
 /// Somebody who was found to be of a tenant.
 struct Guest {
     lodger: Arc<Lodger>,
-    role: Role,
+    role: Direction,
     comer: Arc<Comer>,
     /// Its place among the connections of its tenant.
     permit: OwnedPermit,
@@ -216,7 +217,7 @@ impl Service {
     }
 
     /// One session, from Plakar's first byte to its last.
-    async fn run(self: Arc<Self>, line: Line, role: Role, client: Client, held: Held) {
+    async fn run(self: Arc<Self>, line: Line, role: Direction, client: Client, held: Held) {
         let (span, busy) = (client.span.clone(), client.busy.subscribe());
         span.in_scope(|| info!("it begins, as {}", role.name()));
         let setting = Setting { component: None, policy: None, client: Some(client) };

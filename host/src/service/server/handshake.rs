@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::connector::{Failure, Reason};
-use crate::plugin::Role;
+use crate::direction::Direction;
 
 /// The version of this exchange.
 pub const VERSION: u32 = 1;
@@ -20,7 +20,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     pub version: u32,
-    pub role: Role,
+    pub role: Direction,
 }
 
 /// What a service answers.
@@ -73,7 +73,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_side_hears_what_the_other_said_and_not_more() {
         let (mut client, mut service) = tokio::io::duplex(1 << 16);
-        let hello = Hello { version: VERSION, role: Role::Importer };
+        let hello = Hello { version: VERSION, role: Direction::Backup };
         say(&mut client, &hello).await.unwrap();
         client.write_all(b"after").await.unwrap();
         assert_eq!(hear::<Hello>(&mut service).await.unwrap(), hello);
