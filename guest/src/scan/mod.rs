@@ -27,7 +27,7 @@ use passes::Listed;
 pub use passes::{Listing, begin};
 
 /// How often what was refused for a while is asked for again.
-const TRIES: usize = 3;
+const TRIES: usize = 5;
 
 /// How much of the listing is taken at once.
 const PIECE: usize = 64 * 1024;

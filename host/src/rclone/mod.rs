@@ -290,7 +290,9 @@ impl Rclone {
             // One photo that Google doesn't give holds up all others meanwhile.
             verb.args(["--low-level-retries", "3"])
         } else if self.waits_for_connections() {
-            verb.args(["--low-level-retries", "2"])
+            // A connection that waits for the next file, for a minute by default, is one that a
+            // server with few of them refuses to a listing meanwhile.
+            verb.args(["--low-level-retries", "2", "--ftp-idle-timeout", "3s"])
         } else {
             verb
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{growth, upstreams};
+use super::{concurrency, growth, upstreams};
 use crate::connector::{Failure, Pieces, Reason, Selection, Trouble};
 use crate::quota::counters::Count;
 use crate::rclone::process::Process;
@@ -41,9 +41,10 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
     if omissions::are_quiet(rclone.inner.remote.backends()) {
         verb = verb.debug();
     }
+    let is_refused = rclone.inner.is_refused.load(Ordering::Relaxed);
     if selection.recursive {
         verb = verb.arg("--recursive");
-    } else if !google_photos::is(&rclone.inner.remote) {
+    } else if !google_photos::is(&rclone.inner.remote) && !is_refused {
         // A look whether the remote answers.
         verb = verb.args(["--low-level-retries", "3", "--contimeout", "15s", "--timeout", "30s"]);
     }
@@ -61,12 +62,14 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
     if let Some(names) = &names {
         verb = verb.arg("--files-from-raw").arg(names);
         verb = verb.arg("--no-traverse");
-        verb = if rclone.inner.is_refused.load(Ordering::Relaxed) {
+        verb = if is_refused {
             verb.args(["--checkers", "1", "--tpslimit", LOOK_UPS_PER_SECOND])
         } else {
             verb.args(["--checkers", &rclone.inner.concurrency.now().to_string()])
         };
-    } else if rclone.inner.is_refused.load(Ordering::Relaxed) {
+    } else if is_refused {
+        // What is read meanwhile falls back to fewer streams.
+        tokio::time::sleep(concurrency::pause(1)).await;
         verb = verb.args(["--checkers", "1"]);
     } else {
         verb = verb.args(["--checkers", &rclone.inner.concurrency.listings()]);
