@@ -213,11 +213,11 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let setting =
         Setting { component: arguments.component, policy: arguments.policy, client: None };
-    #[cfg(target_os = "linux")]
-    if let Command::Serve { file } = &arguments.command {
-        // Threads have rights of their own: there is only this one as yet.
-        service::give_up_rights(file)?;
-    }
+    // Threads have rights of their own: there is only this one as yet.
+    let prepared = match &arguments.command {
+        Command::Serve { file } => Some((file.clone(), service::prepare(file)?)),
+        _ => None,
+    };
     // One thread: the work is passing bytes on, and waking another thread for each
     // piece costs more than it gains beside Plakar and rclone, which have theirs.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -226,8 +226,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         .context("the runtime doesn't start")?;
     // Dropping the runtime ends every process and removes every private file.
     runtime.block_on(async {
-        if let Command::Serve { file } = &arguments.command {
-            return service::serve(file).await;
+        if let Some((file, start)) = prepared {
+            return service::serve(&file, start).await;
         }
         tokio::select! {
             result = command(arguments.command, &setting) => result,

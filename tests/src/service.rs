@@ -211,12 +211,32 @@ pub fn directory(place: &Place) -> PathBuf {
 /// Writes the files of a service; `listen` is its section of this name.
 pub fn write(place: &Place, listen: &str, settings: &str, tenants: &str) {
     let directory = directory(place);
+    let (settings, connectors) = match settings.split_once("[users]\n") {
+        Some((before, users)) => {
+            (&*with_users(&directory, before, users), "connectors = \"connectors\"\n")
+        }
+        None => (settings, ""),
+    };
     let text = format!(
-        "version = 1\nstate = \"state\"\ntenants = \"tenants.toml\"\n[operations]\nsocket = \"operations\"\n[listen]\n{listen}{settings}"
+        "version = 1\nstate = \"state\"\n{connectors}tenants = \"tenants.toml\"\n[operations]\nsocket = \"operations\"\n[listen]\n{listen}{settings}"
     );
     fs::write(directory.join("service.toml"), text).unwrap();
     fs::write(directory.join("tenants.toml"), tenants).unwrap();
     fs::write(directory.join("connect.toml"), SOCKET).unwrap();
+}
+
+/// The settings of a service that becomes a user of its own, who may not get to where this was
+/// built, or to its state and logs without being let.
+fn with_users(directory: &Path, before: &str, users: &str) -> String {
+    let connectors = directory.join("connectors");
+    fs::create_dir_all(&connectors).unwrap();
+    let built = tools::plakbox();
+    for name in ["rclone.wasm", "rclone.cwasm"] {
+        fs::copy(built.with_file_name(name), connectors.join(name)).unwrap();
+    }
+    let can = Command::new("unshare").args(["--user", "true"]).status().unwrap().success();
+    let namespace = if can { "required" } else { "preferred" };
+    format!("{before}[users]\nnamespace = \"{namespace}\"\n{users}")
 }
 
 /// Writes the files of one that listens to TCP as well; gives its address.

@@ -151,11 +151,14 @@ fn it_can_t_call_by_other_numbers_or_reach_the_terminal() {
     probe(&place(&[("read", "/dev/tty")])).says(&format!("/read {EACCES}"));
     probe(&place(&[("write", "/dev/tty")])).says(&format!("/write {EACCES}"));
     if cfg!(target_arch = "x86_64") {
-        // `getpid` of x32.
-        let place = place(&[("call", &format!("{},0,0,0", 0x4000_0000 + libc::SYS_getpid))]);
-        let mut command = place.command(tools::plakbox());
-        command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", "probe:"]);
-        run(&mut command).bad("was killed by signal 31");
+        // `getpid` of x32, and of the calls for 32 bits.
+        let x32 = format!("{},0,0,0", 0x4000_0000 + libc::SYS_getpid);
+        for (what, value) in [("call", &*x32), ("call_of_32_bits", "")] {
+            let place = place(&[(what, value)]);
+            let mut command = place.command(tools::plakbox());
+            command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", "probe:"]);
+            run(&mut command).bad("was killed by signal 31");
+        }
     }
 }
 

@@ -10,21 +10,18 @@ const MAX_CAPABILITIES: u64 = 64;
 
 /// Capabilities of a service that runs tenants' processes as users of their own: it starts
 /// them as these users, gives them their files, reads and removes what they left, and kills
-/// them. `NET_BIND_SERVICE` is for ports below 1024.
+/// them. In a user namespace, they hold for the users in it alone.
 pub const SERVICE_WITH_USERS: CapabilitySet = CapabilitySet::DAC_OVERRIDE
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::SETUID)
     .union(CapabilitySet::SETGID)
     .union(CapabilitySet::CHOWN)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::NET_BIND_SERVICE);
+    .union(CapabilitySet::KILL);
 
 /// Capabilities of a service whose processes all run as the service itself: root's access to
-/// the files of all users, and ports below 1024.
-pub const SERVICE_WITHOUT_USERS: CapabilitySet = CapabilitySet::DAC_OVERRIDE
-    .union(CapabilitySet::DAC_READ_SEARCH)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::NET_BIND_SERVICE);
+/// the files of all users.
+pub const SERVICE_WITHOUT_USERS: CapabilitySet =
+    CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH).union(CapabilitySet::FOWNER);
 
 /// Drops all other capabilities of the calling thread, and of what it starts or executes from
 /// now on. Allocates nothing.

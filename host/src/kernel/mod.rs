@@ -2,7 +2,8 @@
 //!
 //! - [`process`]: memory and threads of one process
 //! - [`disk`]: blocks and files of directories, and of removed files that are still open
-//! - [`user`]: file access with the rights of a different user
+//! - [`user`]: file access with the rights of a different user, and the users of sockets and files
+//! - `user_namespace`: rights over a range of users alone
 //! - `capabilities`: rights of root that are given up
 //! - [`pipe`]: capacity of pipes
 
@@ -12,5 +13,7 @@ pub mod disk;
 pub mod pipe;
 pub mod process;
 mod user;
+#[cfg(target_os = "linux")]
+pub mod user_namespace;
 
-pub use user::{RunAs, run_as};
+pub use user::{RunAs, check_users, owner, peer, run_as};

@@ -1,13 +1,75 @@
 //! File access with the rights of the user that a tenant's processes run as. A service that
 //! is root creates, opens and inspects files at paths that a tenant controls in this way.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use tokio::net::UnixStream;
 
 /// User and group that the processes of a tenant run as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunAs {
     pub uid: u32,
     pub gid: u32,
+}
+
+/// A user and a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Returns the user at the other end of a Unix socket.
+///
+/// # Errors
+///
+/// The kernel doesn't tell, or the process that tells users apart has ended.
+pub fn peer(socket: &UnixStream) -> io::Result<Ids> {
+    if let Some(answer) = outside(socket.as_fd()) {
+        return answer;
+    }
+    let peer = socket.peer_cred()?;
+    Ok(Ids { uid: peer.uid(), gid: peer.gid() })
+}
+
+/// Returns the owner of an open file.
+///
+/// # Errors
+///
+/// The kernel doesn't tell, or the process that tells users apart has ended.
+pub fn owner(file: &File) -> io::Result<Ids> {
+    if let Some(answer) = outside(file.as_fd()) {
+        return answer;
+    }
+    let meta = file.metadata()?;
+    Ok(Ids { uid: meta.uid(), gid: meta.gid() })
+}
+
+/// Checks that [`peer`] and [`owner`] have answers.
+///
+/// # Errors
+///
+/// The process that tells users apart has ended.
+pub fn check_users() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if super::user_namespace::is_lost() {
+        return Err(io::Error::other(
+            "the process that tells users apart has ended: start the service again",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn outside(about: BorrowedFd<'_>) -> Option<io::Result<Ids>> {
+    super::user_namespace::ask(about)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn outside(_: BorrowedFd<'_>) -> Option<io::Result<Ids>> {
+    None
 }
 
 /// Calls `act` with the file access rights of `user`, if there is one, on this thread alone.
@@ -60,7 +122,7 @@ fn set_fs_ids(uid: u32, gid: u32) -> bool {
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn what_is_made_is_the_owners_and_only_what_the_owner_may_make() {

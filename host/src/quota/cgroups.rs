@@ -5,6 +5,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,6 +50,19 @@ impl ServiceCgroup {
         fs::write(ours.join("cgroup.procs"), "0")?;
         enable_controllers(&directory)?;
         Ok(Self { directory })
+    }
+
+    /// Gives the group to a user, who creates and removes groups in it from then on.
+    ///
+    /// # Errors
+    ///
+    /// The owner of its files can't be changed.
+    pub fn give(&self, uid: u32, gid: u32) -> io::Result<()> {
+        for name in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+            chown(self.directory.join(name), Some(uid), Some(gid))?;
+        }
+        let own = self.directory.join(SERVICE_GROUP);
+        chown(own.join("cgroup.procs"), Some(uid), Some(gid))
     }
 
     /// Creates the group of a tenant.

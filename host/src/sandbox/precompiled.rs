@@ -13,6 +13,8 @@ use std::path::Path;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::kernel;
+
 /// What comes before the digest.
 const MARK: &[u8; 16] = b"plakbox ahead 1\n";
 
@@ -63,11 +65,12 @@ fn check(file: &File) -> Result<(), Unfit> {
     if !meta.is_file() {
         return Err(Unfit::NoFile);
     }
-    if ![0, us].contains(&meta.uid()) {
-        return Err(Unfit::Owner(meta.uid()));
+    let owner = kernel::owner(file)?;
+    if ![0, us].contains(&owner.uid) {
+        return Err(Unfit::Owner(owner.uid));
     }
     // Many systems give each user a group of that one alone, with the same number.
-    let own_group = meta.gid() == us && rustix::process::getegid().as_raw() == us;
+    let own_group = owner.gid == us && rustix::process::getegid().as_raw() == us;
     let others = if own_group { 0o002 } else { 0o022 };
     if meta.mode() & others != 0 { Err(Unfit::Writable) } else { Ok(()) }
 }

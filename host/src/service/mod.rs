@@ -2,6 +2,7 @@
 //! under its tenant's policy, on its tenant's thread, as its tenant's user.
 //!
 //! - [`config`]: the files that an operator writes
+//! - [`start`]: what takes root's rights, before they are given up
 //! - [`server`]: connections of clients
 //! - [`tenants`]: what each tenant has while the service runs
 //! - [`admin`]: the operators' interface
@@ -11,7 +12,10 @@ pub mod admin;
 pub mod client;
 mod config;
 pub mod server;
+mod start;
 pub mod tenants;
+
+pub use start::prepare;
 
 use anyhow::{Context, anyhow};
 use sd_notify::NotifyState;
@@ -21,21 +25,23 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::audit::{AuditLog, Event, Subject};
 use crate::connector::{Failure, Reason};
-#[cfg(target_os = "linux")]
-use crate::kernel::capabilities;
+use crate::kernel;
 use admin::sessions::Sessions;
 use admin::{http, metrics};
 use config::Settings;
 use config::tenants::{Identity, Tenants};
-use server::listener::Listeners;
+use server::accept::Listeners;
+use server::listener::{self, SocketFile};
 use server::pending::{Most, Source, Strangers};
 use server::rejections::{Refusal, Refusals};
-use server::{listener, tls};
+use server::tls;
+use start::Start;
 use tenants::memory_watchdog;
 use tenants::runtime::{House, Lodger};
 
@@ -93,34 +99,14 @@ impl Signals {
     }
 }
 
-/// Gives up those of root's rights that the service has no use for: what clients and rclones
-/// send is read by a process that can do little with what is left.
-///
-/// # Errors
-///
-/// The kernel refuses. A file that can't be read is the service's to tell.
-#[cfg(target_os = "linux")]
-pub fn give_up_rights(file: &Path) -> anyhow::Result<()> {
-    let users = Settings::read(file).is_ok_and(|settings| settings.users.is_some());
-    let kept =
-        if users { capabilities::SERVICE_WITH_USERS } else { capabilities::SERVICE_WITHOUT_USERS };
-    if users {
-        // A thread that acts as a tenant's user isn't to have root's groups.
-        rustix::thread::set_thread_groups(&[]).context("root's groups can't be given up")?;
-    }
-    capabilities::keep_only(kept).context("rights that aren't needed can't be given up")
-}
-
-/// Runs the service that a file describes until it is told to stop.
-pub async fn serve(file: &Path) -> anyhow::Result<()> {
+/// Runs the service that a file describes, and that was prepared, until it is told to stop.
+pub async fn serve(file: &Path, start: Start) -> anyhow::Result<()> {
     let said = |failure: Failure| anyhow!(failure.shown());
-    let settings = Settings::read(file).map_err(said)?;
-    // What batches hold is for the tenant's user to read, in a directory for nobody else.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let Start { settings, sockets, cgroup } = start;
     let open_files = open_many_files();
-    let house = House::new(&settings).map_err(said)?;
+    let house = House::new(&settings, cgroup).map_err(said)?;
     let known = known(&house, settings.clone(), &BTreeMap::new()).map_err(said)?;
-    let listeners = Listeners::open(&settings.listen).map_err(said)?;
+    let listeners = Listeners::new(sockets.clients)?;
     let service = Arc::new(Service {
         file: file.to_owned(),
         started: settings.clone(),
@@ -134,24 +120,19 @@ pub async fn serve(file: &Path) -> anyhow::Result<()> {
         open_files,
         draining: AtomicBool::new(false),
     });
-    offer_operations(&service, &settings).map_err(said)?;
+    let _operators = offer_operations(&service, sockets.operators)?;
     tokio::spawn(memory_watchdog::watch(service.clone()));
     tokio::spawn(service.clone().sum_up());
     let signals = Signals::listen()?;
     info!(tenants = service.lodgers().len(), "the service is ready");
     // Nobody may be listening to that.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
-    service.clone().work(&listeners, signals).await?;
+    let worked = service.clone().work(&listeners, signals).await;
     // Whoever comes now is told by the closed door.
-    let made = listeners.made.clone();
     drop(listeners);
     service.end().await;
     service.write_sums();
-    let sockets = [&made, &settings.operations.socket];
-    for socket in sockets.into_iter().flatten() {
-        let _ = std::fs::remove_file(socket);
-    }
-    Ok(())
+    worked
 }
 
 /// Reads what can be read anew.
@@ -176,23 +157,26 @@ fn open_many_files() -> usize {
     usize::try_from(most).unwrap_or(usize::MAX)
 }
 
-fn offer_operations(service: &Arc<Service>, settings: &Settings) -> Result<(), Failure> {
-    let operations = &settings.operations;
-    if let Some(path) = &operations.socket {
-        let listener = listener::unix(path, listener::OURSELVES)?;
+/// Answers operators; what is given back has to be kept as long as they are answered.
+fn offer_operations(
+    service: &Arc<Service>,
+    listeners: listener::Listeners,
+) -> anyhow::Result<Option<SocketFile>> {
+    if let Some(listener) = listeners.socket {
+        let listener = UnixListener::from_std(listener)?;
         let router = http::all().with_state(service.clone());
         // Who may connect is whom we run as.
         let ourselves = Source::User(rustix::process::geteuid().as_raw());
         let source = move |_: &_| ourselves.clone();
         tokio::spawn(http::serve(service.clone(), listener, router, source));
     }
-    if let Some(address) = operations.address {
-        let listener = listener::tcp(address)?;
+    if let Some(listener) = listeners.address {
+        let listener = TcpListener::from_std(listener)?;
         let router = http::looking().with_state(service.clone());
         let source = |address: &SocketAddr| address.ip().into();
         tokio::spawn(http::serve(service.clone(), listener, router, source));
     }
-    Ok(())
+    Ok(listeners.file)
 }
 
 impl Service {
@@ -285,7 +269,7 @@ impl Service {
                 _ = terminate.recv() => return self.drain(&mut terminate, listeners).await,
                 _ = interrupt.recv() => return Ok(()),
                 _ = hangup.recv() => self.read_again(),
-                () = self.take_in(listeners) => (),
+                () = self.take_in(listeners) => kernel::check_users()?,
             }
         }
     }

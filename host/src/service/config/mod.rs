@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::connector::{Failure, Reason};
-use crate::policy::Audit;
+use crate::policy::{Audit, Enforcement};
 
 /// The file of a service.
 #[derive(Debug, Clone, Deserialize)]
@@ -152,6 +152,40 @@ impl Default for Limits {
 pub struct Users {
     pub first: u32,
     pub count: u32,
+    /// The user that the service itself becomes, which is none of these: the one before `first`
+    /// if it isn't set.
+    pub service: Option<u32>,
+    /// Whether the service may keep rights over other users where the system has no user
+    /// namespaces.
+    #[serde(default = "required")]
+    pub namespace: Enforcement,
+}
+
+fn required() -> Enforcement {
+    Enforcement::Required
+}
+
+impl Users {
+    /// The user that the service becomes.
+    pub fn service(self) -> u32 {
+        self.service.unwrap_or(self.first.saturating_sub(1))
+    }
+
+    fn mistake(self) -> Option<&'static str> {
+        let Self { first, count, .. } = self;
+        if first == 0 || count == 0 {
+            return Some("[users] must be users beside root: set `first` and `count` above 0");
+        }
+        let Some(end) = first.checked_add(count) else {
+            return Some("[users] has no end: set a smaller `first` or `count`");
+        };
+        if self.service() == 0 || (first..end).contains(&self.service()) {
+            return Some(
+                "the user of the service must be another one than root and those of tenants: set `service` in [users]",
+            );
+        }
+        None
+    }
 }
 
 impl Settings {
@@ -227,14 +261,8 @@ impl Settings {
             () if limits.idle.min(limits.refusals) < Duration::from_secs(1) => {
                 Some("`idle` and `refusals` in [limits] must be at least 1s")
             }
-            () if self.users.is_some_and(|users| users.first == 0 || users.count == 0) => {
-                Some("[users] must be users beside root: set `first` and `count` above 0")
-            }
-            () if self
-                .users
-                .is_some_and(|users| users.first.checked_add(users.count).is_none()) =>
-            {
-                Some("[users] has no end: set a smaller `first` or `count`")
+            () if self.users.and_then(Users::mistake).is_some() => {
+                self.users.and_then(Users::mistake)
             }
             () if self.audit.as_ref().is_some_and(relative) => {
                 Some("the `file` in [audit] must be an absolute path")
@@ -247,6 +275,10 @@ impl Settings {
 impl Tls {
     pub fn files(&mut self) -> [&mut PathBuf; 3] {
         [&mut self.certificate, &mut self.key, &mut self.authority]
+    }
+
+    pub fn paths(&self) -> [&Path; 3] {
+        [&self.certificate, &self.key, &self.authority]
     }
 }
 
@@ -320,6 +352,11 @@ mod tests {
             ("[listen]\nsocket = \"s\"\n[limits]\nstrangers = 0\n", "`strangers-of-each` in"),
             ("[listen]\nsocket = \"s\"\n[users]\nfirst = 0\ncount = 5\n", "beside root"),
             ("[listen]\nsocket = \"s\"\n[users]\nfirst = 4294967295\ncount = 5\n", "no end"),
+            ("[listen]\nsocket = \"s\"\n[users]\nfirst = 1\ncount = 5\n", "set `service` in"),
+            (
+                "[listen]\nsocket = \"s\"\n[users]\nfirst = 9\ncount = 5\nservice = 10\n",
+                "set `service` in",
+            ),
         ] {
             let message = settings(&format!("{HEAD}{text}")).unwrap_err();
             assert!(message.contains(part), "{part}: {message}");

@@ -1,20 +1,22 @@
 //! From a connection to a session: who is it, whose is it, and is there room.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::watch;
 use tracing::{debug, info, info_span, warn};
 
 use super::authorization::Comer;
 use super::connection::{self, Line};
 use super::handshake::{self, Answer, Hello, VERSION};
-use super::listener::Listeners;
+use super::listener::{self, SocketFile};
 use super::pending::{Place, Source};
 use super::rejections::{Cause, Refusal};
 use super::tls::Shown;
 use crate::audit::{Subject, new_session_name};
 use crate::direction::Direction;
+use crate::kernel;
 use crate::plugin;
 use crate::quota::counters::Counters;
 use crate::quota::semaphore::OwnedPermit;
@@ -40,6 +42,24 @@ struct Guest {
     permit: OwnedPermit,
 }
 
+/// The sockets at which clients connect.
+pub struct Listeners {
+    socket: Option<UnixListener>,
+    address: Option<TcpListener>,
+    _file: Option<SocketFile>,
+}
+
+impl Listeners {
+    pub fn new(opened: listener::Listeners) -> io::Result<Self> {
+        let listener::Listeners { socket, address, file } = opened;
+        Ok(Self {
+            socket: socket.map(UnixListener::from_std).transpose()?,
+            address: address.map(TcpListener::from_std).transpose()?,
+            _file: file,
+        })
+    }
+}
+
 impl Service {
     /// Takes in whoever comes next.
     pub async fn take_in(self: &Arc<Self>, listeners: &Listeners) {
@@ -58,9 +78,9 @@ impl Service {
         let taken = tokio::select! {
             // Places are taken here, so that no more are there at once than there are places.
             socket = local => socket.and_then(|socket| {
-                let user = socket.peer_cred()?;
-                let place = self.strangers.enter(Source::User(user.uid()), self.most_strangers());
-                let identity = Identity::User { uid: user.uid(), gid: user.gid() };
+                let user = kernel::peer(&socket)?;
+                let place = self.strangers.enter(Source::User(user.uid), self.most_strangers());
+                let identity = Identity::User { uid: user.uid, gid: user.gid };
                 let comer = Comer { identity, shown: None };
                 tokio::spawn(self.clone().welcome(Line::Local(socket), comer, place));
                 Ok(())

@@ -1,47 +1,87 @@
-//! Where clients and operators come in: sockets that systemd has opened already, or our own.
+//! The sockets at which clients and operators connect: those that systemd has opened already, or
+//! our own.
+//!
+//! They are opened while the service still has the rights that it was started with, and before
+//! there is a runtime.
 
 use listenfd::ListenFd;
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use tokio::net::{TcpListener, UnixListener};
 
 use crate::connector::{Failure, Reason};
-use crate::service::config::{Listen, wrong};
+use crate::service::config::{Settings, wrong};
 
-/// Everybody may connect: who it is decides what is allowed.
-pub const EVERYBODY: u32 = 0o666;
-/// Only whom the service runs as.
-pub const OURSELVES: u32 = 0o600;
+/// Mode of a socket that all users may connect to: who it is decides what is allowed.
+const MODE_ALL: u32 = 0o666;
+/// Mode of a socket for the user alone that the service was started as.
+const MODE_OWNER: u32 = 0o600;
 
-/// Where clients come in.
+/// The sockets of a service.
+#[derive(Debug)]
+pub struct Sockets {
+    pub clients: Listeners,
+    pub operators: Listeners,
+}
+
+/// A Unix socket, an address, or both.
+#[derive(Debug)]
 pub struct Listeners {
     pub socket: Option<UnixListener>,
     pub address: Option<TcpListener>,
-    /// The socket that we made, and that goes with us: one that was passed stays.
-    pub made: Option<PathBuf>,
+    /// The file of the socket if it is ours: one that was passed stays.
+    pub file: Option<SocketFile>,
 }
 
-impl Listeners {
-    /// Opens what was set, unless systemd has passed a socket of that kind.
-    pub fn open(listen: &Listen) -> Result<Self, Failure> {
+/// The file of a Unix socket, which is removed with it.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // One that can't be removed is replaced by the next service.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl Sockets {
+    /// Opens the sockets that were set, unless systemd has passed one of that kind.
+    ///
+    /// # Errors
+    ///
+    /// A path or an address can't be listened at.
+    pub fn open(settings: &Settings) -> Result<Self, Failure> {
         let (passed_socket, passed_address) = passed().map_err(|error| {
             wrong(format!("the sockets that were passed can't be used: {error}: see LISTEN_FDS"))
         })?;
-        let (socket, made) = match (passed_socket, &listen.socket) {
-            (Some(socket), Some(_)) => (Some(socket), None),
-            (_, Some(path)) => (Some(unix(path, EVERYBODY)?), Some(path.clone())),
-            (_, None) => (None, None),
-        };
-        let address = match (passed_address, listen.address) {
-            (Some(listener), Some(_)) => Some(listener),
-            (_, Some(address)) => Some(tcp(address)?),
-            (_, None) => None,
-        };
-        Ok(Self { socket, address, made })
+        let (listen, operations) = (&settings.listen, &settings.operations);
+        let mut clients = Listeners { socket: None, address: passed_address, file: None };
+        match (passed_socket, &listen.socket) {
+            (Some(socket), Some(_)) => clients.socket = Some(socket),
+            (_, path) => clients.listen(path.as_deref(), MODE_ALL)?,
+        }
+        match listen.address {
+            Some(address) if clients.address.is_none() => clients.address = Some(tcp(address)?),
+            Some(_) => {}
+            None => clients.address = None,
+        }
+        let mut operators = Listeners { socket: None, address: None, file: None };
+        operators.listen(operations.socket.as_deref(), MODE_OWNER)?;
+        operators.address = operations.address.map(tcp).transpose()?;
+        Ok(Self { clients, operators })
+    }
+}
+
+impl Listeners {
+    fn listen(&mut self, path: Option<&Path>, mode: u32) -> Result<(), Failure> {
+        if let Some(path) = path {
+            self.socket = Some(unix(path, mode)?);
+            self.file = Some(SocketFile(path.to_owned()));
+        }
+        Ok(())
     }
 }
 
@@ -52,17 +92,17 @@ fn passed() -> io::Result<(Option<UnixListener>, Option<TcpListener>)> {
     for at in 0..passed.len() {
         if let Ok(Some(listener)) = passed.take_unix_listener(at) {
             listener.set_nonblocking(true)?;
-            socket = Some(UnixListener::from_std(listener)?);
+            socket = Some(listener);
         } else if let Some(listener) = passed.take_tcp_listener(at)? {
             listener.set_nonblocking(true)?;
-            address = Some(TcpListener::from_std(listener)?);
+            address = Some(listener);
         }
     }
     Ok((socket, address))
 }
 
-/// A Unix socket at this path, in the place of one at which nobody listens any more.
-pub fn unix(path: &Path, mode: u32) -> Result<UnixListener, Failure> {
+/// A Unix socket at this path, in the place of one at which no service listens any more.
+fn unix(path: &Path, mode: u32) -> Result<UnixListener, Failure> {
     let failed = |error: io::Error| {
         let message = format!(
             "nobody can come in at `{}`: {error}: set another `socket`, or make its directory",
@@ -79,21 +119,21 @@ pub fn unix(path: &Path, mode: u32) -> Result<UnixListener, Failure> {
         }
         fs::remove_file(path).map_err(failed)?;
     }
-    let listener = StdUnixListener::bind(path).map_err(failed)?;
+    let listener = UnixListener::bind(path).map_err(failed)?;
     let permissions = fs::Permissions::from_mode(mode);
     fs::set_permissions(path, permissions).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
-    UnixListener::from_std(listener).map_err(failed)
+    Ok(listener)
 }
 
 /// A listener at this address.
-pub fn tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
+fn tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
     let listen = || {
-        let listener = StdTcpListener::bind(address)?;
+        let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener)
+        Ok(listener)
     };
-    listen().map_err(|error| {
+    listen().map_err(|error: io::Error| {
         let message = format!("nobody can come in at {address}: {error}: set another `address`");
         Failure::new(Reason::Unavailable, message)
     })
@@ -103,18 +143,18 @@ pub fn tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_socket_that_nobody_listens_at_is_replaced_and_another_service_is_not() {
+    #[test]
+    fn a_socket_that_nobody_listens_at_is_replaced_and_another_service_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        let first = unix(&path, OURSELVES).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, OURSELVES);
-        assert!(unix(&path, OURSELVES).unwrap_err().message.contains("another service"));
+        let first = unix(&path, MODE_OWNER).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE_OWNER);
+        assert!(unix(&path, MODE_OWNER).unwrap_err().message.contains("another service"));
         drop(first);
-        assert!(unix(&path, EVERYBODY).is_ok());
+        assert!(unix(&path, MODE_ALL).is_ok());
         let file = directory.path().join("file");
         fs::write(&file, "mine").unwrap();
-        assert!(unix(&file, OURSELVES).is_err());
+        assert!(unix(&file, MODE_OWNER).is_err());
         assert_eq!(fs::read(&file).unwrap(), b"mine");
     }
 }

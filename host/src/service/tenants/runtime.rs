@@ -56,14 +56,9 @@ pub struct House {
 }
 
 impl House {
-    pub fn new(settings: &Settings) -> Result<Self, Failure> {
+    pub fn new(settings: &Settings, groups: Option<ServiceCgroup>) -> Result<Self, Failure> {
         let limits = &settings.limits;
         let directory = settings.connectors.clone().map_or_else(sandbox::beside, Ok)?;
-        let groups = settings.cgroups.then(ServiceCgroup::take_over).transpose().map_err(|error| {
-            wrong(format!(
-                "the service's control group can't be divided: {error}: let systemd delegate it (`Delegate=yes`), or remove `cgroups`"
-            ))
-        })?;
         let house = Self {
             state: settings.state.clone(),
             users: settings.users,
@@ -79,12 +74,6 @@ impl House {
             )),
             account: Arc::default(),
         };
-        if house.users.is_some() && !rustix::process::geteuid().is_root() {
-            return Err(wrong(
-                "only root can let tenants' processes run as users of their own: remove [users], or start the service as root"
-                    .to_owned(),
-            ));
-        }
         // Tenants' users pass through it to what is theirs.
         let mode = if house.users.is_some() { 0o711 } else { 0o700 };
         for directory in [&house.state, &house.tenants()] {
@@ -212,7 +201,7 @@ impl House {
     /// As whom a tenant's processes run: the user of the range whose group its directory has,
     /// or the first one without.
     fn owner(&self, name: &str) -> Result<Option<RunAs>, Failure> {
-        let Some(Users { first, count }) = self.users else { return Ok(None) };
+        let Some(Users { first, count, .. }) = self.users else { return Ok(None) };
         let own = |uid: u32| (first..first + count).contains(&uid);
         let owner = |path: PathBuf| std::fs::metadata(path).ok().map(|meta| meta.gid());
         if let Some(uid) = owner(self.tenants().join(name)).filter(|uid| own(*uid)) {
@@ -279,7 +268,7 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let mut settings = Settings::read(&file).unwrap();
         settings.users = users;
-        let house = House::new(&settings).unwrap();
+        let house = House::new(&settings, None).unwrap();
         (directory, house)
     }
 
@@ -288,7 +277,12 @@ mod tests {
         if !rustix::process::geteuid().is_root() {
             return;
         }
-        let (_directory, house) = house(Some(Users { first: 70_000, count: 2 }));
+        let (_directory, house) = house(Some(Users {
+            first: 70_000,
+            count: 2,
+            service: None,
+            namespace: crate::policy::Enforcement::Preferred,
+        }));
         let lodge = |name: &str| -> Result<u32, Failure> {
             let owner = house.owner(name)?;
             State::at(house.tenants().join(name), owner)?;

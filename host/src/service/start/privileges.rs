@@ -1,0 +1,196 @@
+//! The rights of a service: root's are given up, all of them or all but a few.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown, lchown};
+use std::path::Path;
+
+use crate::connector::{Failure, Reason};
+use crate::kernel::user_namespace::{self, Refused};
+use crate::kernel::{RunAs, capabilities, run_as};
+use crate::policy::{Audit, Destination, Enforcement};
+use crate::quota::cgroups::ServiceCgroup;
+use crate::service::config::{Settings, Users, wrong};
+
+/// Mode of the directories that tenants' users pass through to what is theirs.
+const PASSAGE_MODE: u32 = 0o711;
+
+/// Gives up what the service has no use for: what clients and rclones send is read by a process
+/// that can do little with what is left.
+///
+/// # Errors
+///
+/// There are `[users]` and no root; the service's own user can't have what it needs; or the
+/// kernel refuses.
+pub fn give_up(
+    settings: &Settings,
+    file: &Path,
+    cgroup: Option<&ServiceCgroup>,
+) -> Result<(), Failure> {
+    let Some(users) = settings.users else { return keep_only(capabilities::SERVICE_WITHOUT_USERS) };
+    if !rustix::process::geteuid().is_root() {
+        return Err(wrong(
+            "only root can let tenants' processes run as users of their own: remove [users], or start the service as root"
+                .to_owned(),
+        ));
+    }
+    // A thread that acts as another user isn't to have root's groups.
+    rustix::thread::set_thread_groups(&[])
+        .map_err(|error| Failure::internal(format!("root's groups can't be given up: {error}")))?;
+    let own = RunAs { uid: users.service(), gid: users.service() };
+    hand_over(settings, own, cgroup)?;
+    check_readable(settings, file, own)?;
+    enter(users)?;
+    keep_only(capabilities::SERVICE_WITH_USERS)
+}
+
+fn keep_only(kept: rustix::thread::CapabilitySet) -> Result<(), Failure> {
+    capabilities::keep_only(kept).map_err(|error| {
+        Failure::internal(format!("rights that aren't needed can't be given up: {error}"))
+    })
+}
+
+/// Enters the namespace of these users.
+fn enter(users: Users) -> Result<(), Failure> {
+    let Users { first, count, namespace, .. } = users;
+    let range = user_namespace::Users { own: users.service(), first, count };
+    let remedy = "let the system have user namespaces (docs/operations.md, \"The rights of the service\"), or set `namespace = \"preferred\"` in [users]";
+    match user_namespace::enter(range) {
+        Ok(()) => Ok(()),
+        Err(Refused::Unavailable(error)) if namespace == Enforcement::Preferred => {
+            tracing::warn!(
+                "the service keeps rights over files and processes of all users, as it can't have a user namespace: {error}: {remedy}"
+            );
+            Ok(())
+        }
+        Err(Refused::Unavailable(error) | Refused::HalfWay(error)) => Err(Failure::new(
+            Reason::Unavailable,
+            format!("the service can't have a user namespace: {error}: {remedy}"),
+        )),
+    }
+}
+
+/// Gives the service's own user the directories, the audit log and the control group.
+fn hand_over(
+    settings: &Settings,
+    own: RunAs,
+    cgroup: Option<&ServiceCgroup>,
+) -> Result<(), Failure> {
+    let unusable = |path: &Path, error: io::Error, remedy: &str| {
+        let message = format!("`{}` can't be used: {error}: {remedy}", path.display());
+        Failure::new(Reason::Unavailable, message)
+    };
+    let state = &settings.state;
+    let made = DirBuilder::new().recursive(true).mode(PASSAGE_MODE).create(state);
+    made.and_then(|()| adopt(state, own))
+        .map_err(|error| unusable(state, error, "make it writable, or set another `state`"))?;
+    if let Some(Destination::File(path)) = settings.audit.as_ref().and_then(Audit::destination) {
+        open_log(&path, own)
+            .map_err(|error| unusable(&path, error, "make it writable, or set another `file`"))?;
+    }
+    if let Some(cgroup) = cgroup {
+        cgroup.give(own.uid, own.gid).map_err(|error| {
+            Failure::internal(format!("the control group can't be given away: {error}"))
+        })?;
+    }
+    Ok(())
+}
+
+/// Gives a directory of root's to a user, with everything in it that is root's. Directories of
+/// tenants' users aren't entered, and no link is followed: only root and the service's user
+/// change what is above these.
+fn adopt(path: &Path, own: RunAs) -> io::Result<()> {
+    let meta = fs::symlink_metadata(path)?;
+    if meta.uid() != 0 {
+        return Ok(());
+    }
+    if meta.is_dir() {
+        for entry in fs::read_dir(path)? {
+            adopt(&entry?.path(), own)?;
+        }
+    }
+    // The group of a tenant stays.
+    let group = (meta.gid() == 0).then_some(own.gid);
+    lchown(path, Some(own.uid), group)
+}
+
+/// Makes an audit log that isn't there, and gives one of root's to a user.
+fn open_log(path: &Path, own: RunAs) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let log = options.open(path)?;
+    let meta = log.metadata()?;
+    if meta.is_file() && meta.uid() == 0 {
+        fchown(&log, Some(own.uid), Some(own.gid))?;
+    }
+    Ok(())
+}
+
+/// Checks that the service's own user can read what is read again later on.
+fn check_readable(settings: &Settings, file: &Path, own: RunAs) -> Result<(), Failure> {
+    let RunAs { uid, .. } = own;
+    let tls = settings.listen.tls.iter().flat_map(|tls| tls.paths());
+    for path in [file, &*settings.tenants].into_iter().chain(tls) {
+        run_as(Some(own), || File::open(path)).map_err(|error| {
+            wrong(format!(
+                "`{}` can't be read by the user {uid}, as whom the service runs: {error}: let that user or its group read it",
+                path.display()
+            ))
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn what_root_had_is_given_away_and_what_is_another_s_stays() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join("state").join(name);
+        fs::create_dir_all(path("tenants/a/own/kept")).unwrap();
+        fs::write(path("tenants/a/lock"), "").unwrap();
+        let other = directory.path().join("other");
+        fs::write(&other, "").unwrap();
+        symlink(&other, path("link")).unwrap();
+        lchown(path("tenants/a"), None, Some(71_000)).unwrap();
+        lchown(path("tenants/a/own"), Some(71_000), Some(71_000)).unwrap();
+        let own = RunAs { uid: 70_999, gid: 70_999 };
+        adopt(&path(""), own).unwrap();
+        let owner =
+            |path: &Path| fs::symlink_metadata(path).map(|it| (it.uid(), it.gid())).unwrap();
+        for name in ["", "tenants", "tenants/a/lock", "link"] {
+            assert_eq!(owner(&path(name)), (70_999, 70_999), "{name}");
+        }
+        assert_eq!(owner(&path("tenants/a")), (70_999, 71_000));
+        assert_eq!(owner(&path("tenants/a/own")), (71_000, 71_000));
+        assert_eq!(owner(&path("tenants/a/own/kept")), (0, 0), "it isn't entered");
+        assert_eq!(owner(&other), (0, 0), "no link is followed");
+    }
+
+    #[test]
+    fn a_file_that_the_service_could_not_read_again_is_named() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let file = directory.path().join("service.toml");
+        let tenants = directory.path().join("tenants.toml");
+        let text = "version = 1\nstate = \"state\"\ntenants = \"tenants.toml\"\n[listen]\nsocket = \"s\"\n";
+        fs::write(&file, text).unwrap();
+        fs::write(&tenants, "").unwrap();
+        fs::set_permissions(&tenants, fs::Permissions::from_mode(0o600)).unwrap();
+        let settings = Settings::read(&file).unwrap();
+        let own = RunAs { uid: 70_999, gid: 70_999 };
+        let message = check_readable(&settings, &file, own).unwrap_err().message;
+        assert!(message.contains("tenants.toml` can't be read by the user 70999"), "{message}");
+        fs::set_permissions(&tenants, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(check_readable(&settings, &file, own).is_ok());
+    }
+}
