@@ -275,7 +275,7 @@ mod tests {
             1 => prop::collection::vec(any::<u8>(), 0..40),
         ];
         let input = (prop::collection::vec(word, 0..16), 1_usize..50);
-        crate::fuzzing::for_a_while(input, |(words, size)| {
+        crate::fuzzing::check_property(input, |(words, size)| {
             let bytes = words.concat();
             let read = |pieces: &[&[u8]]| {
                 let mut parser = Parser::default();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Checks `property` with random inputs until the time is over. Panics with the smallest input
 /// that fails.
-pub fn for_a_while<S: Strategy>(inputs: S, property: impl Fn(S::Value)) {
+pub fn check_property<S: Strategy>(inputs: S, property: impl Fn(S::Value)) {
     let seconds = std::env::var("PLAKBOX_FUZZ").ok().and_then(|text| text.parse().ok());
     let time = seconds.map_or(Duration::from_millis(200), Duration::from_secs);
     let (start, mut tried) = (Instant::now(), 0_u64);

@@ -117,7 +117,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(5);
 
     #[tokio::test(start_paused = true)]
-    async fn a_session_gets_a_place_waits_for_one_or_hears_that_all_are_busy() {
+    async fn a_session_is_admitted_waits_or_is_refused() {
         let (tenant, all) =
             (Arc::new(AdmissionQueue::new(1, 1)), Arc::new(AdmissionQueue::new(9, 9)));
         let acquire = || {

@@ -40,6 +40,7 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// Creates a budget; without a limit, any number of bytes is within it.
     pub fn new(limit: Option<ByteSize>) -> Self {
         let budget = Self { limit: AtomicU64::default(), used: AtomicU64::default() };
         budget.resize(limit);

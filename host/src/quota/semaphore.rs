@@ -24,6 +24,7 @@ pub struct OwnedPermit {
 }
 
 impl ResizableSemaphore {
+    /// Creates a semaphore with `limit` permits.
     pub fn new(limit: usize) -> Self {
         let usage = Arc::new(Mutex::new(Usage { limit, in_use: 0 }));
         Self { semaphore: Arc::new(Semaphore::new(limit)), usage }

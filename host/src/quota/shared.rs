@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_shares_already_is_held_to_what_changes() {
+    async fn changed_limits_apply_to_running_sessions() {
         let shared = SharedLimits::new("all".into(), 2, None);
         let timeout = Duration::from_secs(1);
         let first = shared.acquire_process(timeout).await.unwrap();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_process_waits_for_a_place_and_then_says_whose_there_is_none() {
+    async fn a_process_waits_for_a_permit_and_the_error_names_the_tenant() {
         let shared = SharedLimits::new("the tenant `a`".into(), 1, None);
         let timeout = Duration::from_secs(7);
         let first = shared.acquire_process(timeout).await.unwrap();

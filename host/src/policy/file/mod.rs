@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_line_and_column() {
+    fn errors_are_reported_with_line_and_column() {
         let rule = "version = 1\n[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n";
         for (text, message) in [
             ("", "`p.toml`:1:1: missing field `version`"),
@@ -167,7 +167,7 @@ mod tests {
             5 => prop::sample::select(words.to_vec()).prop_map(str::to_owned),
             1 => ".{0,12}",
         ];
-        crate::fuzzing::for_a_while(prop::collection::vec(word, 0..14), |words| {
+        crate::fuzzing::check_property(prop::collection::vec(word, 0..14), |words| {
             if let Err(failure) = parse(&words.concat()) {
                 assert!(failure.message.starts_with("`p.toml`:"), "{}", failure.message);
             }

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_internet_and_names_are_told_from_them() {
+    fn addresses_of_the_internet_and_names_are_recognized() {
         for host in [
             "1.1.1.1",
             "8.8.8.8",

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_told_by_their_names() {
+    fn secrets_are_recognized_by_their_names() {
         for key in ["pass", "access_grant", "connection_string", "mnemonic", "headers"] {
             assert!(is_secret(key), "{key}");
         }

@@ -319,7 +319,7 @@ mod tests {
             1 => (60_000_usize..70_000).prop_map(|length| vec![b'x'; length]),
         ];
         let input = (prop::collection::vec(line, 0..20), 1_usize..5000);
-        crate::fuzzing::for_a_while(input, |(lines, piece)| {
+        crate::fuzzing::check_property(input, |(lines, piece)| {
             let (sink, mut said) = mpsc::channel(SAID);
             let mut taking = Taking {
                 verb: "test",
