@@ -90,7 +90,7 @@ fn what_is_no_component_is_refused() {
     let mut command = place.command(tools::plakbox());
     run(command.arg("--component").arg(place.path("text.wasm")).args(["ls", "remote:"]))
         .soon()
-        .bad("is no component that can be run");
+        .bad("is not a component that can be run");
     let mut command = place.command(tools::plakbox());
     run(command.args(["--component", "/nowhere.wasm", "ls", "remote:"]))
         .soon()
@@ -221,7 +221,7 @@ async fn paths_that_lead_elsewhere_never_reach_plakar() {
         let (records, end) = scanned(&place, &format!("scan-{what}")).await;
         assert!(records.is_empty(), "{what}: {records:?}");
         let said = end.unwrap_err();
-        assert!(said.contains("is no path of a snapshot"), "{what}: {said}");
+        assert!(said.contains("is not a path of a snapshot"), "{what}: {said}");
         assert!(said.len() < 1000);
     }
 }
@@ -269,7 +269,9 @@ fn code_compiled_ahead_is_run_only_if_it_is_this_component_s_and_nobody_else_may
     };
     compile(tools::rogue().to_str().unwrap());
     mode(0o644);
-    plakbox(&["ls", "directory:"]).says("/file").says("it wasn't made of the component beside it");
+    plakbox(&["ls", "directory:"])
+        .says("/file")
+        .says("it wasn't compiled from the component next to it");
     compile(&file("rclone.wasm"));
     mode(0o666);
     plakbox(&["ls", "directory:"]).says("/file").says("others than its owner may write it");

@@ -34,7 +34,7 @@ fn plakar_backs_up_and_restores_through_a_service_what_its_tenant_may() {
     backup(&place, &service, "@secret").soon().bad("ask the author of the policy");
     backup(&place, &service, "rclone://granted:")
         .soon()
-        .bad("a service reads nobody's rclone.conf");
+        .bad("a service doesn't read any rclone.conf");
     let log = service.log();
     assert!(log.contains("\"tenant\":\"ours\"") && log.contains("\"session\":\""), "{log}");
     // What a session leaves is nothing but what is kept for the next one.

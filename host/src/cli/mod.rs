@@ -1,129 +1,187 @@
-//! What plakbox does for a person: list and read a remote without Plakar, look into
-//! a component, say what is wrong with a remote ([`doctor`]), bring a reconnected one into Plakar
-//! ([`renew`]), explain itself ([`help`]), and say what a policy allows ([`policy`]) and what an audit log tells ([`audit`]).
+//! The command line: a file for each subcommand, with its arguments and its execution.
+//!
+//! - [`ls`], [`cat`]: list and print a remote of the user's rclone.conf through the connector
+//! - [`doctor`]: checks a remote
+//! - [`renew`]: brings a reconnected remote into Plakar
+//! - [`inspect`], [`compile`]: look into a component, compile it ahead
+//! - [`policy`], [`audit`]: check and explain policy files, show audit logs
+//! - [`connect`]: Plakar's plugins, and their relay to a service
+//! - [`serve`], [`sessions`]: run a service, look into one
+//! - [`help`]: explains commands
+//! - [`remote`]: sessions on remotes of the user's rclone.conf
 
-pub mod audit;
-pub mod doctor;
-pub mod help;
-pub mod invocation;
-mod notices;
-pub mod policy;
-pub mod renew;
-pub mod sessions;
-mod target;
+mod audit;
+mod cat;
+mod compile;
+mod connect;
+mod doctor;
+mod help;
+mod inspect;
+mod ls;
+mod policy;
+mod remote;
+mod renew;
+mod serve;
+mod sessions;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::Context;
+use clap::{CommandFactory, Parser, Subcommand};
 use std::io::{Write, stdout};
-use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::connector::bindings::exports::plakar::connector::importer::Discovery;
-use crate::connector::{Content, Entry, Failure, Kind};
-use crate::rclone::google_photos::Aim;
-use crate::rclone::remote::Said;
-use crate::sandbox::{self, Session};
-use crate::session::open::{self, Opened, Setting};
+use crate::direction::Direction;
+use crate::invocation;
+use crate::logging;
+use crate::session::SessionContext;
 use crate::terminal::escape;
 
-fn said(failure: Failure) -> anyhow::Error {
-    anyhow!(failure.shown())
+/// Backs up and restores every rclone remote with Plakar, from inside a sandbox.
+///
+/// plakbox is a plugin of the backup tool Plakar: `plakar pkg add` installs it, and
+/// Plakar starts it by itself. The connector is a WebAssembly component that can
+/// run rclone on one remote and do nothing else. The commands `ls` and `cat` try
+/// it by hand, on the remotes of your rclone.conf; `doctor` says what is wrong with one,
+/// and `renew` brings a reconnected one into Plakar.
+#[derive(Parser)]
+#[command(version, about, long_about, after_help = ENVIRONMENT, disable_help_subcommand = true)]
+struct Arguments {
+    /// The connector, if not PROTOCOL.wasm next to this program (rclone.wasm by hand).
+    #[arg(long, global = true, value_name = "FILE")]
+    component: Option<PathBuf>,
+    /// A policy in addition to those in force, which it can only narrow.
+    #[arg(long, global = true, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
 }
 
-/// Prints lines, in which others' words may be; whatever reads them may go away.
-fn print_lines(lines: &[String]) -> anyhow::Result<()> {
-    let mut output = stdout().lock();
-    Ok(lines.iter().try_for_each(|line| writeln!(output, "{}", escape(line)))?)
+const ENVIRONMENT: &str = "Environment:
+  PLAKBOX_RCLONE  the rclone to run, if not the one in PATH (1.70 or later)
+  PLAKBOX_STATE   where refreshed tokens are kept, if not in ~/.local/state/plakbox
+  PLAKBOX_POLICY  a policy of your own, if not ~/.config/plakbox/policy.toml
+  PLAKBOX_CONNECT the file that names a service, if not /etc/plakbox/connect.toml
+  PLAKBOX_LOG     what to log on stderr: error, warn, info, debug (warn)";
+
+#[derive(Subcommand)]
+enum Command {
+    Ls(ls::Args),
+    Cat(cat::Args),
+    Doctor(doctor::Args),
+    Renew(renew::Args),
+    Help(help::Args),
+    /// Checks a policy file, and explains what it allows
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Shows what sessions did
+    #[command(subcommand)]
+    Audit(audit::Command),
+    Inspect(inspect::Args),
+    Compile(compile::Args),
+    /// Plakar's source connector: started by Plakar, speaks on stdin and stdout
+    Importer,
+    /// Plakar's destination connector: started by Plakar, speaks on stdin and stdout
+    Exporter,
+    Serve(serve::Args),
+    Connect(connect::Args),
+    Sessions(sessions::Args),
 }
 
-/// Lists what a component imports and exports, and says whether it would be run.
-pub fn inspect(path: &Path) -> anyhow::Result<()> {
-    let inspection = sandbox::inspect(path).map_err(said)?;
-    print_lines(&inspection.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
-    match inspection.verdict() {
-        Ok(()) => Ok(writeln!(stdout(), "it would be run")?),
-        Err(why) => bail!("it would not be run: {why}"),
+impl Command {
+    fn is_service(&self) -> bool {
+        matches!(self, Self::Serve(_))
     }
-}
 
-/// Compiles a component ahead.
-pub fn compile(path: &Path, output: &Path) -> anyhow::Result<()> {
-    let code = sandbox::compile(path).map_err(said)?;
-    std::fs::write(output, code).with_context(|| format!("`{}` can't be written", output.display()))
-}
+    fn is_plugin(&self) -> bool {
+        matches!(self, Self::Importer | Self::Exporter)
+    }
 
-/// Lists a remote of the user's rclone.conf: `NAME:path`.
-pub async fn list(remote: &str, setting: &Setting) -> anyhow::Result<()> {
-    let session = open(remote, setting).await?;
-    let mut scan = session.scan().await.map_err(said)?;
-    let mut output = stdout().lock();
-    let mut failures = 0;
-    while let Some(some) = scan.found.recv().await {
-        for discovery in some {
-            match discovery {
-                Discovery::Found(entry) => {
-                    let path = entry.path.clone();
-                    writeln!(output, "{}", line(&entry))?;
-                    let _ = scan.settled.send(path).await;
-                }
-                Discovery::Failed((path, failure)) => {
-                    failures += 1;
-                    eprintln!("{}: {}", escape(&path), failure.shown());
-                }
-            }
+    fn exec(self, context: SessionContext) -> anyhow::Result<()> {
+        match self {
+            Self::Ls(args) => block_on(args.exec(&context)),
+            Self::Cat(args) => block_on(args.exec(&context)),
+            Self::Doctor(args) => block_on(args.exec(&context)),
+            Self::Renew(args) => block_on(async { args.exec() }),
+            Self::Help(args) => args.exec(Arguments::command()),
+            Self::Policy(command) => command.exec(),
+            Self::Audit(command) => command.exec(),
+            Self::Inspect(args) => args.exec(),
+            Self::Compile(args) => args.exec(),
+            Self::Importer => block_on(connect::plugin(Direction::Backup, context)),
+            Self::Exporter => block_on(connect::plugin(Direction::Restore, context)),
+            Self::Serve(args) => args.exec(),
+            Self::Connect(args) => block_on(args.exec()),
+            Self::Sessions(args) => block_on(args.exec()),
         }
     }
-    match scan.end.await {
-        Ok(end) => end.map_err(said)?,
-        Err(_) => return Err(said(session.fault().await)),
+}
+
+/// Runs the command line of this process, and returns its exit code.
+pub fn run() -> ExitCode {
+    let Arguments { component, policy, command } = Arguments::parse();
+    let (is_service, is_plugin) = (command.is_service(), command.is_plugin());
+    if is_service {
+        invocation::use_plain_name();
     }
-    if failures > 0 {
-        bail!("{failures} paths could not be listed");
+    logging::start(is_service);
+    match command.exec(SessionContext { component, policy, client: None }) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of our output has enough of it, as `head` has.
+        Err(error) if logging::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        // Plakar itself has ended, or was stopped, and reports that.
+        Err(error) if is_plugin && error.is::<Stopped>() => ExitCode::FAILURE,
+        Err(error) => {
+            let message = format!("{error:#}");
+            eprintln!("plakbox: {}", escape(&invocation::with_command(&message)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command on a runtime of its own until it is done or a signal stops it.
+fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    // Dropping the runtime ends every process and removes every private file.
+    runtime()?.block_on(async {
+        tokio::select! {
+            result = command => result,
+            result = shutdown_signal() => result,
+        }
+    })
+}
+
+/// Starts a runtime of one thread: the work is passing bytes on, and waking another thread
+/// for each chunk costs more than it gains next to Plakar and rclone, which have theirs.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime doesn't start")
+}
+
+/// Waits for a signal that asks this program to end.
+async fn shutdown_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Err(Stopped.into())
+}
+
+/// The error of a command that a signal stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped")]
+struct Stopped;
+
+/// Prints lines that may contain text from elsewhere.
+fn print_lines(lines: &[String]) -> anyhow::Result<()> {
+    let mut output = stdout().lock();
+    for line in lines {
+        writeln!(output, "{}", escape(line))?;
     }
     Ok(())
-}
-
-fn line(entry: &Entry) -> String {
-    let Entry { path, metadata, .. } = entry;
-    let time = jiff::Timestamp::from_second(metadata.modified.seconds).unwrap_or_default();
-    let size = match (metadata.kind, metadata.size) {
-        (Kind::Directory, _) => "-".to_owned(),
-        (_, Some(size)) => size.to_string(),
-        (_, None) => "?".to_owned(),
-    };
-    format!("{size:>14}  {}  {}", time.strftime("%Y-%m-%d %H:%M:%S"), escape(path))
-}
-
-/// Prints a file of a remote of the user's rclone.conf: `NAME:path/file`.
-pub async fn print(file: &str, setting: &Setting) -> anyhow::Result<()> {
-    let Some((name, path)) = file.split_once(':') else {
-        bail!("`{file}` names no remote: say NAME:path/file")
-    };
-    let (directory, leaf) = path.rsplit_once('/').unwrap_or(("", path));
-    // The root of a path that starts with a slash is that slash.
-    let directory = if directory.is_empty() && path.starts_with('/') { "/" } else { directory };
-    let (session, root) = open_at(&format!("{name}:{directory}"), setting).await?;
-    let path = format!("{}/{leaf}", root.trim_end_matches('/'));
-    let Content { mut bytes, end } = session.read(path).await.map_err(said)?;
-    let mut output = stdout().lock();
-    while let Some(piece) = bytes.recv().await {
-        output.write_all(&piece)?;
-    }
-    match end.await {
-        Ok(end) => end.map_err(said)?,
-        Err(_) => return Err(said(session.fault().await)),
-    }
-    Ok(output.flush()?)
-}
-
-async fn open(remote: &str, setting: &Setting) -> anyhow::Result<Session> {
-    open_at(remote, setting).await.map(|(session, _)| session)
-}
-
-async fn open_at(remote: &str, setting: &Setting) -> anyhow::Result<(Session, String)> {
-    let config = [("location".to_owned(), format!("rclone://{remote}"))].into();
-    let directory = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
-    let said_of_it = Said { config, hostname: String::new(), directory };
-    let Opened { session, remote, .. } =
-        open::open(said_of_it, setting, Aim::Look).await.map_err(said)?;
-    let location = session.open_importer(remote).await.map_err(said)?;
-    Ok((session, location.root))
 }

@@ -1,4 +1,4 @@
-//! `plakbox sessions`: what runs in a service, and how to end it, for its operator.
+//! `plakbox sessions`: lists and cancels the sessions of a service, for its operator.
 
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
@@ -8,19 +8,54 @@ use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::io::{Write, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
 
 use crate::service::admin::sessions::Shown;
 use crate::terminal::escape;
 
-/// The longest answer that is taken.
-const LONGEST: usize = 64 << 20;
+/// The largest reply that is accepted, in bytes.
+const MAX_REPLY_BYTES: usize = 64 << 20;
+
+/// Time limit of a reply.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Lists the sessions of a service, or ends one
+#[derive(clap::Args)]
+pub struct Args {
+    /// The socket that its file names for operations
+    #[arg(long, default_value = "/run/plakbox/operations.sock")]
+    socket: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// A line for each session
+    List,
+    /// Ends a session
+    Cancel { session: String },
+}
+
+impl Args {
+    /// Lists the sessions, or cancels one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the service can't be reached, or has no such session.
+    pub async fn exec(self) -> anyhow::Result<()> {
+        match self.command {
+            None | Some(Command::List) => list(&self.socket).await,
+            Some(Command::Cancel { session }) => cancel(&self.socket, &session).await,
+        }
+    }
+}
 
 /// Prints a line for each session.
-pub async fn list(socket: &Path) -> anyhow::Result<()> {
-    let text = ask(socket, Method::GET, "/sessions").await?;
+async fn list(socket: &Path) -> anyhow::Result<()> {
+    let text = request(socket, Method::GET, "/sessions").await?;
     let sessions: Vec<Shown> = serde_json::from_str(&text)
         .with_context(|| format!("`{}` is the socket of something else", socket.display()))?;
     let mut output = stdout().lock();
@@ -50,19 +85,20 @@ pub async fn list(socket: &Path) -> anyhow::Result<()> {
 }
 
 /// Ends a session.
-pub async fn cancel(socket: &Path, session: &str) -> anyhow::Result<()> {
-    let sound = |char: char| char.is_ascii_alphanumeric() || char == '-';
-    if !session.chars().all(sound) {
-        bail!("`{}` is no session: see `plakbox sessions`", session.escape_debug());
+async fn cancel(socket: &Path, session: &str) -> anyhow::Result<()> {
+    let is_valid = |char: char| char.is_ascii_alphanumeric() || char == '-';
+    if !session.chars().all(is_valid) {
+        bail!("`{}` is not a session: see `plakbox sessions`", session.escape_debug());
     }
-    let answer = ask(socket, Method::DELETE, &format!("/sessions/{session}")).await?;
-    Ok(writeln!(stdout(), "{}", escape(answer.trim_end()))?)
+    let reply = request(socket, Method::DELETE, &format!("/sessions/{session}")).await?;
+    Ok(writeln!(stdout(), "{}", escape(reply.trim_end()))?)
 }
 
-async fn ask(socket: &Path, method: Method, path: &str) -> anyhow::Result<String> {
+/// Sends a request to the service's socket, and returns the text of its reply.
+async fn request(socket: &Path, method: Method, path: &str) -> anyhow::Result<String> {
     let unreachable = || {
         format!(
-            "no service answers at `{}`: name the `socket` in its [operations] with --socket, as whoever runs it",
+            "no service answers at `{}`: name the `socket` in its [operations] with --socket, and run this as the service's user",
             socket.display()
         )
     };
@@ -75,17 +111,17 @@ async fn ask(socket: &Path, method: Method, path: &str) -> anyhow::Result<String
         .uri(path)
         .header("host", "localhost")
         .body(Empty::<Bytes>::new())?;
-    let answer = tokio::time::timeout(Duration::from_secs(10), sender.send_request(request));
-    let answer = answer.await.with_context(unreachable)?.with_context(unreachable)?;
-    let status = answer.status();
-    let body = Limited::new(answer.into_body(), LONGEST).collect().await;
-    let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?.to_bytes();
+    let reply = tokio::time::timeout(REPLY_TIMEOUT, sender.send_request(request));
+    let reply = reply.await.with_context(unreachable)?.with_context(unreachable)?;
+    let status = reply.status();
+    let body = Limited::new(reply.into_body(), MAX_REPLY_BYTES).collect().await;
+    let body = body.map_err(|error| anyhow::anyhow!("the reply broke off: {error}"))?.to_bytes();
     let text = String::from_utf8_lossy(&body).into_owned();
     if status.is_success() {
         return Ok(text);
     }
     match status {
         StatusCode::NOT_FOUND => bail!("{}", text.trim()),
-        _ => bail!("the service said {status}: {}", text.trim()),
+        _ => bail!("the service replied {status}: {}", text.trim()),
     }
 }

@@ -1,5 +1,5 @@
-//! A connection that sends together what is written at about the same time: an answer's
-//! head, body and end wake Plakar once instead of three times.
+//! A connection whose flush is delayed to coalesce HTTP/2 frames: a reply's HEADERS, DATA and
+//! trailers wake Plakar once instead of three times.
 
 use bytes::{Buf, BytesMut};
 use std::io;
@@ -8,45 +8,61 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What waits at most to be sent with more, in bytes. Larger pieces aren't worth a copy.
-const MOST: usize = 64 << 10;
-/// How often all other tasks may go on before what waits is sent: an answer passes
-/// through several. A lap in which none has anything to do costs next to nothing.
-const LAPS: u32 = 12;
-/// How long that may take, where one of them computes.
-const PATIENCE: Duration = Duration::from_millis(1);
+/// Maximum number of bytes that wait to be sent with others. Larger writes aren't worth a copy.
+const MAX_BUFFERED_BYTES: usize = 64 << 10;
+/// How often a flush yields to all other tasks: a reply passes through several of them. A yield
+/// at which none has anything to do costs next to nothing.
+const MAX_YIELDS: u32 = 12;
+/// Time limit of these yields, for tasks that compute.
+const MAX_COALESCE_DELAY: Duration = Duration::from_millis(1);
 
-/// Gathers what is written until it is flushed, and others had their turn.
-pub struct Gathered<C> {
+/// A connection that buffers small writes until it is flushed and other tasks had their turn.
+pub struct CoalescingStream<C> {
     connection: C,
-    waiting: BytesMut,
-    laps: u32,
-    /// When the first lap began.
+    buffer: BytesMut,
+    yields: u32,
+    /// The time of the first yield since the buffer was sent.
     since: Option<Instant>,
 }
 
-impl<C> Gathered<C> {
+impl<C> CoalescingStream<C> {
+    /// Makes a coalescing connection of this one.
     pub fn new(connection: C) -> Self {
-        Self { connection, waiting: BytesMut::with_capacity(MOST), laps: 0, since: None }
+        let buffer = BytesMut::with_capacity(MAX_BUFFERED_BYTES);
+        Self { connection, buffer, yields: 0, since: None }
+    }
+
+    /// Yields to other tasks while there is something to send: pending, and woken by itself,
+    /// until the yields or their time are used up.
+    fn poll_yield(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.buffer.is_empty() || self.yields >= MAX_YIELDS {
+            return Poll::Ready(());
+        }
+        if self.since.get_or_insert_with(Instant::now).elapsed() >= MAX_COALESCE_DELAY {
+            return Poll::Ready(());
+        }
+        self.yields += 1;
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
-impl<C: AsyncWrite + Unpin> Gathered<C> {
-    /// Sends all that waits.
+impl<C: AsyncWrite + Unpin> CoalescingStream<C> {
+    /// Sends the buffer.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.waiting.is_empty() {
-            let sent = Pin::new(&mut self.connection).poll_write(context, &self.waiting);
+        while !self.buffer.is_empty() {
+            let sent = Pin::new(&mut self.connection).poll_write(context, &self.buffer);
             match ready!(sent)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                sent => self.waiting.advance(sent),
+                sent => self.buffer.advance(sent),
             }
         }
-        (self.laps, self.since) = (0, None);
+        (self.yields, self.since) = (0, None);
         Poll::Ready(Ok(()))
     }
 }
 
-impl<C: AsyncWrite + Unpin> AsyncWrite for Gathered<C> {
+impl<C: AsyncWrite + Unpin> AsyncWrite for CoalescingStream<C> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -58,16 +74,18 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Gathered<C> {
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
+        slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        let size: usize = pieces.iter().map(|piece| piece.len()).sum();
-        if this.waiting.len() + size <= MOST {
-            pieces.iter().for_each(|piece| this.waiting.extend_from_slice(piece));
+        let size: usize = slices.iter().map(|slice| slice.len()).sum();
+        if this.buffer.len() + size <= MAX_BUFFERED_BYTES {
+            for slice in slices {
+                this.buffer.extend_from_slice(slice);
+            }
             return Poll::Ready(Ok(size));
         }
         ready!(this.poll_send(context))?;
-        Pin::new(&mut this.connection).poll_write_vectored(context, pieces)
+        Pin::new(&mut this.connection).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -76,12 +94,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Gathered<C> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let wait = !this.waiting.is_empty() && this.laps < LAPS;
-        if wait && this.since.get_or_insert_with(Instant::now).elapsed() < PATIENCE {
-            this.laps += 1;
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
+        ready!(this.poll_yield(context));
         ready!(this.poll_send(context))?;
         Pin::new(&mut this.connection).poll_flush(context)
     }
@@ -92,7 +105,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Gathered<C> {
     }
 }
 
-impl<C: AsyncRead + Unpin> AsyncRead for Gathered<C> {
+impl<C: AsyncRead + Unpin> AsyncRead for CoalescingStream<C> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -107,12 +120,12 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-    /// Takes a few bytes at a time and remembers how many each write had.
+    /// A connection that takes a few bytes at a time and records the size of each write.
     #[derive(Default)]
     struct Slow {
         sizes: Vec<usize>,
         bytes: Vec<u8>,
-        most: usize,
+        max_write: usize,
         busy: bool,
     }
 
@@ -123,11 +136,11 @@ mod tests {
             bytes: &[u8],
         ) -> Poll<io::Result<usize>> {
             self.busy = !self.busy;
-            if self.busy && self.most < MOST {
+            if self.busy && self.max_write < MAX_BUFFERED_BYTES {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let taken = &bytes[..bytes.len().min(self.most)];
+            let taken = &bytes[..bytes.len().min(self.max_write)];
             self.sizes.push(taken.len());
             self.bytes.extend_from_slice(taken);
             Poll::Ready(Ok(taken.len()))
@@ -147,13 +160,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_tasks_write_one_after_the_other_is_sent_at_once() {
-        let slow = Slow { most: usize::MAX, ..Slow::default() };
-        let gathered = std::sync::Arc::new(tokio::sync::Mutex::new(Gathered::new(slow)));
-        let write = async |bytes: &[u8]| gathered.lock().await.write_all(bytes).await;
+    async fn writes_of_several_tasks_are_sent_at_once() {
+        let slow = Slow { max_write: usize::MAX, ..Slow::default() };
+        let stream = std::sync::Arc::new(tokio::sync::Mutex::new(CoalescingStream::new(slow)));
+        let write = async |bytes: &[u8]| stream.lock().await.write_all(bytes).await;
         let flush = std::future::poll_fn(|context| {
-            let Ok(mut gathered) = gathered.try_lock() else { return Poll::Pending };
-            Pin::new(&mut *gathered).poll_flush(context)
+            let Ok(mut stream) = stream.try_lock() else { return Poll::Pending };
+            Pin::new(&mut *stream).poll_flush(context)
         });
         write(b"head ").await.unwrap();
         let (flushed, written) = futures::join!(flush, async {
@@ -163,53 +176,53 @@ mod tests {
         });
         flushed.unwrap();
         written.unwrap();
-        let gathered = gathered.lock().await;
-        assert_eq!(gathered.connection.bytes, b"head body end");
-        assert_eq!(gathered.connection.sizes, [13]);
+        let stream = stream.lock().await;
+        assert_eq!(stream.connection.bytes, b"head body end");
+        assert_eq!(stream.connection.sizes, [13]);
     }
 
     #[tokio::test]
-    async fn what_is_written_doesn_t_wait_for_a_task_that_computes() {
-        let mut gathered = Gathered::new(Slow { most: usize::MAX, ..Slow::default() });
-        gathered.write_all(b"now").await.unwrap();
-        let mut turns = 0;
+    async fn a_flush_doesn_t_wait_for_a_task_that_computes() {
+        let mut stream = CoalescingStream::new(Slow { max_write: usize::MAX, ..Slow::default() });
+        stream.write_all(b"now").await.unwrap();
+        let mut polls = 0;
         let computes = std::future::poll_fn(|context| {
-            std::thread::sleep(PATIENCE);
-            turns += 1;
+            std::thread::sleep(MAX_COALESCE_DELAY);
+            polls += 1;
             context.waker().wake_by_ref();
-            if turns == LAPS { Poll::Ready(()) } else { Poll::Pending }
+            if polls == MAX_YIELDS { Poll::Ready(()) } else { Poll::Pending }
         });
         tokio::select! {
             biased;
-            () = computes => panic!("it waited for all of it"),
-            flushed = gathered.flush() => flushed.unwrap(),
+            () = computes => panic!("it waited for the whole computation"),
+            flushed = stream.flush() => flushed.unwrap(),
         }
-        assert_eq!(gathered.connection.bytes, b"now");
+        assert_eq!(stream.connection.bytes, b"now");
     }
 
     #[tokio::test]
-    async fn small_and_large_pieces_stay_in_order_where_little_is_taken_at_a_time() {
-        let mut gathered = Gathered::new(Slow { most: 1000, ..Slow::default() });
-        let all = pattern(3 * MOST);
+    async fn small_and_large_writes_stay_in_order_over_a_slow_connection() {
+        let mut stream = CoalescingStream::new(Slow { max_write: 1000, ..Slow::default() });
+        let all = pattern(3 * MAX_BUFFERED_BYTES);
         let mut rest = &all[..];
-        for size in [1, 10, MOST - 11, 1, MOST + 5, 100] {
-            let (piece, next) = rest.split_at(size);
-            gathered.write_all(piece).await.unwrap();
+        for size in [1, 10, MAX_BUFFERED_BYTES - 11, 1, MAX_BUFFERED_BYTES + 5, 100] {
+            let (chunk, next) = rest.split_at(size);
+            stream.write_all(chunk).await.unwrap();
             rest = next;
         }
-        gathered.write_all(rest).await.unwrap();
-        gathered.flush().await.unwrap();
-        assert!(gathered.connection.bytes == all);
+        stream.write_all(rest).await.unwrap();
+        stream.flush().await.unwrap();
+        assert!(stream.connection.bytes == all);
     }
 
     #[tokio::test]
-    async fn what_waits_is_sent_before_the_connection_is_closed() {
+    async fn the_buffer_is_sent_before_the_connection_is_closed() {
         let (ours, mut theirs) = duplex(16);
         let all = pattern(1000);
         let written = async {
-            let mut gathered = Gathered::new(ours);
-            gathered.write_all(&all).await.unwrap();
-            gathered.shutdown().await.unwrap();
+            let mut stream = CoalescingStream::new(ours);
+            stream.write_all(&all).await.unwrap();
+            stream.shutdown().await.unwrap();
         };
         let mut read = Vec::new();
         let (_, count) = futures::join!(written, theirs.read_to_end(&mut read));
@@ -221,8 +234,8 @@ mod tests {
     async fn a_peer_that_is_gone_is_an_error() {
         let (ours, theirs) = duplex(16);
         drop(theirs);
-        let mut gathered = Gathered::new(ours);
-        gathered.write_all(b"nobody hears this").await.unwrap();
-        assert!(gathered.flush().await.is_err());
+        let mut stream = CoalescingStream::new(ours);
+        stream.write_all(b"lost").await.unwrap();
+        assert!(stream.flush().await.is_err());
     }
 }

@@ -1,8 +1,8 @@
-//! The exporter's service: takes Plakar's restores, one record after the other.
+//! The exporter's gRPC service: restores Plakar's records, one after the other.
 
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -14,27 +14,29 @@ use super::proto::exporter::{
     CloseRequest, CloseResponse, ExportRequest, ExportResponse, InitRequest, InitResponse,
     PingRequest, PingResponse,
 };
-use super::session::{Answer, Opening, told};
-use super::{parts, records};
+use super::session::{self, InitReply, PluginSession, count_failure};
+use super::{album, records};
 use crate::connector::{Content, Failure, Reason};
 use crate::direction::Direction;
 use crate::quota::buffers::Buffers;
 use crate::quota::counters::Count;
-use crate::sandbox::{Begun, Session};
+use crate::sandbox::{PendingCall, Session};
 
-/// How many chunks of a file may lie between Plakar and the component.
-const CHUNKS: usize = 2;
-/// How many outcomes may wait to be sent.
-const OUTCOMES: usize = 256;
+/// Maximum number of chunks of a file that wait between Plakar and the component.
+const CHUNKS_CAPACITY: usize = 2;
+/// Maximum number of acknowledgements that wait to be sent.
+const ACKNOWLEDGEMENTS_CAPACITY: usize = 256;
 
-pub fn service(opening: Opening) -> ExporterServer<Service> {
-    ExporterServer::new(Service { opening, albums: OnceLock::new() })
+/// Makes the service of a session.
+pub fn service(session: PluginSession) -> ExporterServer<Service> {
+    ExporterServer::new(Service { session, album_directory: OnceLock::new() })
 }
 
+/// The service of one session.
 pub struct Service {
-    opening: Opening,
-    /// Where the destination takes albums of Google Photos.
-    albums: OnceLock<&'static str>,
+    session: PluginSession,
+    /// The directory of albums, if the destination is a library of Google Photos.
+    album_directory: OnceLock<&'static str>,
 }
 
 type Outgoing = mpsc::Sender<Result<ExportResponse, Status>>;
@@ -44,15 +46,19 @@ impl Exporter for Service {
     async fn init(&self, request: Request<InitRequest>) -> Result<Response<InitResponse>, Status> {
         let InitRequest { options, config, .. } = request.into_inner();
         let options = options.unwrap_or_default();
-        let opened = self.opening.open(Direction::Restore, config, options.hostname, options.cwd);
-        let Answer { origin, r#type, root, albums, .. } = opened.await?;
-        albums.map(|albums| self.albums.set(albums));
+        let request =
+            session::InitRequest { config, hostname: options.hostname, directory: options.cwd };
+        let opened = self.session.open(Direction::Restore, request);
+        let InitReply { origin, r#type, root, album_directory, .. } = opened.await?;
+        if let Some(directory) = album_directory {
+            let _ = self.album_directory.set(directory);
+        }
         Ok(Response::new(InitResponse { origin, r#type, root, flags: 0 }))
     }
 
     async fn ping(&self, _: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
-        let session = self.opening.session().await?;
-        session.ping_exporter().await.map_err(|failure| told(&session, &failure))?;
+        let session = self.session.session().await?;
+        session.ping_exporter().await.map_err(|failure| count_failure(&session, &failure))?;
         Ok(Response::new(PingResponse {}))
     }
 
@@ -62,32 +68,35 @@ impl Exporter for Service {
         &self,
         request: Request<Streaming<ExportRequest>>,
     ) -> Result<Response<Self::ExportStream>, Status> {
-        let session = self.opening.session().await?;
-        let (outcomes, sent) = mpsc::channel(OUTCOMES);
+        let session = self.session.session().await?;
+        let (acknowledgements, sent) = mpsc::channel(ACKNOWLEDGEMENTS_CAPACITY);
         let packets = Packets { stream: request.into_inner(), next: None };
-        let albums = self.albums.get().copied();
+        let album_directory = self.album_directory.get().copied();
         tokio::spawn(async move {
-            if let Err(failure) = export(&session, packets, albums, &outcomes).await {
-                // Plakar going away is told by the connection.
-                let _ = outcomes.send(Err(told(&session, &failure))).await;
+            if let Err(failure) =
+                export(&session, packets, album_directory, &acknowledgements).await
+            {
+                // If Plakar has gone away, the connection reports it.
+                let _ = acknowledgements.send(Err(count_failure(&session, &failure))).await;
             }
         });
         Ok(Response::new(ReceiverStream::new(sent)))
     }
 
     async fn close(&self, _: Request<CloseRequest>) -> Result<Response<CloseResponse>, Status> {
-        self.opening.close().await;
+        self.session.close().await;
         Ok(Response::new(CloseResponse {}))
     }
 }
 
-/// Plakar's packets: each record, followed by its chunks where it has any.
+/// Plakar's packets: each record, followed by its chunks if it has any.
 struct Packets {
     stream: Streaming<ExportRequest>,
     next: Option<Record>,
 }
 
 impl Packets {
+    /// Receives the next packet; `None` at the end.
     async fn packet(&mut self) -> Result<Option<Packet>, Failure> {
         if let Some(record) = self.next.take() {
             return Ok(Some(Packet::Record(record)));
@@ -102,27 +111,28 @@ impl Packets {
         }
     }
 
+    /// Receives the next record; `None` at the end.
     async fn record(&mut self) -> Result<Option<Record>, Failure> {
         match self.packet().await? {
             None => Ok(None),
             Some(Packet::Record(record)) => Ok(Some(record)),
-            Some(Packet::Chunk(_)) => Err(Failure::internal("plakar sent a chunk of no file")),
+            Some(Packet::Chunk(_)) => Err(Failure::internal("plakar sent a chunk without a file")),
         }
     }
 
-    /// Passes the chunks of the last record on until the empty one that ends them.
-    /// A record or an end before that means that Plakar could not read the file.
+    /// Passes on the chunks of the last record until the empty one that ends them. A record or
+    /// an end before that means that Plakar could not read the file.
     async fn chunks(
         &mut self,
-        bytes: mpsc::Sender<Bytes>,
+        bytes: &mpsc::Sender<Bytes>,
         buffers: &Arc<Buffers>,
     ) -> Result<(), Failure> {
         loop {
             match self.packet().await? {
                 Some(Packet::Chunk(chunk)) if chunk.is_empty() => return Ok(()),
                 Some(Packet::Chunk(chunk)) => {
-                    // Whoever doesn't want the rest has its reason and says it; the
-                    // chunks come all the same.
+                    // A component that doesn't want the rest reports the reason itself; the
+                    // chunks have to be received all the same.
                     tokio::select! {
                         chunk = buffers.track(chunk) => drop(bytes.send(chunk).await),
                         () = bytes.closed() => {}
@@ -130,119 +140,118 @@ impl Packets {
                 }
                 Some(Packet::Record(record)) => {
                     self.next = Some(record);
-                    return Err(cut());
+                    return Err(unreadable_file());
                 }
-                None => return Err(cut()),
+                None => return Err(unreadable_file()),
             }
         }
     }
 }
 
-fn cut() -> Failure {
+fn unreadable_file() -> Failure {
     Failure::new(
         Reason::Corrupted,
         "plakar could not read the whole file from its store: check it with `plakar check`",
     )
 }
 
-/// Starts a write for each record and reports what became of it, then finishes.
+/// Starts a write for each record and acknowledges its result, then finishes.
 async fn export(
     session: &Session,
     mut packets: Packets,
-    albums: Option<&str>,
-    outcomes: &Outgoing,
+    album_directory: Option<&str>,
+    acknowledgements: &Outgoing,
 ) -> Result<(), Failure> {
     let mut writes = JoinSet::new();
-    let mut tally = Tally::default();
-    let mut broken = None;
-    let mut place = String::new();
+    let mut summary = RestoreSummary::default();
+    let mut unread = None;
+    let mut destination = String::new();
     loop {
         while let Some(written) = writes.try_join_next() {
-            tally.count(written);
+            summary.count(written);
         }
         let record = match packets.record().await {
             Ok(Some(record)) => record,
             Ok(None) => break,
             Err(failure) => return Err(failure),
         };
-        let (start, end) = if record.has_reader {
-            let (bytes, end, content) = Content::channel(CHUNKS);
-            (Some(content), Some((bytes, end)))
+        let (content, writer) = if record.has_reader {
+            let (writer, content) = Content::channel(CHUNKS_CAPACITY);
+            (Some(content), Some(writer))
         } else {
             (None, None)
         };
-        if let Some(album) = parts::place(&record, albums) {
-            place = album;
+        if let Some(album) = album::destination(&record, album_directory) {
+            destination = album;
         }
-        let begun = match records::check(&record.pathname).map(|()| records::entry(&record)) {
-            Ok(Some(entry)) => Ok(session.write(parts::moved(entry, &place), start).await),
-            Ok(None) => {
+        let entry = records::check_path(&record.pathname).and_then(|()| {
+            records::to_entry(&record).ok_or_else(|| {
                 let message = "rclone can only write files and directories";
-                Err(Failure::new(Reason::Unsupported, message))
-            }
+                Failure::new(Reason::Unsupported, message)
+            })
+        });
+        let started = match entry {
+            Ok(entry) => Ok(session.write(album::relocate(entry, &destination), content).await),
             Err(failure) => Err(failure),
         };
         session.account().add(Count::Entries, 1);
-        writes.spawn(write(begun, record, outcomes.clone()));
-        if let Some((bytes, end)) = end {
-            let result = packets.chunks(bytes, session.buffers()).await;
-            broken = result.as_ref().err().cloned().or(broken);
-            tell(end, result);
+        writes.spawn(wait_write(started, record, acknowledgements.clone()));
+        if let Some(writer) = writer {
+            let result = packets.chunks(writer.bytes(), session.buffers()).await;
+            unread = result.as_ref().err().cloned().or(unread);
+            writer.finish(result);
         }
     }
     let finished = session.finish().await;
     while let Some(written) = writes.join_next().await {
-        tally.count(written);
+        summary.count(written);
     }
     finished?;
-    if let Some(failure) = broken {
+    if let Some(failure) = unread {
         return Err(failure);
     }
-    tally.verdict()
+    summary.into_result()
 }
 
-fn tell(end: oneshot::Sender<Result<(), Failure>>, result: Result<(), Failure>) {
-    // A write that gave up already knows more.
-    let _ = end.send(result);
-}
-
-async fn write(
-    begun: Result<Begun<()>, Failure>,
+/// Waits for the result of a write, and acknowledges it.
+async fn wait_write(
+    started: Result<PendingCall<()>, Failure>,
     record: Record,
-    outcomes: Outgoing,
+    acknowledgements: Outgoing,
 ) -> Result<(), Failure> {
-    let outcome = match begun {
-        Ok(begun) => begun.answer().await,
+    let outcome = match started {
+        Ok(pending) => pending.wait().await,
         Err(failure) => Err(failure),
     };
     let result = Some(records::acknowledge(record, &outcome));
-    let _ = outcomes.send(Ok(ExportResponse { result })).await;
+    let _ = acknowledgements.send(Ok(ExportResponse { result })).await;
     outcome
 }
 
-/// How many entries were written, and how many weren't.
+/// A summary of the entries that were written, and that failed.
 #[derive(Default)]
-struct Tally {
+struct RestoreSummary {
     entries: usize,
     failures: usize,
-    first: Option<Failure>,
+    first_failure: Option<Failure>,
 }
 
-impl Tally {
+impl RestoreSummary {
+    /// Counts the result of a write.
     fn count(&mut self, written: Result<Result<(), Failure>, tokio::task::JoinError>) {
         self.entries += 1;
         let written = written.unwrap_or_else(|error| Err(Failure::internal(error.to_string())));
         if let Err(failure) = written {
             self.failures += 1;
-            self.first.get_or_insert(failure);
+            self.first_failure.get_or_insert(failure);
         }
     }
 
-    /// A restore that lacks an entry must not look like a whole one: Plakar ends
-    /// well unless the stream fails.
-    fn verdict(self) -> Result<(), Failure> {
-        let Self { entries, failures, first } = self;
-        match first {
+    /// Returns the result of the restore. One that lacks an entry must not look complete: Plakar
+    /// ends well unless the stream fails.
+    fn into_result(self) -> Result<(), Failure> {
+        let Self { entries, failures, first_failure } = self;
+        match first_failure {
             None => Ok(()),
             Some(first) => Err(Failure::new(
                 first.reason,

@@ -1,4 +1,4 @@
-//! The importer's service: records and contents for Plakar's backups.
+//! The importer's gRPC service: records and contents for Plakar's backups.
 
 use bytes::BytesMut;
 use futures::{FutureExt, Stream};
@@ -9,18 +9,19 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::parts::{self, Suspicion};
+use super::album;
+use super::file_location::FileLocationDetector;
 use super::proto::importer::importer_server::{Importer, ImporterServer};
 use super::proto::importer::{
     CloseRequest, CloseResponse, ImportRequest, ImportResponse, InitRequest, InitResponse,
     OpenRequest, OpenResponse, PingRequest, PingResponse,
 };
 use super::records;
-use super::session::{Answer, Opening, told};
-use crate::connector::bindings::exports::plakar::connector::importer::Discovery;
+use super::session::{self, InitReply, PluginSession, count_failure};
 use crate::connector::{Content, Failure};
 use crate::direction::Direction;
 use crate::quota::counters::Count;
+use crate::sandbox::Discovery;
 use crate::sandbox::{Scan, Session};
 
 /// Plakar's flags of a location (kloset's location.Flags): the listing comes once,
@@ -30,26 +31,30 @@ const STREAM: u32 = 1 << 2;
 const NEED_ACKNOWLEDGEMENTS: u32 = 1 << 3;
 const NO_MERGE: u32 = 1 << 4;
 
-/// The largest chunk of a file that Plakar is sent.
-const CHUNK: usize = 1 << 20;
-/// How long acknowledgements wait for each other.
-const TOGETHER: Duration = Duration::from_millis(5);
-/// How many records may wait to be sent.
-const RECORDS: usize = 256;
+/// Maximum size of a chunk of a file that is sent to Plakar.
+const MAX_CHUNK_BYTES: usize = 1 << 20;
+/// Maximum number of chunks of a file that wait to be sent.
+const CHUNKS_CAPACITY: usize = 2;
+/// Time that an acknowledgement waits for others, which wake the component together.
+const ACK_DEBOUNCE: Duration = Duration::from_millis(5);
+/// Maximum number of records that wait to be sent.
+const RECORDS_CAPACITY: usize = 256;
 
-pub fn service(opening: Opening) -> ImporterServer<Service> {
-    ImporterServer::new(Service { opening, part: OnceLock::new() })
+/// Makes the service of a session.
+pub fn service(session: PluginSession) -> ImporterServer<Service> {
+    ImporterServer::new(Service { session, root: OnceLock::new() })
 }
 
+/// The service of one session.
 pub struct Service {
-    opening: Opening,
-    part: OnceLock<Part>,
+    session: PluginSession,
+    root: OnceLock<BackupRoot>,
 }
 
-/// What is known of the part of a remote that is backed up.
+/// The root of a backup.
 #[derive(Clone, Default)]
-struct Part {
-    root: String,
+struct BackupRoot {
+    path: String,
     device: u64,
     is_album: bool,
 }
@@ -61,16 +66,18 @@ impl Importer for Service {
     async fn init(&self, request: Request<InitRequest>) -> Result<Response<InitResponse>, Status> {
         let InitRequest { options, config, .. } = request.into_inner();
         let options = options.unwrap_or_default();
-        let opened = self.opening.open(Direction::Backup, config, options.hostname, options.cwd);
-        let Answer { origin, r#type, root, device, is_album, .. } = opened.await?;
-        let _ = self.part.set(Part { root: root.clone(), device, is_album });
+        let request =
+            session::InitRequest { config, hostname: options.hostname, directory: options.cwd };
+        let opened = self.session.open(Direction::Backup, request);
+        let InitReply { origin, r#type, root, device, is_album, .. } = opened.await?;
+        let _ = self.root.set(BackupRoot { path: root.clone(), device, is_album });
         let flags = STREAM | NEED_ACKNOWLEDGEMENTS | NO_MERGE;
         Ok(Response::new(InitResponse { origin, r#type, root, flags }))
     }
 
     async fn ping(&self, _: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
-        let session = self.opening.session().await?;
-        session.ping_importer().await.map_err(|failure| told(&session, &failure))?;
+        let session = self.session.session().await?;
+        session.ping_importer().await.map_err(|failure| count_failure(&session, &failure))?;
         Ok(Response::new(PingResponse {}))
     }
 
@@ -80,15 +87,15 @@ impl Importer for Service {
         &self,
         request: Request<Streaming<ImportRequest>>,
     ) -> Result<Response<Self::ImportStream>, Status> {
-        let session = self.opening.session().await?;
-        let part = self.part.get().cloned().unwrap_or_default();
-        let scan = session.scan().await.map_err(|failure| told(&session, &failure))?;
-        let (records, sent) = mpsc::channel(RECORDS);
-        let results = request.into_inner();
+        let session = self.session.session().await?;
+        let root = self.root.get().cloned().unwrap_or_default();
+        let scan = session.scan().await.map_err(|failure| count_failure(&session, &failure))?;
+        let (records, sent) = mpsc::channel(RECORDS_CAPACITY);
+        let requests = request.into_inner();
         tokio::spawn(async move {
-            if let Err(failure) = import(&session, scan, part, results, &records).await {
-                // Plakar going away is told by the connection.
-                let _ = records.send(Err(told(&session, &failure))).await;
+            if let Err(failure) = import(&session, scan, root, requests, &records).await {
+                // If Plakar has gone away, the connection reports it.
+                let _ = records.send(Err(count_failure(&session, &failure))).await;
             }
         });
         Ok(Response::new(ReceiverStream::new(sent)))
@@ -104,76 +111,57 @@ impl Importer for Service {
         if record.is_xattr {
             return Err(Status::unimplemented("rclone has no extended attributes"));
         }
-        let session = self.opening.session().await?;
+        let session = self.session.session().await?;
         let content = session.read(record.pathname).await;
-        let mut content = content.map_err(|failure| told(&session, &failure))?;
-        if let Some(whole) = content.bytes.whole() {
-            // What is here needs no task that waits for more.
-            ended(&session, content).await.map_err(|failure| told(&session, &failure))?;
-            let whole = (!whole.is_empty()).then_some(Ok(OpenResponse { chunk: whole }));
-            return Ok(Response::new(Box::pin(tokio_stream::iter(whole))));
+        let mut content = content.map_err(|failure| count_failure(&session, &failure))?;
+        if let Some(chunk) = content.bytes.take_single() {
+            // A complete content needs no task that waits for more.
+            wait_end(&session, content)
+                .await
+                .map_err(|failure| count_failure(&session, &failure))?;
+            let response = (!chunk.is_empty()).then_some(Ok(OpenResponse { chunk }));
+            return Ok(Response::new(Box::pin(tokio_stream::iter(response))));
         }
-        let (chunks, sent) = mpsc::channel(2);
-        tokio::spawn(pass_on(session, content, chunks));
+        let (chunks, sent) = mpsc::channel(CHUNKS_CAPACITY);
+        tokio::spawn(send_content(session, content, chunks));
         Ok(Response::new(Box::pin(ReceiverStream::new(sent))))
     }
 
     async fn close(&self, _: Request<CloseRequest>) -> Result<Response<CloseResponse>, Status> {
-        self.opening.close().await;
+        self.session.close().await;
         Ok(Response::new(CloseResponse {}))
     }
 }
 
-/// Sends records until the listing ends, and passes on Plakar's acknowledgements
-/// until Plakar has no more.
+/// Sends records until the listing ends, and passes on Plakar's acknowledgements until Plakar
+/// has no more.
 async fn import(
     session: &Session,
     mut scan: Scan,
-    part: Part,
-    mut results: Streaming<ImportRequest>,
+    root: BackupRoot,
+    requests: Streaming<ImportRequest>,
     records: &mpsc::Sender<Result<ImportResponse, Status>>,
 ) -> Result<(), Failure> {
-    let settled = scan.settled;
-    let acknowledged = tokio::spawn(async move {
-        while let Ok(Some(request)) = results.message().await {
-            // Several at once wake the component once.
-            tokio::time::sleep(TOGETHER).await;
-            let mut next = Some(request);
-            while let Some(request) = next {
-                let header = request.result.and_then(|result| result.header);
-                if let Some(record) = header
-                    && record.error.is_empty()
-                {
-                    // A component that doesn't care for them may close the stream.
-                    let _ = settled.send(record.pathname).await;
-                }
-                next = match results.message().now_or_never() {
-                    Some(Ok(request)) => request,
-                    Some(Err(_)) => return,
-                    None => None,
-                };
-            }
-        }
-    });
-    let mut suspicion = Suspicion::default();
-    while let Some(some) = scan.found.recv().await {
-        session.account().add(Count::Entries, some.len() as u64);
-        for discovery in some {
+    let acknowledgements = tokio::spawn(pass_acknowledgements(requests, scan.settled));
+    let mut detector = FileLocationDetector::default();
+    while let Some(discoveries) = scan.found.recv().await {
+        session.account().add(Count::Entries, discoveries.len() as u64);
+        for discovery in discoveries {
             let record = match discovery {
                 Discovery::Found(mut entry) => {
-                    suspicion.look(&entry);
-                    if part.is_album && entry.path == part.root {
-                        parts::mark(&mut entry, part.device);
+                    detector.observe(&entry);
+                    if root.is_album && entry.path == root.path {
+                        album::mark_root(&mut entry, root.device);
                     }
-                    records::check(&entry.path).map_err(impossible)?;
-                    match records::check_moment(entry.metadata.modified) {
-                        Ok(()) => records::record(entry, part.device),
-                        Err(failure) => records::error(entry.path, &failure),
+                    records::check_path(&entry.path).map_err(invalid_entry)?;
+                    match records::check_time(entry.metadata.modified) {
+                        Ok(()) => records::from_entry(entry, root.device),
+                        Err(failure) => records::from_failure(entry.path, &failure),
                     }
                 }
                 Discovery::Failed((path, failure)) => {
                     session.account().record_failure(&failure);
-                    records::error(records::reportable(path), &failure)
+                    records::from_failure(records::reportable_path(path), &failure)
                 }
             };
             let response = ImportResponse { record: Some(record), finished: false };
@@ -186,51 +174,76 @@ async fn import(
         Ok(end) => end?,
         Err(_) => return Err(session.fault().await),
     }
-    suspicion.tell(&part.root);
+    detector.warn(&root.path);
     let finished = ImportResponse { record: None, finished: true };
     if records.send(Ok(finished)).await.is_ok() {
-        let _ = acknowledged.await;
+        let _ = acknowledgements.await;
     }
     Ok(())
 }
 
-/// What ends the session of a connector that found what no snapshot can hold.
-fn impossible(failure: Failure) -> Failure {
-    Failure::internal(format!("the connector came upon what it can't have: {}", failure.message))
+/// Passes on the paths of records that Plakar has acknowledged without an error.
+async fn pass_acknowledgements(
+    mut requests: Streaming<ImportRequest>,
+    acknowledged: mpsc::Sender<String>,
+) {
+    while let Ok(Some(request)) = requests.message().await {
+        tokio::time::sleep(ACK_DEBOUNCE).await;
+        let mut next = Some(request);
+        while let Some(request) = next {
+            let header = request.result.and_then(|result| result.header);
+            if let Some(record) = header
+                && record.error.is_empty()
+            {
+                // A component that doesn't need them may close the stream.
+                let _ = acknowledged.send(record.pathname).await;
+            }
+            next = match requests.message().now_or_never() {
+                Some(Ok(request)) => request,
+                Some(Err(_)) => return,
+                None => None,
+            };
+        }
+    }
 }
 
-/// Sends a content in chunks, and its failure, if it is one, instead of its end.
-async fn pass_on(
+/// Makes the failure that ends the session of a connector whose entry no snapshot can hold.
+fn invalid_entry(failure: Failure) -> Failure {
+    Failure::internal(format!("the connector reported an invalid entry: {}", failure.message))
+}
+
+/// Sends a content in chunks, and its failure, if there is one, instead of its end.
+async fn send_content(
     session: Session,
     mut content: Content,
     chunks: mpsc::Sender<Result<OpenResponse, Status>>,
 ) {
-    while let Some(mut piece) = content.bytes.recv().await {
-        // Each message costs Plakar more than the copy of a small piece.
-        if let Some(next) = content.bytes.ready() {
-            let mut together = BytesMut::from(piece);
-            together.extend_from_slice(&next);
-            while together.len() < CHUNK
-                && let Some(next) = content.bytes.ready()
+    while let Some(mut bytes) = content.bytes.recv().await {
+        // Each message costs Plakar more than the copy of a small chunk.
+        if let Some(next) = content.bytes.try_recv() {
+            let mut joined = BytesMut::from(bytes);
+            joined.extend_from_slice(&next);
+            while joined.len() < MAX_CHUNK_BYTES
+                && let Some(next) = content.bytes.try_recv()
             {
-                together.extend_from_slice(&next);
+                joined.extend_from_slice(&next);
             }
-            piece = together.freeze();
+            bytes = joined.freeze();
         }
-        while !piece.is_empty() {
-            let chunk = piece.split_to(piece.len().min(CHUNK));
+        while !bytes.is_empty() {
+            let chunk = bytes.split_to(bytes.len().min(MAX_CHUNK_BYTES));
             if chunks.send(Ok(OpenResponse { chunk })).await.is_err() {
                 return;
             }
         }
     }
-    if let Err(failure) = ended(&session, content).await {
-        let _ = chunks.send(Err(told(&session, &failure))).await;
+    if let Err(failure) = wait_end(&session, content).await {
+        let _ = chunks.send(Err(count_failure(&session, &failure))).await;
     }
 }
 
-/// How a content ended whose bytes were taken.
-async fn ended(session: &Session, content: Content) -> Result<(), Failure> {
+/// Waits for the end of a content whose bytes were taken.
+async fn wait_end(session: &Session, content: Content) -> Result<(), Failure> {
     match content.end.await {
         Ok(end) => end,
         Err(_) => Err(session.fault().await),

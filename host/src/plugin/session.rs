@@ -1,5 +1,5 @@
-//! What both kinds of plugin do first: take the remote from Plakar, start the
-//! component, and say where it works.
+//! The session of a plugin: takes the remote from Plakar, starts the component, and reports
+//! where it works.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,162 +9,170 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use tracing::Span;
 
-use super::parts;
+use super::records;
 use crate::connector::{Failure, Location, Reason};
 use crate::direction::Direction;
-use crate::rclone::google_photos::Aim;
-use crate::rclone::remote::Said;
 use crate::sandbox::Session;
-use crate::session::open::{self, Opened, Setting};
-use crate::session::tenant::Client;
+use crate::session::tenant::TenantClient;
+use crate::session::{self, OpenRequest, OpenSession, RemoteSpec, SessionContext, album};
 
-/// What a second request for a session is refused with.
-const AGAIN: &str =
+/// The refusal of a second request for a session.
+const SECOND_REQUEST: &str =
     "a connection has one session, and this one has asked for it already: connect again";
 
 /// A plugin's session: not opened yet, open, or closed.
-pub struct Opening {
-    /// Or why there will be none.
-    setting: Result<Setting, Failure>,
-    /// Whether Plakar has asked for it, which it does once (kloset's NewImporter starts a
-    /// plugin for each importer, and calls `Init` at once).
-    asked: AtomicBool,
-    session: Mutex<Option<(Session, Option<Busy>)>>,
+pub struct PluginSession {
+    /// The context of the session, or the reason why there will be none.
+    context: Result<SessionContext, Failure>,
+    /// Whether Plakar has requested the session, which it does once (kloset's NewImporter
+    /// starts a plugin for each importer, and calls `Init` at once).
+    requested: AtomicBool,
+    session: Mutex<Option<(Session, Option<BusyGuard>)>>,
 }
 
-/// A client that has a session, or is about to, as long as this is held.
-struct Busy(Arc<watch::Sender<bool>>);
+/// A guard that marks a client as busy: it has a session, or is about to.
+struct BusyGuard(Arc<watch::Sender<bool>>);
 
-impl Busy {
-    fn of(client: &Client) -> Self {
+impl BusyGuard {
+    fn new(client: &TenantClient) -> Self {
         client.busy.send_replace(true);
         Self(client.busy.clone())
     }
 }
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         self.0.send_replace(false);
     }
 }
 
-/// What Plakar is told of an opened session.
-pub struct Answer {
+/// The request with which Plakar opens a session.
+pub struct InitRequest {
+    pub config: HashMap<String, String>,
+    pub hostname: String,
+    pub directory: String,
+}
+
+/// The reply to it.
+pub struct InitReply {
     pub origin: String,
-    /// The connector's protocol: what another connector found is no parent of its snapshots.
+    /// The connector's protocol: snapshots of different connectors are no parents of each other.
     pub r#type: String,
     pub root: String,
     /// The device number of every file.
     pub device: u64,
-    /// Whether it is an album of Google Photos.
+    /// Whether the remote is an album of Google Photos.
     pub is_album: bool,
-    /// Where it takes albums, if it is a library of Google Photos.
-    pub albums: Option<&'static str>,
+    /// The directory of albums, if the remote is a library of Google Photos.
+    pub album_directory: Option<&'static str>,
 }
 
-impl Opening {
-    pub fn new(setting: Setting) -> Self {
-        Self::of(Ok(setting))
+impl PluginSession {
+    /// Makes a session that opens when Plakar requests it.
+    pub fn new(context: SessionContext) -> Self {
+        Self::with_context(Ok(context))
     }
 
-    /// A session that is refused as soon as Plakar asks for it.
-    pub fn refused(why: Failure) -> Self {
-        Self::of(Err(why))
+    /// Makes a session that is refused as soon as Plakar requests it.
+    pub fn refused(reason: Failure) -> Self {
+        Self::with_context(Err(reason))
     }
 
-    fn of(setting: Result<Setting, Failure>) -> Self {
-        Self { setting, asked: AtomicBool::new(false), session: Mutex::new(None) }
+    fn with_context(context: Result<SessionContext, Failure>) -> Self {
+        Self { context, requested: AtomicBool::new(false), session: Mutex::new(None) }
     }
 
-    /// What the session's lines in the log belong to.
+    /// Returns the span of the session's lines in the log.
     pub fn span(&self) -> Span {
         self.client().map_or_else(Span::none, |client| client.span.clone())
     }
 
-    /// What cuts the session's connection off, if anything does.
-    pub fn cut(&self) -> Option<CancellationToken> {
+    /// Returns the token that aborts the session's connection, if it has one.
+    pub fn abort_token(&self) -> Option<CancellationToken> {
         self.client().map(|client| client.cut.clone())
     }
 
-    fn client(&self) -> Option<&Client> {
-        self.setting.as_ref().ok().and_then(|setting| setting.client.as_ref())
+    fn client(&self) -> Option<&TenantClient> {
+        self.context.as_ref().ok().and_then(|context| context.client.as_ref())
     }
 
-    /// Opens the session that Plakar asks for.
+    /// Opens the session that Plakar requests.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it was refused or requested before, or can't be opened.
     pub async fn open(
         &self,
-        role: Direction,
-        config: HashMap<String, String>,
-        hostname: String,
-        directory: String,
-    ) -> Result<Answer, Status> {
-        let setting = self.setting.as_ref().map_err(status)?;
+        direction: Direction,
+        request: InitRequest,
+    ) -> Result<InitReply, Status> {
+        let context = self.context.as_ref().map_err(status)?;
         let opened = async {
-            if self.asked.swap(true, Ordering::Relaxed) {
-                return Err(Failure::new(Reason::Denied, AGAIN));
+            if self.requested.swap(true, Ordering::Relaxed) {
+                return Err(Failure::denied(SECOND_REQUEST));
             }
-            // Dropped with the session, or with the attempt.
-            let busy = self.client().map(Busy::of);
-            let setting = setting.at_present()?;
-            self.attempt(&setting, role, config, hostname, directory, busy).await
+            // Dropped with the session, or with the failed attempt.
+            let busy = self.client().map(BusyGuard::new);
+            self.try_open(&context.refreshed()?, direction, request, busy).await
         };
         opened.await.map_err(|failure| {
-            if let Some(client) = &setting.client {
+            if let Some(client) = &context.client {
                 client.account.record_failure(&failure);
             }
             status(&failure)
         })
     }
 
-    async fn attempt(
+    async fn try_open(
         &self,
-        setting: &Setting,
-        role: Direction,
-        config: HashMap<String, String>,
-        hostname: String,
-        directory: String,
-        busy: Option<Busy>,
-    ) -> Result<Answer, Failure> {
-        let said = Said { config: config.into_iter().collect(), hostname, directory };
-        let aim = match role {
-            Direction::Backup => Aim::BackUp,
-            Direction::Restore => Aim::Restore,
-        };
-        let Opened { session, remote, fingerprint, protocol } =
-            open::open(said, setting, aim).await?;
+        context: &SessionContext,
+        direction: Direction,
+        InitRequest { config, hostname, directory }: InitRequest,
+        busy: Option<BusyGuard>,
+    ) -> Result<InitReply, Failure> {
+        let spec = RemoteSpec { config: config.into_iter().collect(), hostname, directory };
+        let request = OpenRequest { spec, direction, quiet: false };
+        let OpenSession { session, remote, fingerprint, protocol } =
+            session::open(request, context).await?;
         let origin = format!("{}-{}", remote.backend.replace(' ', "-"), fingerprint.short());
-        let (is_album, albums) = (parts::is_album(&remote), parts::albums_of(&remote));
-        let opened = match role {
+        let is_album = album::is_album(&remote);
+        let album_directory = album::album_directory(&remote);
+        let opened = match direction {
             Direction::Backup => session.open_importer(remote).await,
             Direction::Restore => session.open_exporter(remote).await,
         };
         let Location { root } = opened?;
         *self.session.lock().await = Some((session, busy));
         let device = fingerprint.device();
-        Ok(Answer { origin, r#type: protocol, root, device, is_album, albums })
+        Ok(InitReply { origin, r#type: protocol, root, device, is_album, album_directory })
     }
 
-    /// The open session.
+    /// Returns the open session.
+    ///
+    /// # Errors
+    ///
+    /// Fails if none is open.
     pub async fn session(&self) -> Result<Session, Status> {
         let session = self.session.lock().await;
         let session = session.as_ref().map(|(session, _)| session.clone());
         session.ok_or_else(|| Status::failed_precondition("nothing was opened yet"))
     }
 
+    /// Closes the session.
     pub async fn close(&self) {
         self.session.lock().await.take();
     }
 }
 
-/// A session's failure as Plakar shows it, which is counted.
-pub fn told(session: &Session, failure: &Failure) -> Status {
+/// Counts a failure of the session, and makes the status that Plakar shows.
+pub fn count_failure(session: &Session, failure: &Failure) -> Status {
     session.account().record_failure(failure);
     status(failure)
 }
 
-/// A failure as Plakar shows it: the message alone. The code is for programs, and
-/// never one that Plakar takes for a broken connection.
-pub fn status(failure: &Failure) -> Status {
+/// Makes the status of a failure. Plakar shows the message alone; the code is for programs,
+/// and never one that Plakar takes for a broken connection.
+fn status(failure: &Failure) -> Status {
     let code = match failure.reason {
         Reason::InvalidConfiguration => Code::InvalidArgument,
         Reason::Unauthenticated => Code::Unauthenticated,
@@ -176,5 +184,5 @@ pub fn status(failure: &Failure) -> Status {
         Reason::Corrupted => Code::DataLoss,
         Reason::Internal => Code::Internal,
     };
-    Status::new(code, failure.shown())
+    Status::new(code, records::message(failure))
 }

@@ -1,4 +1,4 @@
-//! One connection to Plakar, which never comes twice and can be cut off.
+//! Serves exactly one connection, and can abort it.
 
 use futures::{Stream, StreamExt, stream};
 use std::io;
@@ -9,60 +9,61 @@ use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-/// A stream of this one connection, which ends when it is closed, or `cut` by somebody.
-pub fn only<C>(
+/// Returns a stream of incoming connections that has only this one, and ends when it is closed
+/// or aborted.
+pub fn serve_once<C>(
     connection: C,
-    cut: Option<CancellationToken>,
-) -> impl Stream<Item = io::Result<Single<C>>> {
+    abort: Option<CancellationToken>,
+) -> impl Stream<Item = io::Result<SingleConnection<C>>> {
     let (open, closed) = oneshot::channel::<()>();
-    let cut = cut.map(|cut| Box::pin(cut.cancelled_owned()));
-    let single = Single { connection, cut, _open: open };
+    let abort = abort.map(|abort| Box::pin(abort.cancelled_owned()));
+    let single = SingleConnection { connection, abort, _open: open };
     let end = stream::once(closed).filter_map(async |_| None);
     stream::once(async { Ok(single) }).chain(end)
 }
 
-/// A connection that tells when it is dropped.
-pub struct Single<C> {
+/// A connection that notifies its stream when it is dropped.
+pub struct SingleConnection<C> {
     connection: C,
-    cut: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    abort: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// Dropped with the connection.
     _open: oneshot::Sender<()>,
 }
 
-impl<C> Single<C> {
-    /// An error once the connection is cut.
-    fn poll_cut(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        match self.cut.as_mut().map(|cut| cut.as_mut().poll(context)) {
+impl<C> SingleConnection<C> {
+    /// Fails once the connection is aborted.
+    fn poll_abort(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.abort.as_mut().map(|abort| abort.as_mut().poll(context)) {
             Some(Poll::Ready(())) => Err(io::ErrorKind::ConnectionAborted.into()),
             Some(Poll::Pending) | None => Ok(()),
         }
     }
 }
 
-impl<C> Connected for Single<C> {
+impl<C> Connected for SingleConnection<C> {
     type ConnectInfo = ();
 
     fn connect_info(&self) {}
 }
 
-impl<C: AsyncRead + Unpin> AsyncRead for Single<C> {
+impl<C: AsyncRead + Unpin> AsyncRead for SingleConnection<C> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.poll_cut(context)?;
+        self.poll_abort(context)?;
         Pin::new(&mut self.connection).poll_read(context, buffer)
     }
 }
 
-impl<C: AsyncWrite + Unpin> AsyncWrite for Single<C> {
+impl<C: AsyncWrite + Unpin> AsyncWrite for SingleConnection<C> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_cut(context)?;
+        self.poll_abort(context)?;
         Pin::new(&mut self.connection).poll_write(context, buffer)
     }
 
@@ -71,7 +72,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Single<C> {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_cut(context)?;
+        self.poll_abort(context)?;
         Pin::new(&mut self.connection).poll_write_vectored(context, buffers)
     }
 

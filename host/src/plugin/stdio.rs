@@ -1,4 +1,4 @@
-//! Our stdin and stdout, which Plakar makes pipes.
+//! The standard streams of this process, which are pipes where Plakar starts it.
 
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::isatty;
@@ -6,12 +6,12 @@ use std::io;
 use tokio::io::Join;
 use tokio::net::unix::pipe::{Receiver, Sender};
 
-use crate::cli::invocation;
+use crate::invocation;
 use crate::kernel::pipe;
 
-/// Why there is no connection.
+/// The reason why the standard streams can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub enum StdioError {
     #[error(
         "this is a plugin that plakar starts by itself: install the package with `plakar pkg add`, \
          or try `{0} ls NAME:path` (see `{0} --help`)",
@@ -19,13 +19,17 @@ pub enum Unusable {
     )]
     Terminal,
     #[error("stdin and stdout must be pipes, as plakar makes them: {0}")]
-    NoPipe(#[from] io::Error),
+    NotPipe(#[from] io::Error),
 }
 
-/// Both pipes: from Plakar, and to it.
-pub fn pipes() -> Result<(Receiver, Sender), Unusable> {
+/// Returns both pipes: from Plakar, and to it.
+///
+/// # Errors
+///
+/// Fails if stdin and stdout are a terminal, or not pipes.
+pub fn pipes() -> Result<(Receiver, Sender), StdioError> {
     if isatty(stdin()) || isatty(stdout()) {
-        return Err(Unusable::Terminal);
+        return Err(StdioError::Terminal);
     }
     let input = Receiver::from_owned_fd(stdin().try_clone_to_owned()?)?;
     let output = Sender::from_owned_fd(stdout().try_clone_to_owned()?)?;
@@ -35,7 +39,11 @@ pub fn pipes() -> Result<(Receiver, Sender), Unusable> {
     Ok((input, output))
 }
 
-/// The same as one connection.
-pub fn connection() -> Result<Join<Receiver, Sender>, Unusable> {
+/// Returns both pipes as one connection.
+///
+/// # Errors
+///
+/// Fails if stdin and stdout are a terminal, or not pipes.
+pub fn connection() -> Result<Join<Receiver, Sender>, StdioError> {
     pipes().map(|(input, output)| tokio::io::join(input, output))
 }

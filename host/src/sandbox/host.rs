@@ -1,152 +1,193 @@
-//! The `rclone` interface as the component sees it: each verb is handed on to
-//! [`crate::rclone`], which checks what it was given.
+//! The host's side of the WIT interface `rclone`: each call goes to [`crate::rclone`], which
+//! checks its arguments.
 
-use wasmtime::component::{Accessor, HasSelf, Resource};
+use wasmtime::component::{Accessor, FutureReader, HasSelf, Resource, StreamReader};
 use wasmtime::{AsContextMut, Result};
 
-use super::engine::Cell;
-use super::streams::{bytes_in, content_in, content_out, end_in, items_in};
-use crate::connector::bindings::plakar::connector::rclone;
-use crate::connector::bindings::plakar::connector::rclone::{
+use super::bindings::plakar::connector::rclone;
+use super::bindings::plakar::connector::rclone::{
     Content, Entry, Failure, Listing, Outcome, Selection, Timestamp,
 };
+use super::engine::HostState;
+use super::streams::{lift_content, lower_chunks, lower_content, lower_end, lower_items};
+use crate::connector::types;
 use crate::rclone::{Batch, Rclone, Reader};
 
-type Border = Accessor<Cell, HasSelf<Cell>>;
+type HostAccessor = Accessor<HostState, HasSelf<HostState>>;
 
-/// What a verb gives, or why it doesn't; errors of the outer kind are traps.
-type Verb<T> = Result<core::result::Result<T, Failure>>;
+/// The reason why a call has no result.
+enum HostError {
+    /// The component receives a failure.
+    Failure(Failure),
+    /// The component traps.
+    Trap(wasmtime::Error),
+}
 
-/// Notes that the component had to do with the host, and gives its capability.
-fn granted(border: &Border) -> Rclone {
-    border.with(|mut access| {
-        let cell = access.get();
-        cell.limits.progress();
-        cell.rclone.clone()
+impl From<Failure> for HostError {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<wasmtime::Error> for HostError {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Trap(error)
+    }
+}
+
+impl From<wasmtime::component::ResourceTableError> for HostError {
+    fn from(error: wasmtime::component::ResourceTableError) -> Self {
+        Self::Trap(error.into())
+    }
+}
+
+/// The result of a call as bindings have it: errors of the outer kind are traps.
+type CallResult<T> = Result<core::result::Result<T, Failure>>;
+
+/// Runs a call, and sorts its errors into failures and traps.
+async fn call<T>(work: impl Future<Output = core::result::Result<T, HostError>>) -> CallResult<T> {
+    match work.await {
+        Ok(value) => Ok(Ok(value)),
+        Err(HostError::Failure(failure)) => Ok(Err(failure)),
+        Err(HostError::Trap(error)) => Err(error),
+    }
+}
+
+/// Notes that the component made progress, and returns its capability.
+fn capability(accessor: &HostAccessor) -> Rclone {
+    accessor.with(|mut access| {
+        let state = access.get();
+        state.limits.note_progress();
+        state.rclone.clone()
     })
 }
 
-impl crate::connector::bindings::plakar::connector::types::Host for Cell {}
-impl rclone::Host for Cell {}
-impl rclone::HostReader for Cell {}
-impl rclone::HostBatch for Cell {}
+impl types::Host for HostState {}
+impl rclone::Host for HostState {}
+impl rclone::HostReader for HostState {}
+impl rclone::HostBatch for HostState {}
 
-impl rclone::HostWithStore<Cell> for HasSelf<Cell> {
-    async fn list(border: &Border, selection: Selection) -> Verb<Listing> {
-        match granted(border).list(selection).await {
-            Err(failure) => Ok(Err(failure)),
-            Ok(listing) => border.with(|mut store| {
-                Ok(Ok((
-                    bytes_in(store.as_context_mut(), listing.lines)?,
-                    items_in(store.as_context_mut(), listing.troubles)?,
-                    end_in(store.as_context_mut(), listing.end)?,
-                )))
-            }),
-        }
+impl rclone::HostWithStore<HostState> for HasSelf<HostState> {
+    async fn list(accessor: &HostAccessor, selection: Selection) -> CallResult<Listing> {
+        call(async {
+            let listing = capability(accessor).list(selection).await?;
+            Ok(accessor.with(|mut store| -> Result<_> {
+                Ok((
+                    lower_chunks(store.as_context_mut(), listing.lines)?,
+                    lower_items(store.as_context_mut(), listing.troubles)?,
+                    lower_end(store.as_context_mut(), listing.end)?,
+                ))
+            })?)
+        })
+        .await
     }
 
-    async fn cat(border: &Border, path: String, size: Option<u64>) -> Verb<Content> {
-        let content = granted(border).cat(&path, size).await;
-        hand_in(border, content)
+    async fn cat(accessor: &HostAccessor, path: String, size: Option<u64>) -> CallResult<Content> {
+        call(async {
+            let content = capability(accessor).cat(&path, size).await?;
+            Ok(accessor.with(|store| lower_content(store, content))?)
+        })
+        .await
     }
 
     async fn receive(
-        border: &Border,
+        accessor: &HostAccessor,
         path: String,
         size: u64,
         modified: Timestamp,
         content: Content,
-    ) -> Verb<()> {
-        let content = border.with(|store| content_out(store, content))?;
-        Ok(granted(border).receive(&path, size, modified, content).await)
+    ) -> CallResult<()> {
+        call(async {
+            let content = accessor.with(|store| lift_content(store, content))?;
+            Ok(capability(accessor).receive(&path, size, modified, content).await?)
+        })
+        .await
     }
 }
 
-impl rclone::HostReaderWithStore<Cell> for HasSelf<Cell> {
-    async fn start(border: &Border, root: String) -> Verb<Resource<Reader>> {
-        match granted(border).reader(&root).await {
-            Err(failure) => Ok(Err(failure)),
-            Ok(reader) => Ok(Ok(border.with(|mut access| access.get().table.push(reader))?)),
-        }
+impl rclone::HostReaderWithStore<HostState> for HasSelf<HostState> {
+    async fn start(accessor: &HostAccessor, root: String) -> CallResult<Resource<Reader>> {
+        call(async {
+            let reader = capability(accessor).reader(&root).await?;
+            Ok(accessor.with(|mut access| access.get().table.push(reader))?)
+        })
+        .await
     }
 
-    async fn warm(border: &Border, reader: Resource<Reader>) -> Verb<()> {
-        granted(border);
-        let reader = border.with(|mut access| access.get().table.get(&reader).cloned())?;
-        Ok(reader.warm().await)
+    async fn warm(accessor: &HostAccessor, reader: Resource<Reader>) -> CallResult<()> {
+        capability(accessor);
+        call(async {
+            let reader = accessor.with(|mut access| access.get().table.get(&reader).cloned())?;
+            Ok(reader.warm().await?)
+        })
+        .await
     }
 
     async fn read(
-        border: &Border,
+        accessor: &HostAccessor,
         reader: Resource<Reader>,
         path: String,
         size: Option<u64>,
-    ) -> Verb<Content> {
-        granted(border);
-        let reader = border.with(|mut access| access.get().table.get(&reader).cloned())?;
-        let content = reader.read(&path, size).await;
-        hand_in(border, content)
+    ) -> CallResult<Content> {
+        capability(accessor);
+        call(async {
+            let reader = accessor.with(|mut access| access.get().table.get(&reader).cloned())?;
+            let content = reader.read(&path, size).await?;
+            Ok(accessor.with(|store| lower_content(store, content))?)
+        })
+        .await
     }
 
-    async fn drop(border: &Border, reader: Resource<Reader>) -> Result<()> {
-        border.with(|mut access| access.get().table.delete(reader))?;
+    async fn drop(accessor: &HostAccessor, reader: Resource<Reader>) -> Result<()> {
+        accessor.with(|mut access| access.get().table.delete(reader))?;
         Ok(())
     }
 }
 
-impl rclone::HostBatchWithStore<Cell> for HasSelf<Cell> {
-    async fn create(border: &Border) -> Verb<Resource<Batch>> {
-        match granted(border).batch() {
-            Err(failure) => Ok(Err(failure)),
-            Ok(batch) => Ok(Ok(border.with(|mut access| access.get().table.push(batch))?)),
-        }
+impl rclone::HostBatchWithStore<HostState> for HasSelf<HostState> {
+    async fn create(accessor: &HostAccessor) -> CallResult<Resource<Batch>> {
+        call(async {
+            let batch = capability(accessor).batch()?;
+            Ok(accessor.with(|mut access| access.get().table.push(batch))?)
+        })
+        .await
     }
 
     async fn add(
-        border: &Border,
+        accessor: &HostAccessor,
         batch: Resource<Batch>,
         entry: Entry,
         content: Option<Content>,
-    ) -> Verb<()> {
-        granted(border);
-        let (batch, content) = border.with(|mut access| -> Result<_> {
-            let batch = access.get().table.get(&batch)?.clone();
-            let content = content.map(|content| content_out(access.as_context_mut(), content));
-            Ok((batch, content.transpose()?))
-        })?;
-        Ok(batch.add(entry, content).await)
+    ) -> CallResult<()> {
+        capability(accessor);
+        call(async {
+            let (batch, content) = accessor.with(|mut access| -> Result<_> {
+                let batch = access.get().table.get(&batch)?.clone();
+                let content = content.map(|content| lift_content(access.as_context_mut(), content));
+                Ok((batch, content.transpose()?))
+            })?;
+            Ok(batch.add(entry, content).await?)
+        })
+        .await
     }
 
     async fn send(
-        border: &Border,
+        accessor: &HostAccessor,
         batch: Resource<Batch>,
-    ) -> Result<(
-        wasmtime::component::StreamReader<Outcome>,
-        wasmtime::component::FutureReader<core::result::Result<(), Failure>>,
-    )> {
-        granted(border);
-        let batch = border.with(|mut access| access.get().table.delete(batch))?;
+    ) -> Result<(StreamReader<Outcome>, FutureReader<core::result::Result<(), Failure>>)> {
+        capability(accessor);
+        let batch = accessor.with(|mut access| access.get().table.delete(batch))?;
         let sending = batch.send();
-        border.with(|mut store| {
+        accessor.with(|mut store| {
             Ok((
-                items_in(store.as_context_mut(), sending.outcomes)?,
-                end_in(store.as_context_mut(), sending.end)?,
+                lower_items(store.as_context_mut(), sending.outcomes)?,
+                lower_end(store.as_context_mut(), sending.end)?,
             ))
         })
     }
 
-    async fn drop(border: &Border, batch: Resource<Batch>) -> Result<()> {
-        border.with(|mut access| access.get().table.delete(batch))?;
+    async fn drop(accessor: &HostAccessor, batch: Resource<Batch>) -> Result<()> {
+        accessor.with(|mut access| access.get().table.delete(batch))?;
         Ok(())
-    }
-}
-
-fn hand_in(
-    border: &Border,
-    content: core::result::Result<crate::connector::Content, Failure>,
-) -> Verb<Content> {
-    match content {
-        Err(failure) => Ok(Err(failure)),
-        Ok(content) => border.with(|store| Ok(Ok(content_in(store, content)?))),
     }
 }

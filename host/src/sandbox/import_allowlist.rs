@@ -1,17 +1,17 @@
-//! What a component may import, and what it must export. Everything that isn't
-//! named here is refused.
+//! The imports that a component may have, and the exports that it must have. Every other import
+//! is refused.
 
 use std::fmt;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// The capability.
+/// The capability of a connector.
 const CAPABILITY: &str = "plakar:connector/rclone@0.1.0";
-/// Its types, which can do nothing.
+/// The types of the capability, which can do nothing.
 const TYPES: &str = "plakar:connector/types@0.1.0";
 
-/// What Rust's standard library wants of WASI 0.2 to start, to panic and to seed
-/// its hash maps: an empty environment, silent standard streams, random bytes
+/// The interfaces of WASI 0.2 that Rust's standard library needs to start, to panic and to
+/// seed its hash maps: an empty environment, silent standard streams, random bytes
 /// and clocks. No files, no sockets, no arguments worth reading.
 const WASI: [&str; 15] = [
     "wasi:cli/environment",
@@ -31,26 +31,28 @@ const WASI: [&str; 15] = [
     "wasi:random/random",
 ];
 
+/// The exports that a component must have.
 const EXPORTS: [&str; 2] = ["plakar:connector/importer@0.1.0", "plakar:connector/exporter@0.1.0"];
 
-/// What a component imports and exports.
+/// The names of a component's imports and exports.
 #[derive(Debug)]
-pub struct Inspection {
+pub struct ComponentInterface {
     pub imports: Vec<String>,
     pub exports: Vec<String>,
 }
 
-/// Whether a component would be run.
+/// The reason why a component is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Verdict {
+pub enum ImportError {
     #[error("it imports `{0}`, which no connector is granted: build it against wit/ alone")]
-    Import(String),
+    NotGranted(String),
     #[error("it doesn't export `{0}`: build it for the world `plakar:connector/connector`")]
-    Export(&'static str),
+    MissingExport(&'static str),
 }
 
-impl Inspection {
-    pub fn of(component: &Component, engine: &Engine) -> Self {
+impl ComponentInterface {
+    /// Reads the names from a component.
+    pub fn new(component: &Component, engine: &Engine) -> Self {
         let ty = component.component_type();
         Self {
             imports: ty.imports(engine).map(|(name, _)| name.to_owned()).collect(),
@@ -58,28 +60,33 @@ impl Inspection {
         }
     }
 
-    /// Whether the component would be run, and if not, why.
-    pub fn verdict(&self) -> Result<(), Verdict> {
-        if let Some(import) = self.imports.iter().find(|import| !granted(import)) {
-            return Err(Verdict::Import(import.clone()));
+    /// Checks whether the component would be run.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it has an import that isn't granted, or lacks an export.
+    pub fn check(&self) -> Result<(), ImportError> {
+        if let Some(import) = self.imports.iter().find(|import| !is_granted(import)) {
+            return Err(ImportError::NotGranted(import.clone()));
         }
         match EXPORTS.iter().find(|export| !self.exports.iter().any(|have| have == **export)) {
-            Some(export) => Err(Verdict::Export(export)),
+            Some(export) => Err(ImportError::MissingExport(export)),
             None => Ok(()),
         }
     }
 }
 
-/// Whether this import is granted.
-pub fn granted(import: &str) -> bool {
-    let wasi = |(name, version): (&str, &str)| version.starts_with("0.2.") && WASI.contains(&name);
-    import == CAPABILITY || import == TYPES || import.split_once('@').is_some_and(wasi)
+/// Returns whether this import is granted.
+fn is_granted(import: &str) -> bool {
+    let is_wasi =
+        |(name, version): (&str, &str)| version.starts_with("0.2.") && WASI.contains(&name);
+    import == CAPABILITY || import == TYPES || import.split_once('@').is_some_and(is_wasi)
 }
 
-impl fmt::Display for Inspection {
+impl fmt::Display for ComponentInterface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for import in &self.imports {
-            writeln!(f, "imports {import}{}", if granted(import) { "" } else { "  (refused)" })?;
+            writeln!(f, "imports {import}{}", if is_granted(import) { "" } else { "  (refused)" })?;
         }
         for export in &self.exports {
             writeln!(f, "exports {export}")?;
@@ -92,8 +99,8 @@ impl fmt::Display for Inspection {
 mod tests {
     use super::*;
 
-    fn inspection(imports: &[&str]) -> Inspection {
-        Inspection {
+    fn interface(imports: &[&str]) -> ComponentInterface {
+        ComponentInterface {
             imports: imports.iter().map(|name| name.to_string()).collect(),
             exports: EXPORTS.iter().map(|name| name.to_string()).collect(),
         }
@@ -101,7 +108,7 @@ mod tests {
 
     #[test]
     fn nothing_is_granted_beyond_the_capability_and_the_least_of_wasi() {
-        assert_eq!(inspection(&[CAPABILITY, TYPES, "wasi:cli/stderr@0.2.6"]).verdict(), Ok(()));
+        assert_eq!(interface(&[CAPABILITY, TYPES, "wasi:cli/stderr@0.2.6"]).check(), Ok(()));
         for import in [
             "wasi:filesystem/types@0.2.6",
             "wasi:sockets/tcp@0.2.0",
@@ -110,8 +117,8 @@ mod tests {
             "wasi:cli/command",
             "run",
         ] {
-            let verdict = inspection(&[CAPABILITY, import]).verdict();
-            assert_eq!(verdict, Err(Verdict::Import(import.into())));
+            let checked = interface(&[CAPABILITY, import]).check();
+            assert_eq!(checked, Err(ImportError::NotGranted(import.into())));
         }
     }
 }

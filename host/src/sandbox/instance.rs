@@ -1,88 +1,99 @@
-//! One instance of a component at work: a task that owns its store, and a handle
-//! by which the rest of the host calls it.
+//! One instance of a component at work: a task that owns its store, and a handle by which the
+//! rest of the host calls it.
 
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
-use tokio::sync::{mpsc, oneshot, watch};
+use std::time::{Duration, Instant};
+use tokio::sync::{SetOnce, mpsc, oneshot, watch};
 use tracing::Instrument;
 use wasmtime::component::{Accessor, AccessorTask, HasSelf};
 use wasmtime::{AsContextMut, Store};
 
-use super::engine::{Cell, Connector};
+use super::bindings::exports::plakar::connector::importer::Discovery;
+use super::bindings::{Connector as Instance, ConnectorPre};
+use super::engine::{Connector, HostState};
 use super::limits;
-use super::streams::{content_in, content_out, end_out, items_in, items_out};
-use crate::connector::bindings::Connector as Instance;
-use crate::connector::bindings::exports::plakar::connector::importer::Discovery;
+use super::streams::{lift_content, lift_end, lift_items, lower_content, lower_items};
 use crate::connector::{Content, Entry, Failure, Location, Remote};
 use crate::quota::buffers::Buffers;
 use crate::quota::counters::{Count, Counters};
 use crate::rclone::Rclone;
 
-type Border = Accessor<Cell, HasSelf<Cell>>;
-type Answer<T> = oneshot::Sender<Result<T, Failure>>;
+type HostAccessor = Accessor<HostState, HasSelf<HostState>>;
+type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 
-/// How many acknowledgements may wait for the component.
-const SETTLED: usize = 4096;
+/// Maximum number of acknowledgements that wait for the component.
+const ACKNOWLEDGEMENTS_CAPACITY: usize = 4096;
 
-/// A scan as it comes.
+/// Maximum number of calls that wait for the component.
+const CALLS_CAPACITY: usize = 16;
+
+/// Time limit of the wait for the reason of an instance's end: its store is dropped a moment
+/// before.
+const FAULT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Receives the reason when a session has to stop.
+pub type StopSignal = watch::Receiver<Option<Failure>>;
+
+/// A scan in progress.
 pub struct Scan {
     pub found: mpsc::Receiver<Vec<Discovery>>,
-    /// Takes the paths that Plakar is done with.
+    /// Takes the paths that Plakar has acknowledged.
     pub settled: mpsc::Sender<String>,
     pub end: oneshot::Receiver<Result<(), Failure>>,
 }
 
-/// A call of an exported function, and where its answer goes.
+/// A call of an exported function, with the channel for its reply.
 enum Call {
-    OpenImporter(Remote, Answer<Location>),
-    PingImporter(Answer<()>),
-    Scan(Answer<Scan>),
-    Read(String, Answer<Content>),
-    OpenExporter(Remote, Answer<Location>),
-    PingExporter(Answer<()>),
-    Write(Entry, Option<Content>, Answer<()>),
-    Finish(Answer<()>),
+    OpenImporter(Remote, Reply<Location>),
+    PingImporter(Reply<()>),
+    Scan(Reply<Scan>),
+    Read(String, Reply<Content>),
+    OpenExporter(Remote, Reply<Location>),
+    PingExporter(Reply<()>),
+    Write(Entry, Option<Content>, Reply<()>),
+    Finish(Reply<()>),
 }
 
-/// A handle on an instance, which ends with the last one.
+/// A handle on an instance. The instance ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct Session {
     calls: mpsc::Sender<Call>,
-    /// What ended the instance before its time.
-    fault: Arc<OnceLock<Failure>>,
+    /// The reason why the instance was ended.
+    fault: Arc<SetOnce<Failure>>,
     account: Arc<Counters>,
     buffers: Arc<Buffers>,
 }
 
-/// Why somebody ended an instance.
+/// The error of an instance that was stopped from outside.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.message)]
+#[error("{0}")]
 struct Stopped(Failure);
 
-/// Waits for the word that a session has to end; for ever, where nobody says it.
-pub async fn stopped(stop: Option<watch::Receiver<Option<Failure>>>) -> Failure {
+/// Waits until a session has to stop, and returns the reason; waits for ever if there is no
+/// signal, or its sender is dropped.
+pub async fn wait_for_stop(stop: Option<StopSignal>) -> Failure {
     let Some(mut stop) = stop else { return std::future::pending().await };
-    let why = stop.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
-    match why {
-        Some(why) => why,
+    let reason = stop.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+    match reason {
+        Some(reason) => reason,
         None => std::future::pending().await,
     }
 }
 
-/// Counts the time that a session computes.
-struct Computed<'a, F> {
-    work: Pin<&'a mut F>,
+/// A future whose compute time is counted.
+struct Metered<'a, F> {
+    future: Pin<&'a mut F>,
     account: Arc<Counters>,
 }
 
-impl<F: Future> Future for Computed<'_, F> {
+impl<F: Future> Future for Metered<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let start = Instant::now();
-        let polled = self.work.as_mut().poll(context);
+        let polled = self.future.as_mut().poll(context);
         let nanoseconds = start.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
         self.account.add(Count::Computed, nanoseconds);
         polled
@@ -90,210 +101,246 @@ impl<F: Future> Future for Computed<'_, F> {
 }
 
 impl Session {
-    /// Starts an instance with this capability. It ends before its time once `stop` says why.
-    pub fn start(
-        connector: &Connector,
-        rclone: Rclone,
-        stop: Option<watch::Receiver<Option<Failure>>>,
-    ) -> Self {
-        let (calls, received) = mpsc::channel(16);
-        let fault = Arc::new(OnceLock::new());
-        let wall_time = rclone.grant().limits.wall_time;
+    /// Starts an instance with this capability. It is stopped when `stop` receives a reason.
+    pub fn start(connector: &Connector, rclone: Rclone, stop: Option<StopSignal>) -> Self {
+        let (calls, received) = mpsc::channel(CALLS_CAPACITY);
+        let fault = Arc::new(SetOnce::new());
         let account = rclone.account().clone();
-        let (computed, buffers) = (account.clone(), rclone.buffers().clone());
-        let mut store = Store::new(connector.engine(), Cell::new(rclone));
-        limits::apply(&mut store, |cell| &mut cell.limits);
+        let buffers = rclone.buffers().clone();
+        let wall_time = rclone.grant().limits.wall_time;
+        let mut store = Store::new(connector.engine(), HostState::new(rclone));
+        limits::apply(&mut store, |state| &mut state.limits);
         let pre = connector.pre().clone();
-        let told = fault.clone();
+        let handle = Self { calls, fault: fault.clone(), account: account.clone(), buffers };
         let task = async move {
-            let work = async {
-                match pre.instantiate_async(&mut store).await {
-                    Ok(instance) => serve(store, instance, received).await,
-                    Err(error) => Err(error),
-                }
-            };
-            let work = Computed { work: pin!(work), account: computed };
-            let work = async {
-                tokio::select! {
-                    result = work => result,
-                    why = stopped(stop) => Err(Stopped(why).into()),
-                }
-            };
-            let result = match wall_time {
-                Some(time) => tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
-                    let time =
-                        jiff::fmt::friendly::SpanPrinter::new().unsigned_duration_to_string(&time);
-                    Err(wasmtime::format_err!("the policy lets a session last {time}"))
-                }),
-                None => work.await,
-            };
-            if let Err(error) = result {
+            let work = serve(store, pre, received);
+            let work = Metered { future: pin!(work), account };
+            if let Err(error) = run_limited(work, stop, wall_time).await {
                 tracing::debug!("the component ended: {error:?}");
-                // The handles' answers were dropped with the store; this is why.
-                let _ = told.set(match error.downcast::<Stopped>() {
-                    Ok(Stopped(why)) => why,
-                    Err(error) => {
-                        let why = error.root_cause().to_string();
-                        Failure::internal(format!("the connector was stopped: {why}"))
-                    }
-                });
+                // The replies to the handles were dropped with the store; this is the reason.
+                let _ = fault.set(into_failure(error));
             }
         };
         tokio::spawn(task.in_current_span());
-        Self { calls, fault, account, buffers }
+        handle
     }
 
-    /// What is counted of the session.
+    /// Returns the counters of the session.
     pub fn account(&self) -> &Counters {
         &self.account
     }
 
-    /// What this program may hold of the session's bytes on their way.
+    /// Returns the budget for the session's bytes that this program holds.
     pub fn buffers(&self) -> &Arc<Buffers> {
         &self.buffers
     }
 
-    async fn call<T>(&self, call: impl FnOnce(Answer<T>) -> Call) -> Result<T, Failure> {
-        self.begin(call).await.answer().await
+    async fn call<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, Failure> {
+        self.start_call(call).await.wait().await
     }
 
-    /// Begins a call: calls reach the component in the order in which they begin.
-    async fn begin<T>(&self, call: impl FnOnce(Answer<T>) -> Call) -> Begun<T> {
-        let (answer, answered) = oneshot::channel();
-        // A component that is gone drops the answer, which tells.
-        let _ = self.calls.send(call(answer)).await;
-        Begun { session: self.clone(), answered }
+    /// Starts a call. Calls reach the component in the order in which they start.
+    async fn start_call<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> PendingCall<T> {
+        let (sender, reply) = oneshot::channel();
+        // The sender is dropped if the instance has ended.
+        let _ = self.calls.send(call(sender)).await;
+        PendingCall { session: self.clone(), reply }
     }
 
-    /// Why the instance doesn't answer.
+    /// Returns the reason why the instance doesn't reply.
     pub async fn fault(&self) -> Failure {
-        // The store is dropped a moment before the reason is noted.
-        for _ in 0..100 {
-            if let Some(fault) = self.fault.get() {
-                return fault.clone();
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        match tokio::time::timeout(FAULT_TIMEOUT, self.fault.wait()).await {
+            Ok(fault) => fault.clone(),
+            Err(_) => Failure::internal("the connector exited without reporting an error"),
         }
-        Failure::internal("the connector went away without a word")
     }
 
+    /// Opens the importer on a remote.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the component's function does, or the instance has ended.
     pub async fn open_importer(&self, remote: Remote) -> Result<Location, Failure> {
-        self.call(|answer| Call::OpenImporter(remote, answer)).await
+        self.call(|reply| Call::OpenImporter(remote, reply)).await
     }
 
+    /// Reaches the remote once, as an importer.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the component's function does, or the instance has ended.
     pub async fn ping_importer(&self) -> Result<(), Failure> {
         self.call(Call::PingImporter).await
     }
 
+    /// Starts the scan.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the component's function does, or the instance has ended.
     pub async fn scan(&self) -> Result<Scan, Failure> {
         self.call(Call::Scan).await
     }
 
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the component's function does, or the instance has ended.
     pub async fn read(&self, path: String) -> Result<Content, Failure> {
-        self.call(|answer| Call::Read(path, answer)).await
+        self.call(|reply| Call::Read(path, reply)).await
     }
 
+    /// Opens the exporter on a remote.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the component's function does, or the instance has ended.
     pub async fn open_exporter(&self, remote: Remote) -> Result<Location, Failure> {
-        self.call(|answer| Call::OpenExporter(remote, answer)).await
+        self.call(|reply| Call::OpenExporter(remote, reply)).await
     }
 
+    /// Reaches the remote once, as an exporter.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the component's function does, or the instance has ended.
     pub async fn ping_exporter(&self) -> Result<(), Failure> {
         self.call(Call::PingExporter).await
     }
 
-    /// Begins to write an entry; its fate may be known much later.
-    pub async fn write(&self, entry: Entry, content: Option<Content>) -> Begun<()> {
-        self.begin(|answer| Call::Write(entry, content, answer)).await
+    /// Starts to write an entry; the result may be known much later.
+    pub async fn write(&self, entry: Entry, content: Option<Content>) -> PendingCall<()> {
+        self.start_call(|reply| Call::Write(entry, content, reply)).await
     }
 
+    /// Finishes the restore, and waits for its writes.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the component's function does, or the instance has ended.
     pub async fn finish(&self) -> Result<(), Failure> {
         self.call(Call::Finish).await
     }
 }
 
-/// A call that the component has got.
-pub struct Begun<T> {
+/// A call that was sent to the component.
+pub struct PendingCall<T> {
     session: Session,
-    answered: oneshot::Receiver<Result<T, Failure>>,
+    reply: oneshot::Receiver<Result<T, Failure>>,
 }
 
-impl<T> Begun<T> {
-    /// Waits for the component's answer.
-    pub async fn answer(self) -> Result<T, Failure> {
-        match self.answered.await {
-            Ok(answer) => answer,
+impl<T> PendingCall<T> {
+    /// Waits for the component's reply.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the call does, or the instance ends before it replies.
+    pub async fn wait(self) -> Result<T, Failure> {
+        match self.reply.await {
+            Ok(reply) => reply,
             Err(_) => Err(self.session.fault().await),
         }
     }
 }
 
-/// Lets the instance run until nobody has a handle on it, or it traps.
+/// Instantiates the component and runs it until its last handle is dropped, or it traps.
 async fn serve(
-    mut store: Store<Cell>,
-    instance: Instance,
+    mut store: Store<HostState>,
+    pre: ConnectorPre<HostState>,
     mut calls: mpsc::Receiver<Call>,
 ) -> wasmtime::Result<()> {
-    let instance = Arc::new(instance);
+    let instance = Arc::new(pre.instantiate_async(&mut store).await?);
     store
-        .run_concurrent(async |border| {
+        .run_concurrent(async |accessor| {
             while let Some(call) = calls.recv().await {
-                border.spawn(Task { instance: instance.clone(), call })?;
+                accessor.spawn(Task { instance: instance.clone(), call })?;
             }
             Ok(())
         })
         .await?
 }
 
-/// One call on its way through the component.
+/// Runs an instance until it ends, is stopped, or the time of its session is over.
+async fn run_limited(
+    work: impl Future<Output = wasmtime::Result<()>>,
+    stop: Option<StopSignal>,
+    wall_time: Option<Duration>,
+) -> wasmtime::Result<()> {
+    let work = async {
+        tokio::select! {
+            result = work => result,
+            reason = wait_for_stop(stop) => Err(Stopped(reason).into()),
+        }
+    };
+    let Some(time) = wall_time else { return work.await };
+    tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
+        let time = jiff::fmt::friendly::SpanPrinter::new().unsigned_duration_to_string(&time);
+        Err(wasmtime::format_err!("the policy lets a session last {time}"))
+    })
+}
+
+/// Makes the failure of an instance that ended with this error.
+fn into_failure(error: wasmtime::Error) -> Failure {
+    match error.downcast::<Stopped>() {
+        Ok(Stopped(reason)) => reason,
+        Err(error) => {
+            let cause = error.root_cause().to_string();
+            Failure::internal(format!("the connector was stopped: {cause}"))
+        }
+    }
+}
+
+/// One call in progress.
 struct Task {
     instance: Arc<Instance>,
     call: Call,
 }
 
-impl AccessorTask<Cell> for Task {
-    async fn run(self, border: &Border) -> wasmtime::Result<()> {
+impl AccessorTask<HostState> for Task {
+    async fn run(self, accessor: &HostAccessor) -> wasmtime::Result<()> {
         let importer = self.instance.plakar_connector_importer();
         let exporter = self.instance.plakar_connector_exporter();
-        border.with(|mut access| access.get().limits.progress());
-        // Whoever asked may have gone away: answers go nowhere then.
+        accessor.with(|mut access| access.get().limits.note_progress());
+        // The caller may have dropped the receiver of its reply.
         match self.call {
-            Call::OpenImporter(remote, answer) => {
-                let _ = answer.send(importer.call_open(border, remote).await?);
+            Call::OpenImporter(remote, reply) => {
+                let _ = reply.send(importer.call_open(accessor, remote).await?);
             }
-            Call::PingImporter(answer) => {
-                let _ = answer.send(importer.call_ping(border).await?);
+            Call::PingImporter(reply) => {
+                let _ = reply.send(importer.call_ping(accessor).await?);
             }
-            Call::Scan(answer) => {
-                let (settled, acknowledged) = mpsc::channel(SETTLED);
-                let stream = border.with(|store| items_in(store, acknowledged))?;
-                let (found, end) = importer.call_scan(border, stream).await?;
-                let scan = border.with(|mut store| -> wasmtime::Result<_> {
-                    let found = items_out(store.as_context_mut(), found)?;
-                    Ok(Scan { found, settled, end: end_out(store, end)? })
+            Call::Scan(reply) => {
+                let (settled, acknowledged) = mpsc::channel(ACKNOWLEDGEMENTS_CAPACITY);
+                let stream = accessor.with(|store| lower_items(store, acknowledged))?;
+                let (found, end) = importer.call_scan(accessor, stream).await?;
+                let scan = accessor.with(|mut store| -> wasmtime::Result<_> {
+                    let found = lift_items(store.as_context_mut(), found)?;
+                    Ok(Scan { found, settled, end: lift_end(store, end)? })
                 })?;
-                let _ = answer.send(Ok(scan));
+                let _ = reply.send(Ok(scan));
             }
-            Call::Read(path, answer) => {
-                let content = match importer.call_read(border, path).await? {
-                    Ok(content) => Ok(border.with(|store| content_out(store, content))?),
+            Call::Read(path, reply) => {
+                let content = match importer.call_read(accessor, path).await? {
+                    Ok(content) => Ok(accessor.with(|store| lift_content(store, content))?),
                     Err(failure) => Err(failure),
                 };
-                let _ = answer.send(content);
+                let _ = reply.send(content);
             }
-            Call::OpenExporter(remote, answer) => {
-                let _ = answer.send(exporter.call_open(border, remote).await?);
+            Call::OpenExporter(remote, reply) => {
+                let _ = reply.send(exporter.call_open(accessor, remote).await?);
             }
-            Call::PingExporter(answer) => {
-                let _ = answer.send(exporter.call_ping(border).await?);
+            Call::PingExporter(reply) => {
+                let _ = reply.send(exporter.call_ping(accessor).await?);
             }
-            Call::Write(entry, content, answer) => {
+            Call::Write(entry, content, reply) => {
                 let content =
-                    content.map(|content| border.with(|store| content_in(store, content)));
-                let written = exporter.call_write(border, entry, content.transpose()?).await?;
-                let _ = answer.send(written);
+                    content.map(|content| accessor.with(|store| lower_content(store, content)));
+                let written = exporter.call_write(accessor, entry, content.transpose()?).await?;
+                let _ = reply.send(written);
             }
-            Call::Finish(answer) => {
-                let _ = answer.send(exporter.call_finish(border).await?);
+            Call::Finish(reply) => {
+                let _ = reply.send(exporter.call_finish(accessor).await?);
             }
         }
         Ok(())

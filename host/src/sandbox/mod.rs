@@ -1,22 +1,29 @@
-//! Where a connector runs: a WebAssembly component that can call what was linked
-//! to it and nothing else. Only this module knows wasmtime.
+//! Runs connectors: WebAssembly components that have rclone's verbs as their only capability.
+//! Only this module knows wasmtime.
 //!
-//! - [`engine`]: loading a component, compiled ahead or now
-//! - [`precompiled`]: whether code that was compiled ahead is taken
+//! - [`bindings`]: the bindings of the WIT world
+//! - [`engine`]: the engine, and the connectors of a service
+//! - [`loader`]: loads components, precompiled or compiled now
+//! - [`precompiled`]: checks code that was compiled ahead
 //! - [`import_allowlist`]: what a component may import, and what it must export
+//! - [`linker`]: links these imports
 //! - [`limits`]: memory and time
 //! - [`host`]: the `rclone` interface, as the component sees it
-//! - [`streams`]: bytes and items across the border
+//! - [`streams`]: bytes and items between host and component
 //! - [`instance`]: one instance at work
 
+mod bindings;
 mod engine;
 mod host;
 mod import_allowlist;
 mod instance;
 mod limits;
+mod linker;
+mod loader;
 mod precompiled;
 mod streams;
 
-pub use engine::{Connector, Connectors, Load, beside, compile, file_of, inspect};
-
-pub use instance::{Begun, Scan, Session, stopped};
+pub use bindings::exports::plakar::connector::importer::Discovery;
+pub use engine::{Connector, Connectors};
+pub use instance::{PendingCall, Scan, Session, StopSignal, wait_for_stop};
+pub use loader::{CodeSource, compile, component_path, inspect, program_directory};

@@ -1,8 +1,8 @@
-//! Code that was compiled ahead of a component, in a file beside it (`.cwasm`).
+//! Code that was compiled ahead, in a file next to its component (`.cwasm`).
 //!
-//! wasmtime runs such code as it is, so it is as good as this program: it is taken only from
-//! a file that only root and the user who runs it may write, and only if it was made of
-//! the very component that lies beside it. The file ends with a mark and the component's
+//! wasmtime runs such code as it is, so it is as good as this program: it is loaded only from
+//! a file that only root and the user who runs it may write, and only if it was compiled from
+//! the very component next to it. The file ends with a mark and the component's
 //! SHA-256.
 
 use sha2::{Digest, Sha256};
@@ -15,69 +15,73 @@ use wasmtime::component::Component;
 
 use crate::kernel;
 
-/// What comes before the digest.
+/// The mark before the digest.
 const MARK: &[u8; 16] = b"plakbox ahead 1\n";
 
-/// How many bytes a digest has.
-const DIGEST: usize = 32;
+/// Length of a digest.
+const DIGEST_BYTES: usize = 32;
 
-/// Why code isn't used.
+/// The reason why precompiled code isn't used.
 #[derive(Debug, thiserror::Error)]
-pub enum Unfit {
+pub enum LoadError {
     #[error("it can't be read: {0}")]
     Unreadable(#[from] io::Error),
     #[error("it isn't a regular file")]
-    NoFile,
+    NotRegularFile,
     #[error("user {0} owns it, who is neither root nor the one who runs this program")]
     Owner(u32),
     #[error("others than its owner may write it: run `chmod go-w` on it")]
     Writable,
-    #[error("it wasn't made of the component beside it: run `plakbox compile` again")]
-    OfAnother,
-    #[error("another version of this program made it: {0:#}")]
+    #[error("it wasn't compiled from the component next to it: run `plakbox compile` again")]
+    OtherComponent,
+    #[error("a different version of this program compiled it: {0:#}")]
     Version(wasmtime::Error),
 }
 
-/// The code with what tells of which component it was made.
-pub fn sealed(mut code: Vec<u8>, component: &[u8]) -> Vec<u8> {
+/// Appends the mark and the digest of the component that the code was compiled from.
+pub fn seal(mut code: Vec<u8>, component: &[u8]) -> Vec<u8> {
     code.extend(MARK);
     code.extend(Sha256::digest(component));
     code
 }
 
 /// Loads the code at `path` if it is that of the component.
-pub fn load(engine: &Engine, path: &Path, component: &[u8]) -> Result<Component, Unfit> {
-    // What is looked at is what is run, whatever lies there a moment later.
+///
+/// # Errors
+///
+/// Fails if the file can't be read or trusted, or has other code.
+pub fn load(engine: &Engine, path: &Path, component: &[u8]) -> Result<Component, LoadError> {
+    // The file that is checked is the one that is run, even if it is replaced meanwhile.
     let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     check(&file)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    let code = opened(&bytes, component).ok_or(Unfit::OfAnother)?;
+    let code = unseal(&bytes, component).ok_or(LoadError::OtherComponent)?;
     // SAFETY: only root and our own user, who could change this program as well, can have
-    // written the file, and `sealed` made it of this component.
-    unsafe { Component::deserialize(engine, code) }.map_err(Unfit::Version)
+    // written the file, and `seal` marked it as that of this component.
+    unsafe { Component::deserialize(engine, code) }.map_err(LoadError::Version)
 }
 
-/// Refuses a file that somebody else than root and we may write.
-fn check(file: &File) -> Result<(), Unfit> {
+/// Checks that only root and our own user may write the file.
+fn check(file: &File) -> Result<(), LoadError> {
     let meta = file.metadata()?;
     let us = rustix::process::geteuid().as_raw();
     if !meta.is_file() {
-        return Err(Unfit::NoFile);
+        return Err(LoadError::NotRegularFile);
     }
     let owner = kernel::owner(file)?;
     if ![0, us].contains(&owner.uid) {
-        return Err(Unfit::Owner(owner.uid));
+        return Err(LoadError::Owner(owner.uid));
     }
     // Many systems give each user a group of that one alone, with the same number.
     let own_group = owner.gid == us && rustix::process::getegid().as_raw() == us;
     let others = if own_group { 0o002 } else { 0o022 };
-    if meta.mode() & others != 0 { Err(Unfit::Writable) } else { Ok(()) }
+    if meta.mode() & others != 0 { Err(LoadError::Writable) } else { Ok(()) }
 }
 
-/// The code, if it was made of this component.
-fn opened<'a>(bytes: &'a [u8], component: &[u8]) -> Option<&'a [u8]> {
-    let (rest, digest) = bytes.split_last_chunk::<DIGEST>()?;
+/// Returns the code if it was compiled from this component.
+fn unseal<'a>(bytes: &'a [u8], component: &[u8]) -> Option<&'a [u8]> {
+    let (rest, digest) = bytes.split_last_chunk::<DIGEST_BYTES>()?;
     let code = rest.strip_suffix(MARK)?;
     (digest[..] == Sha256::digest(component)[..]).then_some(code)
 }
@@ -89,13 +93,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn code_is_of_the_component_that_it_was_made_of() {
-        let sealed = sealed(b"code".to_vec(), b"component");
-        assert_eq!(opened(&sealed, b"component"), Some(&b"code"[..]));
-        assert_eq!(opened(&sealed, b"another"), None);
-        assert_eq!(opened(b"code", b"component"), None);
-        assert_eq!(opened(&sealed[1..], b"component"), Some(&b"ode"[..]));
-        assert_eq!(opened(&[], b""), None);
+    fn code_belongs_to_the_component_that_it_was_compiled_from() {
+        let sealed = seal(b"code".to_vec(), b"component");
+        assert_eq!(unseal(&sealed, b"component"), Some(&b"code"[..]));
+        assert_eq!(unseal(&sealed, b"another"), None);
+        assert_eq!(unseal(b"code", b"component"), None);
+        assert_eq!(unseal(&sealed[1..], b"component"), Some(&b"ode"[..]));
+        assert_eq!(unseal(&[], b""), None);
     }
 
     #[test]
@@ -111,7 +115,7 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
             std::os::unix::fs::chown(&path, Some(3001), None).unwrap();
             let refused = check(&File::open(&path).unwrap()).unwrap_err();
-            assert!(matches!(refused, Unfit::Owner(3001)), "{refused}");
+            assert!(matches!(refused, LoadError::Owner(3001)), "{refused}");
         }
         assert!(check(&File::open(directory.path()).unwrap()).is_err());
     }

@@ -1,4 +1,5 @@
-//! Bytes and items across the border between host and component.
+//! Streams between host and component: what the host has is lowered, what the component has is
+//! lifted.
 
 use bytes::Bytes;
 use std::any::{Any, TypeId};
@@ -12,115 +13,117 @@ use wasmtime::component::{
 };
 use wasmtime::{AsContextMut, Result, StoreContextMut};
 
-use super::engine::Cell;
-use crate::connector::{Content, Failure, Pieces};
+use super::engine::HostState;
+use crate::connector::{Chunks, Content, Failure, wait_end};
 
-/// How many pieces of bytes may lie between a component and whoever takes them.
-const PIECES: usize = 4;
-/// How large one of them is at most, and all of them together.
-const PIECE: usize = 256 << 10;
-const HELD: u64 = PIECES as u64 * PIECE as u64;
-/// How many items are taken from a component at once.
-const ITEMS: usize = 1024;
+/// Maximum number of chunks that wait between a component and their reader.
+const CHANNEL_CAPACITY: usize = 4;
+/// Maximum size of such a chunk.
+const MAX_CHUNK_BYTES: usize = 256 << 10;
+/// Maximum size of all of them.
+const MAX_CHANNEL_BYTES: u64 = CHANNEL_CAPACITY as u64 * MAX_CHUNK_BYTES as u64;
+/// Maximum number of items that are lifted or lowered at once.
+const MAX_ITEMS: usize = 1024;
 
 type End = core::result::Result<(), Failure>;
 
-/// Gives the component bytes that come from the host.
-pub fn bytes_in(
-    mut store: impl AsContextMut<Data = Cell>,
-    bytes: impl Into<Pieces>,
+/// Lowers bytes.
+pub fn lower_chunks(
+    mut store: impl AsContextMut<Data = HostState>,
+    bytes: impl Into<Chunks>,
 ) -> Result<StreamReader<u8>> {
-    StreamReader::new(&mut store, Arriving { bytes: bytes.into() })
+    StreamReader::new(&mut store, BytesProducer { bytes: bytes.into() })
 }
 
-/// Gives the component an end that the host will know.
-pub fn end_in(
-    mut store: impl AsContextMut<Data = Cell>,
+/// Lowers the end of a content.
+pub fn lower_end(
+    mut store: impl AsContextMut<Data = HostState>,
     end: oneshot::Receiver<End>,
 ) -> Result<FutureReader<End>> {
-    FutureReader::new(&mut store, async move { wasmtime::error::Ok(Content::ended(end).await) })
+    FutureReader::new(&mut store, async move { wasmtime::error::Ok(wait_end(end).await) })
 }
 
-/// Gives the component a content of the host's.
-pub fn content_in(
-    mut store: impl AsContextMut<Data = Cell>,
+/// Lowers a content.
+pub fn lower_content(
+    mut store: impl AsContextMut<Data = HostState>,
     content: Content,
 ) -> Result<(StreamReader<u8>, FutureReader<End>)> {
-    let bytes = bytes_in(&mut store, content.bytes)?;
-    Ok((bytes, end_in(&mut store, content.end)?))
+    let bytes = lower_chunks(&mut store, content.bytes)?;
+    Ok((bytes, lower_end(&mut store, content.end)?))
 }
 
-/// Takes a content from the component. Bytes that it only passes on don't go
-/// through its memory: the stream that the host gave it comes back as it was.
-pub fn content_out(
-    mut store: impl AsContextMut<Data = Cell>,
+/// Lifts a content. Bytes that the component only passes on don't go through its memory: the
+/// stream that the host had lowered comes back as it was.
+pub fn lift_content(
+    mut store: impl AsContextMut<Data = HostState>,
     (bytes, end): (StreamReader<u8>, FutureReader<End>),
 ) -> Result<Content> {
-    let bytes = match bytes.try_into::<Arriving>(&mut store) {
-        Ok(Arriving { bytes }) => bytes,
+    let bytes = match bytes.try_into::<BytesProducer>(&mut store) {
+        Ok(BytesProducer { bytes }) => bytes,
         Err(stream) => {
             let buffers = store.as_context_mut().data().rclone.buffers().clone();
-            let Some(aside) = buffers.try_reserve(HELD) else {
-                return Ok(Content::failed(buffers.exhausted()));
+            let Some(reservation) = buffers.try_reserve(MAX_CHANNEL_BYTES) else {
+                return Ok(Content::from_failure(buffers.exhausted()));
             };
-            let (sender, bytes) = mpsc::channel(PIECES);
-            stream.pipe(&mut store, Leaving::<u8, Bytes>::new(sender))?;
-            Pieces::from(bytes).with(aside)
+            let (sender, bytes) = mpsc::channel(CHANNEL_CAPACITY);
+            stream.pipe(&mut store, ChannelConsumer::<u8, Bytes>::new(sender))?;
+            Chunks::from(bytes).with_reservation(reservation)
         }
     };
-    Ok(Content { bytes, end: end_out(store, end)? })
+    Ok(Content { bytes, end: lift_end(store, end)? })
 }
 
-/// Takes an end from the component.
-pub fn end_out(
-    store: impl AsContextMut<Data = Cell>,
+/// Lifts the end of a content.
+pub fn lift_end(
+    store: impl AsContextMut<Data = HostState>,
     end: FutureReader<End>,
 ) -> Result<oneshot::Receiver<End>> {
-    let (told, receiver) = oneshot::channel();
-    end.pipe(store, Telling { told: Some(told) })?;
+    let (sender, receiver) = oneshot::channel();
+    end.pipe(store, OneshotConsumer { sender: Some(sender) })?;
     Ok(receiver)
 }
 
-/// Gives the component items that come from the host.
-pub fn items_in<T: Lower + Lift + Send + Sync + 'static>(
-    mut store: impl AsContextMut<Data = Cell>,
+/// Lowers items.
+pub fn lower_items<T: Lower + Lift + Send + Sync + 'static>(
+    mut store: impl AsContextMut<Data = HostState>,
     items: mpsc::Receiver<T>,
 ) -> Result<StreamReader<T>> {
-    StreamReader::new(&mut store, ArrivingItems { items })
+    StreamReader::new(&mut store, ItemsProducer { items })
 }
 
-/// Takes items from the component, many at a time.
-pub fn items_out<T: Lift + Send + 'static>(
-    store: impl AsContextMut<Data = Cell>,
+/// Lifts items, many at a time.
+pub fn lift_items<T: Lift + Send + 'static>(
+    store: impl AsContextMut<Data = HostState>,
     stream: StreamReader<T>,
 ) -> Result<mpsc::Receiver<Vec<T>>> {
-    let (sender, items) = mpsc::channel(PIECES);
-    stream.pipe(store, Leaving::<T, Vec<T>>::new(sender))?;
+    let (sender, items) = mpsc::channel(CHANNEL_CAPACITY);
+    stream.pipe(store, ChannelConsumer::<T, Vec<T>>::new(sender))?;
     Ok(items)
 }
 
-struct Arriving {
-    bytes: Pieces,
+/// Produces the bytes of a stream that the component reads.
+struct BytesProducer {
+    bytes: Chunks,
 }
 
-impl StreamProducer<Cell> for Arriving {
+impl StreamProducer<HostState> for BytesProducer {
     type Item = u8;
     type Buffer = Bytes;
 
     fn poll_produce<'a>(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut store: StoreContextMut<'a, Cell>,
+        mut store: StoreContextMut<'a, HostState>,
         mut destination: Destination<'a, u8, Bytes>,
         finish: bool,
     ) -> Poll<Result<StreamResult>> {
-        store.data_mut().limits.progress();
+        store.data_mut().limits.note_progress();
         if destination.remaining(store.as_context_mut()) == Some(0) {
             return Poll::Ready(Ok(StreamResult::Completed));
         }
         loop {
             return match self.bytes.poll_recv(cx) {
-                // Nothing is no item, and a stream may only be told of items.
+                // A stream must not be completed without an item.
                 Poll::Ready(Some(bytes)) if bytes.is_empty() => continue,
                 Poll::Ready(Some(bytes)) => {
                     destination.set_buffer(bytes);
@@ -145,31 +148,32 @@ impl StreamProducer<Cell> for Arriving {
     }
 }
 
-struct ArrivingItems<T> {
+/// Produces the items of a stream that the component reads.
+struct ItemsProducer<T> {
     items: mpsc::Receiver<T>,
 }
 
-impl<T: Lower + Lift + Send + Sync + 'static> StreamProducer<Cell> for ArrivingItems<T> {
+impl<T: Lower + Lift + Send + Sync + 'static> StreamProducer<HostState> for ItemsProducer<T> {
     type Item = T;
     type Buffer = VecBuffer<T>;
 
     fn poll_produce<'a>(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut store: StoreContextMut<'a, Cell>,
+        mut store: StoreContextMut<'a, HostState>,
         mut destination: Destination<'a, T, VecBuffer<T>>,
         finish: bool,
     ) -> Poll<Result<StreamResult>> {
-        store.data_mut().limits.progress();
+        store.data_mut().limits.note_progress();
         let room = match destination.remaining(store.as_context_mut()) {
             Some(0) => return Poll::Ready(Ok(StreamResult::Completed)),
-            room => room.unwrap_or(ITEMS).min(ITEMS),
+            room => room.unwrap_or(MAX_ITEMS).min(MAX_ITEMS),
         };
-        let mut some = Vec::new();
-        match self.items.poll_recv_many(cx, &mut some, room) {
+        let mut batch = Vec::new();
+        match self.items.poll_recv_many(cx, &mut batch, room) {
             Poll::Ready(0) => Poll::Ready(Ok(StreamResult::Dropped)),
             Poll::Ready(_) => {
-                destination.set_buffer(some.into());
+                destination.set_buffer(batch.into());
                 Poll::Ready(Ok(StreamResult::Completed))
             }
             Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
@@ -178,20 +182,20 @@ impl<T: Lower + Lift + Send + Sync + 'static> StreamProducer<Cell> for ArrivingI
     }
 }
 
-/// Takes what a component writes, in pieces of type `P`.
-struct Leaving<T, P: Send + 'static> {
-    pieces: PollSender<P>,
+/// Sends what a component writes into a channel, in batches of type `P`.
+struct ChannelConsumer<T, P: Send + 'static> {
+    batches: PollSender<P>,
     item: std::marker::PhantomData<fn() -> T>,
 }
 
-impl<T, P: Send + 'static> Leaving<T, P> {
-    fn new(pieces: mpsc::Sender<P>) -> Self {
-        Self { pieces: PollSender::new(pieces), item: std::marker::PhantomData }
+impl<T, P: Send + 'static> ChannelConsumer<T, P> {
+    fn new(batches: mpsc::Sender<P>) -> Self {
+        Self { batches: PollSender::new(batches), item: std::marker::PhantomData }
     }
 
-    /// Waits for room for one piece; says what to answer where there is none.
-    fn poll_room(&mut self, cx: &mut Context<'_>, finish: bool) -> Poll<Option<StreamResult>> {
-        match self.pieces.poll_reserve(cx) {
+    /// Waits for room for one batch; returns the result of the stream where there is none.
+    fn poll_reserve(&mut self, cx: &mut Context<'_>, finish: bool) -> Poll<Option<StreamResult>> {
+        match self.batches.poll_reserve(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(None),
             Poll::Ready(Err(_)) => Poll::Ready(Some(StreamResult::Dropped)),
             Poll::Pending if finish => Poll::Ready(Some(StreamResult::Cancelled)),
@@ -199,7 +203,10 @@ impl<T, P: Send + 'static> Leaving<T, P> {
         }
     }
 
-    fn sent(result: core::result::Result<(), PollSendError<P>>) -> Poll<Result<StreamResult>> {
+    /// Returns the result of the stream after a batch was sent.
+    fn stream_result(
+        result: core::result::Result<(), PollSendError<P>>,
+    ) -> Poll<Result<StreamResult>> {
         Poll::Ready(Ok(match result {
             Ok(()) => StreamResult::Completed,
             Err(_) => StreamResult::Dropped,
@@ -207,78 +214,78 @@ impl<T, P: Send + 'static> Leaving<T, P> {
     }
 }
 
-impl StreamConsumer<Cell> for Leaving<u8, Bytes> {
+impl StreamConsumer<HostState> for ChannelConsumer<u8, Bytes> {
     type Item = u8;
 
     fn poll_consume(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut store: StoreContextMut<Cell>,
+        mut store: StoreContextMut<HostState>,
         source: Source<'_, u8>,
         finish: bool,
     ) -> Poll<Result<StreamResult>> {
-        store.data_mut().limits.progress();
-        if let Some(result) = ready!(self.poll_room(cx, finish)) {
+        store.data_mut().limits.note_progress();
+        if let Some(result) = ready!(self.poll_reserve(cx, finish)) {
             return Poll::Ready(Ok(result));
         }
         let mut source = source.as_direct(store);
         let remaining = source.remaining();
-        let bytes = Bytes::copy_from_slice(&remaining[..remaining.len().min(PIECE)]);
+        let bytes = Bytes::copy_from_slice(&remaining[..remaining.len().min(MAX_CHUNK_BYTES)]);
         if bytes.is_empty() {
-            self.pieces.abort_send();
+            self.batches.abort_send();
             return Poll::Ready(Ok(StreamResult::Completed));
         }
         source.mark_read(bytes.len());
-        Self::sent(self.pieces.send_item(bytes))
+        Self::stream_result(self.batches.send_item(bytes))
     }
 }
 
-impl<T: Lift + Send + 'static> StreamConsumer<Cell> for Leaving<T, Vec<T>> {
+impl<T: Lift + Send + 'static> StreamConsumer<HostState> for ChannelConsumer<T, Vec<T>> {
     type Item = T;
 
     fn poll_consume(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut store: StoreContextMut<Cell>,
+        mut store: StoreContextMut<HostState>,
         mut source: Source<'_, T>,
         finish: bool,
     ) -> Poll<Result<StreamResult>> {
-        store.data_mut().limits.progress();
-        if let Some(result) = ready!(self.poll_room(cx, finish)) {
+        store.data_mut().limits.note_progress();
+        if let Some(result) = ready!(self.poll_reserve(cx, finish)) {
             return Poll::Ready(Ok(result));
         }
-        let count = source.remaining(store.as_context_mut()).min(ITEMS);
+        let count = source.remaining(store.as_context_mut()).min(MAX_ITEMS);
         if count == 0 {
-            self.pieces.abort_send();
+            self.batches.abort_send();
             return Poll::Ready(Ok(StreamResult::Completed));
         }
         let mut items = Vec::with_capacity(count);
         source.read(store, &mut items)?;
-        Self::sent(self.pieces.send_item(items))
+        Self::stream_result(self.batches.send_item(items))
     }
 }
 
-/// Tells the end that a component writes.
-struct Telling {
-    told: Option<oneshot::Sender<End>>,
+/// Sends the end of a content that a component writes.
+struct OneshotConsumer {
+    sender: Option<oneshot::Sender<End>>,
 }
 
-impl FutureConsumer<Cell> for Telling {
+impl FutureConsumer<HostState> for OneshotConsumer {
     type Item = End;
 
     fn poll_consume(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-        mut store: StoreContextMut<Cell>,
+        mut store: StoreContextMut<HostState>,
         mut source: Source<'_, End>,
         _: bool,
     ) -> Poll<Result<()>> {
-        store.data_mut().limits.progress();
+        store.data_mut().limits.note_progress();
         let mut end = None;
         source.read(store, &mut end)?;
-        if let (Some(end), Some(told)) = (end, self.told.take()) {
-            // Nobody waiting for it any more is fine.
-            let _ = told.send(end);
+        if let (Some(end), Some(sender)) = (end, self.sender.take()) {
+            // The receiver may have been dropped.
+            let _ = sender.send(end);
         }
         Poll::Ready(Ok(()))
     }

@@ -17,7 +17,7 @@ pub mod tenants;
 
 pub use start::prepare;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use sd_notify::NotifyState;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -101,11 +101,10 @@ impl Signals {
 
 /// Runs the service that a file describes, and that was prepared, until it is told to stop.
 pub async fn serve(file: &Path, start: Start) -> anyhow::Result<()> {
-    let said = |failure: Failure| anyhow!(failure.shown());
     let Start { settings, sockets, cgroup } = start;
     let open_files = open_many_files();
-    let house = House::new(&settings, cgroup).map_err(said)?;
-    let known = known(&house, settings.clone(), &BTreeMap::new()).map_err(said)?;
+    let house = House::new(&settings, cgroup)?;
+    let known = known(&house, settings.clone(), &BTreeMap::new())?;
     let listeners = Listeners::new(sockets.clients)?;
     let service = Arc::new(Service {
         file: file.to_owned(),
@@ -285,7 +284,7 @@ impl Service {
         });
         match read {
             Err(failure) => {
-                error!("nothing has changed, as it can't be read: {}", failure.shown());
+                error!("nothing has changed, as it can't be read: {}", failure);
             }
             Ok(new) => {
                 let mut changes = new.settings.changes(&self.known().settings, &self.started);

@@ -1,10 +1,5 @@
-//! On whose behalf a session runs, where that isn't whoever started this program: a tenant
-//! of a service, who has a policy, a private directory and limits of its own.
-
-use crate::quota::SessionQuota;
-use crate::quota::admission::{AdmissionQueue, SessionPermit};
-use crate::quota::cgroups::TenantCgroup;
-use crate::quota::shared::SharedLimits;
+//! A tenant: the party that a session of a service runs for, with its own policy, private
+//! directory and limits.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,88 +8,107 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Subject;
-use crate::connector::{Failure, Reason};
+use crate::connector::Failure;
 use crate::policy::{Destination, Policies};
+use crate::quota::SessionQuota;
+use crate::quota::admission::{AdmissionQueue, SessionPermit};
+use crate::quota::cgroups::TenantCgroup;
 use crate::quota::counters::Counters;
+use crate::quota::shared::SharedLimits;
 use crate::rclone::state::State;
-use crate::sandbox::{Connectors, stopped};
+use crate::sandbox::{Connectors, StopSignal, wait_for_stop};
 
-/// A tenant as its service knows it at present.
+/// A tenant as its service has it configured.
 pub struct Tenant {
     pub name: String,
     pub policies: Arc<Policies>,
-    /// Where the service wants everything noted, whatever the policies say.
+    /// The service's own audit destinations, in addition to those of the policies.
     pub audit: BTreeSet<Destination>,
-    /// Where what is kept for this tenant lies, and as whom its processes run.
+    /// The tenant's private directory, and the user that its processes run as.
     pub state: State,
     pub connectors: Arc<Connectors>,
-    /// Its sessions, and how long one may wait to be among them.
+    /// The queue for the tenant's own sessions.
     pub places: Arc<AdmissionQueue>,
-    pub patience: Duration,
-    /// The sessions of all tenants.
-    pub all: Arc<AdmissionQueue>,
-    /// What its sessions share among themselves, and with all others.
-    pub shares: [Arc<SharedLimits>; 2],
+    /// The queue for the sessions of all tenants.
+    pub service_places: Arc<AdmissionQueue>,
+    /// Time limit of a session's wait for admission.
+    pub admission_timeout: Duration,
+    /// Limits that the tenant's sessions share.
+    pub share: Arc<SharedLimits>,
+    /// Limits that the sessions of all tenants share.
+    pub service_share: Arc<SharedLimits>,
     /// The control group of its processes, where the service has one.
     pub group: Option<Arc<TenantCgroup>>,
     pub account: Arc<Counters>,
 }
 
-/// A session of a tenant that is about to begin.
+/// Looks up a client's tenant as it is now; fails if the client is no longer one of it.
+pub type TenantLookup = dyn Fn() -> Result<Arc<Tenant>, Failure> + Send + Sync;
+
+/// A client of a service that has, or may request, a session of its tenant.
 #[derive(Clone)]
-pub struct Client {
+pub struct TenantClient {
     pub tenant: Arc<Tenant>,
     pub subject: Subject,
     pub account: Arc<Counters>,
-    /// Why it has to end, once it has to.
-    pub stop: watch::Receiver<Option<Failure>>,
-    /// Cuts its connection off, when it hasn't ended by itself then.
+    /// Receives the reason when the session has to end.
+    pub stop: StopSignal,
+    /// Aborts its connection, when it hasn't ended by itself then.
     pub cut: CancellationToken,
-    /// What its lines in the log belong to.
+    /// The span of its lines in the log.
     pub span: tracing::Span,
-    /// Says what the tenant is by now, or why this client is of it no more.
-    pub present: Arc<dyn Fn() -> Result<Arc<Tenant>, Failure> + Send + Sync>,
+    pub present: Arc<TenantLookup>,
     /// Whether it has a session, or is about to.
     pub busy: Arc<watch::Sender<bool>>,
 }
 
-impl Client {
-    /// The same client under what its service knows by now: rights that it had when it
+impl TenantClient {
+    /// Returns the same client with its tenant as it is now: rights that the client had when it
     /// connected may have been withdrawn.
-    pub fn at_present(&self) -> Result<Self, Failure> {
-        let told = self.stop.borrow().clone();
-        told.map_or(Ok(()), Err)?;
+    ///
+    /// # Errors
+    ///
+    /// Fails if the client has to stop, or is no longer one of its tenant.
+    pub fn refreshed(&self) -> Result<Self, Failure> {
+        if let Some(reason) = self.stop.borrow().clone() {
+            return Err(reason);
+        }
         Ok(Self { tenant: (self.present)()?, ..self.clone() })
     }
 
-    /// Whether what was decided before a wait still holds.
-    fn still_allowed(&self) -> Result<(), Failure> {
-        if self.at_present()?.tenant.policies.is_same(&self.tenant.policies) {
+    /// Checks that what was decided before a wait still holds.
+    fn check_unchanged(&self) -> Result<(), Failure> {
+        if self.refreshed()?.tenant.policies.is_same(&self.tenant.policies) {
             return Ok(());
         }
         let why = format!(
             "the policy of the tenant `{}` was changed while the session waited: run it again",
             self.tenant.name
         );
-        Err(Failure::new(Reason::Denied, why))
+        Err(Failure::denied(why))
     }
 
-    /// Waits until the session may begin.
+    /// Waits until the session may start.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the queue is full, the wait too long, or the policy was changed meanwhile.
     pub async fn admit(&self) -> Result<SessionQuota, Failure> {
-        let Tenant { name, places, all, patience, shares, group, .. } = &*self.tenant;
+        let tenant = &*self.tenant;
+        let Tenant { name, places, service_places, admission_timeout, .. } = tenant;
         let place = tokio::select! {
-            place = SessionPermit::acquire(name, places, all, *patience) => place?,
-            why = stopped(Some(self.stop.clone())) => return Err(why),
+            place = SessionPermit::acquire(name, places, service_places, *admission_timeout) => place?,
+            reason = wait_for_stop(Some(self.stop.clone())) => return Err(reason),
         };
-        self.still_allowed()?;
-        let group =
-            group.as_ref().map(|group| group.create_session(&self.subject.session)).transpose();
+        self.check_unchanged()?;
+        let group = tenant.group.as_ref();
+        let group = group.map(|group| group.create_session(&self.subject.session)).transpose();
         let group = group.map_err(|error| {
             Failure::internal(format!("the session can't have a control group: {error}"))
         })?;
         Ok(SessionQuota {
             counters: self.account.clone(),
-            shared: shares.to_vec(),
+            shared: vec![tenant.share.clone(), tenant.service_share.clone()],
             permit: Some(place),
             cgroup: group,
         })

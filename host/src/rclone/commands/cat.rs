@@ -25,25 +25,25 @@ pub async fn cat(rclone: &Rclone, path: &str, size: Option<u64>) -> Result<Conte
     let process = verb.start(false, None).await?;
     let watchdog = rclone.inner.watchdog.clone();
     let (rclone, path) = (rclone.clone(), path.to_owned());
-    let (bytes, end, content) = Content::channel(4);
+    let (writer, content) = Content::channel(4);
     tokio::spawn(async move {
-        let result = run(&rclone, &path, process, bytes, size).await;
+        let result = run(&rclone, &path, process, writer.bytes(), size).await;
         result.iter().for_each(|()| watchdog.answered());
         result.as_ref().err().into_iter().for_each(|failure| watchdog.failed(failure));
-        let _ = end.send(result);
+        writer.finish(result);
     });
-    Ok(content.begun(BEGINNING).await?.with(aside))
+    Ok(content.buffered(BEGINNING).await?.with_reservation(aside))
 }
 
 async fn run(
     rclone: &Rclone,
     path: &str,
     mut process: Process,
-    bytes: mpsc::Sender<bytes::Bytes>,
+    bytes: &mpsc::Sender<bytes::Bytes>,
     size: Option<u64>,
 ) -> Result<(), Failure> {
     let most = size.filter(|_| growth::is_possible(&rclone.inner.remote));
-    let Pumped { mut count, is_cut } = pump(&mut process, &bytes, most).await?;
+    let Pumped { mut count, is_cut } = pump(&mut process, bytes, most).await?;
     if let (true, Some(size)) = (is_cut, size) {
         growth::warn(path, size);
         return Ok(());
@@ -57,11 +57,10 @@ async fn run(
         growth::warn(path, size);
         let mut rest = growth::rest(rclone, path, count).await?;
         let Pumped { count: more, is_cut } =
-            pump(&mut rest, &bytes, Some(size.saturating_sub(count))).await?;
+            pump(&mut rest, bytes, Some(size.saturating_sub(count))).await?;
         count += more;
         ended = if is_cut { Ok(()) } else { rest.end().await };
     }
-    drop(bytes);
     ended.map_err(|failure| match failure.reason {
         // rclone says this of the file's directory.
         Reason::NotFound if failure.message.contains("directory not found") => Failure::new(

@@ -156,7 +156,7 @@ impl Batch {
             }
             file.write_all(&piece).map_err(failed)?;
         }
-        Content::ended(content.end).await?;
+        content.join().await?;
         super::serve_restic::counted(count, size)?;
         rustix::fs::futimens(&file, &times(modified)).map_err(|errno| failed(errno.into()))
     }

@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{concurrency, growth, upstreams};
-use crate::connector::{Failure, Pieces, Reason, Selection, Trouble};
+use crate::connector::{Chunks, Failure, Reason, Selection, Trouble};
 use crate::quota::counters::Count;
 use crate::rclone::process::Process;
 use crate::rclone::process::omissions::{self, Account};
@@ -29,7 +29,7 @@ const LOOK_UPS_PER_SECOND: &str = "10";
 
 /// A listing as it comes.
 pub struct Listing {
-    pub lines: Pieces,
+    pub lines: Chunks,
     /// What could not be listed.
     pub troubles: mpsc::Receiver<Trouble>,
     pub end: oneshot::Receiver<Result<(), Failure>>,
@@ -104,7 +104,7 @@ pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Fail
         }
         let _ = end_in.send(result);
     });
-    Ok(Listing { lines: Pieces::from(lines).with(aside), troubles, end })
+    Ok(Listing { lines: Chunks::from(lines).with_reservation(aside), troubles, end })
 }
 
 /// A path as a pattern of rclone's filters that matches nothing else.

@@ -111,7 +111,7 @@ pub async fn receive(
         match touched {
             // Some backends, WebDAV among them, take a time with an upload and never after.
             Err(failure) if failure.message.contains(CANNOT_SET_TIMES) => {
-                tracing::info!("`{path}` keeps the time of its upload: {}", failure.message);
+                tracing::info!("`{path}` keeps the time of its upload: {failure}");
             }
             touched => touched?,
         }
@@ -182,7 +182,7 @@ async fn feed(process: &mut Process, size: u64, mut content: Content) -> Result<
     }
     if result.is_ok() {
         content.bytes.close();
-        result = match Content::ended(content.end).await {
+        result = match content.join().await {
             Ok(()) => serve_restic::counted(count, Some(size)),
             failed => failed,
         };

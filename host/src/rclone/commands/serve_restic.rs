@@ -178,7 +178,7 @@ impl Reader {
             });
         }
         let content = self.clone().content(response.into_body(), path, size).await?;
-        Ok(content.with(aside))
+        Ok(content.with_reservation(aside))
     }
 
     /// The next bytes of a body.
@@ -213,7 +213,7 @@ impl Reader {
                     if let Some(surplus) = self.surplus(count, size) {
                         growth::warn(&path, count - surplus);
                         held.push_back(growth::cut(&piece, surplus));
-                        return Ok(Content::whole(held));
+                        return Ok(Content::complete(held));
                     }
                     held.push_back(piece);
                     continue;
@@ -222,15 +222,17 @@ impl Reader {
                 None => Ok(()),
             };
             self.complete(ended, &path, count, size).await?;
-            return Ok(more.into_iter().fold(Content::whole(held), Content::with));
+            return Ok(more.into_iter().fold(Content::complete(held), Content::with_reservation));
         }
-        let (bytes, end, content) = Content::channel(PIECES);
-        let mut content = more.into_iter().fold(content.after(held), Content::with);
-        let wanted = content.wanted();
+        let (writer, content) = Content::channel(PIECES);
+        let mut content =
+            more.into_iter().fold(content.with_prefix(held), Content::with_reservation);
+        let drained = content.buffer_drained();
         tokio::spawn(async move {
             // What nobody reads stays where it is. Who doesn't want it at all is told below.
-            let _ = wanted.await;
-            let _ = end.send(self.pass_on(body, bytes, &path, count, size).await);
+            let _ = drained.await;
+            let result = self.pass_on(body, writer.bytes(), &path, count, size).await;
+            writer.finish(result);
         });
         Ok(content)
     }
@@ -256,7 +258,7 @@ impl Reader {
     async fn pass_on(
         &self,
         mut body: Incoming,
-        bytes: mpsc::Sender<Bytes>,
+        bytes: &mpsc::Sender<Bytes>,
         path: &str,
         mut count: u64,
         size: Option<u64>,
@@ -295,7 +297,7 @@ impl Reader {
     /// Passes on the rest of a file that has grown.
     async fn rest(
         &self,
-        bytes: mpsc::Sender<Bytes>,
+        bytes: &mpsc::Sender<Bytes>,
         path: &str,
         count: u64,
         size: u64,
@@ -304,7 +306,7 @@ impl Reader {
         let slash = if self.root.is_empty() { "" } else { "/" };
         let path = format!("{}{slash}{path}", self.root);
         let mut process = growth::rest(&self.rclone, &path, count).await?;
-        let Pumped { count: more, is_cut } = pump(&mut process, &bytes, Some(size - count)).await?;
+        let Pumped { count: more, is_cut } = pump(&mut process, bytes, Some(size - count)).await?;
         if !is_cut {
             process.end().await?;
         }

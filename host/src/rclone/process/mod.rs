@@ -357,7 +357,7 @@ impl Drop for Process {
         });
         if let Err(failure) = noted {
             // No other process is started.
-            tracing::error!("{}", failure.message);
+            tracing::error!("{failure}");
             let _ = inner.in_vain.set(failure);
         }
     }

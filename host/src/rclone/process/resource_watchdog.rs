@@ -113,7 +113,7 @@ pub async fn watch(inner: Weak<Inner>) {
         gauges.iter().zip(numbers).for_each(|(gauge, number)| gauge.set(number));
         if let Err(failure) = seen.verdict(&now.grant.limits) {
             if now.in_vain.set(failure.clone()).is_ok() {
-                tracing::warn!("{}", failure.message);
+                tracing::warn!("{failure}");
             }
             // Also those that were about to start then.
             now.watchdog.kill_all();

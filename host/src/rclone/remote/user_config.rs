@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ini::{self, Section, Sections};
-use crate::cli::invocation::quoted;
 use crate::connector::{Failure, Reason};
+use crate::invocation::quoted;
 use crate::policy;
 
 fn invalid(message: impl AsRef<str>) -> Failure {

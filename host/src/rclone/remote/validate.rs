@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::ini::{self, Sections};
-use crate::cli::invocation::quoted;
 use crate::connector::{Failure, Reason};
+use crate::invocation::quoted;
 use crate::policy;
 
 /// What of sections doesn't change when a token is refreshed.

@@ -24,8 +24,8 @@ use crate::service::Service;
 use crate::service::admin::sessions::Registered;
 use crate::service::config::tenants::Identity;
 use crate::service::tenants::runtime::Lodger;
-use crate::session::open::Setting;
-use crate::session::tenant::Client;
+use crate::session::SessionContext;
+use crate::session::tenant::TenantClient;
 
 /// How long it waits where the system has no more connections to give.
 const BREATH: Duration = Duration::from_millis(100);
@@ -231,19 +231,19 @@ impl Service {
         let held = Held { comer: comer.clone(), registered, _permit: permit, lodger };
         let present = Arc::new(move || service.present(&comer, &was));
         let busy = Arc::new(watch::Sender::new(false));
-        let client = Client { tenant, subject, account, stop, cut, span, present, busy };
+        let client = TenantClient { tenant, subject, account, stop, cut, span, present, busy };
         let worker = held.lodger.worker.clone();
         worker.spawn(self.clone().run(line, role, client, held));
     }
 
     /// One session, from Plakar's first byte to its last.
-    async fn run(self: Arc<Self>, line: Line, role: Direction, client: Client, held: Held) {
+    async fn run(self: Arc<Self>, line: Line, role: Direction, client: TenantClient, held: Held) {
         let (span, busy) = (client.span.clone(), client.busy.subscribe());
         span.in_scope(|| info!("it begins, as {}", role.name()));
-        let setting = Setting { component: None, policy: None, client: Some(client) };
+        let context = SessionContext { component: None, policy: None, client: Some(client) };
         match line.moved() {
             Ok(connection) => {
-                let mut serving = std::pin::pin!(plugin::serve(role, connection, setting));
+                let mut serving = std::pin::pin!(plugin::serve(role, connection, context));
                 let ended = tokio::select! {
                     ended = &mut serving => ended,
                     () = self.idle(busy) => {

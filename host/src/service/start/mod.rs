@@ -5,12 +5,11 @@
 //! own user and those of its tenants, and no other: it can start and end their processes and
 //! give them what is theirs, and has no right over the machine.
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use std::path::Path;
 
 use super::config::Settings;
 use super::server::listener::Sockets;
-use crate::connector::Failure;
 use crate::quota::cgroups::ServiceCgroup;
 
 #[cfg(target_os = "linux")]
@@ -30,15 +29,14 @@ pub struct Start {
 ///
 /// The file is wrong, something that it names can't be used, or the kernel refuses.
 pub fn prepare(file: &Path) -> anyhow::Result<Start> {
-    let failed = |failure: Failure| anyhow!(failure.shown());
-    let settings = Settings::read(file).map_err(failed)?;
+    let settings = Settings::read(file)?;
     // What batches hold is for the tenant's user to read, in a directory for no other user.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let sockets = Sockets::open(&settings).map_err(failed)?;
+    let sockets = Sockets::open(&settings)?;
     let cgroup = settings.cgroups.then(ServiceCgroup::take_over).transpose().context(
         "the service's control group can't be divided: let systemd delegate it (`Delegate=yes`), or remove `cgroups`",
     )?;
     #[cfg(target_os = "linux")]
-    privileges::give_up(&settings, file, cgroup.as_ref()).map_err(failed)?;
+    privileges::give_up(&settings, file, cgroup.as_ref())?;
     Ok(Start { settings, sockets, cgroup })
 }

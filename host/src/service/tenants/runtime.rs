@@ -58,7 +58,7 @@ pub struct House {
 impl House {
     pub fn new(settings: &Settings, groups: Option<ServiceCgroup>) -> Result<Self, Failure> {
         let limits = &settings.limits;
-        let directory = settings.connectors.clone().map_or_else(sandbox::beside, Ok)?;
+        let directory = settings.connectors.clone().map_or_else(sandbox::program_directory, Ok)?;
         let house = Self {
             state: settings.state.clone(),
             users: settings.users,
@@ -164,7 +164,7 @@ impl House {
             None => self.group(name).map_err(failed)?,
         };
         let share = match here {
-            Some(here) => here.tenant.shares[0].clone(),
+            Some(here) => here.tenant.share.clone(),
             None => {
                 let whose = format!("the tenant `{name}`");
                 Arc::new(SharedLimits::new(whose, limits.processes, limits.bandwidth))
@@ -185,9 +185,10 @@ impl House {
             state,
             connectors: self.connectors.clone(),
             places,
-            patience,
-            all: self.places.clone(),
-            shares: [share, self.share.clone()],
+            admission_timeout: patience,
+            service_places: self.places.clone(),
+            share,
+            service_share: self.share.clone(),
             group,
             account,
         };
@@ -224,8 +225,8 @@ impl Lodger {
     fn resize(&self) {
         let limits = &self.written.limits;
         self.tenant.places.resize(limits.sessions, limits.queue);
-        self.tenant.shares[0].resize(limits.processes, limits.bandwidth);
-        self.tenant.shares[0].buffers.resize(Some(limits.buffers));
+        self.tenant.share.resize(limits.processes, limits.bandwidth);
+        self.tenant.share.buffers.resize(Some(limits.buffers));
         self.connections.resize(limits.connections());
         let memory = limits.memory.map(|size| size.as_u64());
         let threads = u64::from(limits.processes) * THREADS;

@@ -1,5 +1,5 @@
-//! What Plakar knows of sources and destinations, asked and changed by its own commands:
-//! secrets pass through pipes, and its files are its own.
+//! Plakar's sources and destinations, read and changed by Plakar's own commands. Secrets pass
+//! through pipes, and Plakar's files are left to Plakar.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,12 +7,12 @@ use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use crate::connector::{Failure, Reason};
+use crate::connector::Failure;
 
 /// The options of a source or destination.
 pub type Options = BTreeMap<String, String>;
 
-/// What Plakar keeps apart.
+/// The two kinds of configuration that Plakar has for a connector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Source,
@@ -20,6 +20,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Returns the word for it in Plakar's commands.
     pub fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -30,23 +31,23 @@ impl Kind {
 
 /// The Plakar in `PATH`.
 pub struct Plakar {
-    /// Its configuration, if not the usual one.
+    /// The configuration directory, if not the default one.
     pub config: Option<PathBuf>,
 }
 
-fn failed(what: String) -> Failure {
-    Failure::new(Reason::InvalidConfiguration, what)
-}
-
 impl Plakar {
-    /// The options of a source or destination, if there is one of this name.
+    /// Returns the options of a source or destination, if there is one of this name.
+    ///
+    /// # Errors
+    ///
+    /// Fails if Plakar can't be run, or prints something unexpected.
     pub fn options(&self, kind: Kind, name: &str) -> Result<Option<Options>, Failure> {
         let output = self.run(&[kind.name(), "show", "-secrets", "-json"], &[])?;
         // One document for each.
-        let shown = serde_json::Deserializer::from_slice(&output.stdout);
-        for document in shown.into_iter::<BTreeMap<String, Options>>() {
+        let documents = serde_json::Deserializer::from_slice(&output.stdout);
+        for document in documents.into_iter::<BTreeMap<String, Options>>() {
             let mut document = document.map_err(|_| {
-                failed(format!("`plakar {} show -json` printed what it doesn't as version 1.1: install plakar 1.1", kind.name()))
+                Failure::invalid_config(format!("`plakar {} show -json` printed something that version 1.1 doesn't: install plakar 1.1", kind.name()))
             })?;
             if let Some(options) = document.remove(name) {
                 return Ok(Some(options));
@@ -56,6 +57,10 @@ impl Plakar {
     }
 
     /// Replaces the options of a source or destination.
+    ///
+    /// # Errors
+    ///
+    /// Fails if Plakar can't be run, or keeps other options than it was given.
     pub fn set(&self, kind: Kind, name: &str, options: &Options) -> Result<(), Failure> {
         // Plakar keeps no empty values.
         let mut options = options.clone();
@@ -65,7 +70,7 @@ impl Plakar {
         if self.options(kind, name)? == Some(options) {
             return Ok(());
         }
-        Err(failed(format!(
+        Err(Failure::invalid_config(format!(
             "plakar took other options for the {0} `{name}` than it was given: look at `plakar {0} show {name}`",
             kind.name()
         )))
@@ -77,7 +82,8 @@ impl Plakar {
         command.args(config).args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let ran = command.spawn().and_then(|mut child| {
-            // It reads all of its input before it says anything; one that ends before says why.
+            // Plakar reads all of its input before it prints anything; if it exits before, stderr
+            // has the reason.
             let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input));
             match written {
                 Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
@@ -86,14 +92,19 @@ impl Plakar {
         });
         let line = arguments.join(" ");
         let output = ran.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => failed("plakar was not found in PATH: put it there".to_owned()),
-            _ => failed(format!("`plakar {line}` can't be run: {error}")),
+            ErrorKind::NotFound => {
+                Failure::invalid_config("plakar was not found in PATH: put it there")
+            }
+            _ => Failure::invalid_config(format!("`plakar {line}` can't be run: {error}")),
         })?;
         if output.status.success() {
             return Ok(output);
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.lines().last().unwrap_or_default();
-        Err(failed(format!("`plakar {line}` ended with {}: {said}", output.status)))
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let reason = stderr.lines().last().unwrap_or_default();
+        Err(Failure::invalid_config(format!(
+            "`plakar {line}` ended with {}: {reason}",
+            output.status
+        )))
     }
 }

@@ -1,0 +1,50 @@
+//! `plakbox importer`, `plakbox exporter` and `plakbox connect`: Plakar's plugins, served here
+//! or relayed to a service.
+
+use anyhow::bail;
+use std::path::PathBuf;
+
+use crate::direction::Direction;
+use crate::plugin;
+use crate::service::client;
+use crate::session::SessionContext;
+
+/// Relays Plakar's plugin protocol to a service, as `importer` and `exporter` do by themselves
+/// where /etc/plakbox/connect.toml names one
+#[derive(clap::Args)]
+pub struct Args {
+    role: Direction,
+    /// The file that names the service
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+}
+
+impl Args {
+    /// Relays Plakar's plugin protocol to the service that was named.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no service is named, or the connection to it breaks.
+    pub async fn exec(self) -> anyhow::Result<()> {
+        let target = match self.to {
+            Some(file) => client::Target::read(&file),
+            None => match client::named().transpose() {
+                Some(target) => target,
+                None => bail!("no service is named: use --to FILE"),
+            },
+        };
+        client::relay(self.role, target).await
+    }
+}
+
+/// Serves Plakar as a plugin, or relays it to the service that the operator has named.
+///
+/// # Errors
+///
+/// Fails if stdin and stdout are not pipes, or the connection breaks.
+pub async fn plugin(role: Direction, context: SessionContext) -> anyhow::Result<()> {
+    match client::named().transpose() {
+        Some(target) => client::relay(role, target).await,
+        None => plugin::serve_stdio(role, context).await,
+    }
+}

@@ -1,0 +1,95 @@
+//! Lists a remote once through the component, to see whether it answers.
+
+use std::time::Duration;
+
+use super::target::Target;
+use crate::connector::{Failure, Kind, Reason};
+use crate::direction::Direction;
+use crate::policy::hosts::lookup;
+use crate::quota::SessionQuota;
+use crate::rclone::binary::Binary;
+use crate::rclone::google_photos;
+use crate::rclone::remote::Remote;
+use crate::rclone::state::State;
+use crate::sandbox::{Discovery, Session};
+use crate::session::{self, OpenSession, Prepared, SessionContext};
+
+/// Time limit of a remote's first listing.
+const LIST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The directory of all photos.
+const LIBRARY: &str = "media/all";
+
+/// Time after which the listing of [`LIBRARY`] shows that it isn't empty: that of an empty
+/// library is a single call.
+const LIBRARY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The parts of the sessions that reach the remote.
+pub struct Probe<'a> {
+    pub target: &'a Target,
+    pub state: &'a State,
+    pub binary: Binary,
+    pub context: &'a SessionContext,
+}
+
+impl Probe<'_> {
+    /// Lists the remote once, through the component.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the remote is not allowed, or can't be listed in time.
+    pub async fn reach(&self, remote: &Remote) -> Result<(), Failure> {
+        let is_google_photos = google_photos::is(remote);
+        let path = remote.path().trim_matches('/');
+        // The library itself may have thousands of pages.
+        let is_costly = path.is_empty() || path.split('/').next() == Some("media");
+        let probed =
+            if is_google_photos && is_costly { google_photos::ASKED } else { self.target.path() };
+        let session = self.open(probed).await?;
+        let listed = tokio::time::timeout(LIST_TIMEOUT, session.ping_importer()).await;
+        listed.unwrap_or_else(|_| {
+            Err(Failure::new(
+                Reason::Unavailable,
+                "the remote doesn't answer within a minute: check the network and the server, and run it again",
+            ))
+        })?;
+        drop(session);
+        if is_google_photos && path.is_empty() {
+            let session = self.open(LIBRARY).await?;
+            let found = tokio::time::timeout(LIBRARY_TIMEOUT, find_file(&session)).await;
+            return found.unwrap_or(Ok(()));
+        }
+        Ok(())
+    }
+
+    /// Opens a session on the remote at another path.
+    async fn open(&self, path: &str) -> Result<Session, Failure> {
+        let authorized =
+            session::authorize(self.target.spec(path), self.context, Direction::Backup)?;
+        lookup::check_public(&authorized.grant.public_hosts).await?;
+        let prepared = Prepared {
+            quota: SessionQuota::default(),
+            state: self.state.clone(),
+            binary: self.binary.clone(),
+        };
+        let OpenSession { session, remote, .. } =
+            session::start(authorized, prepared, self.context)?;
+        session.open_importer(remote).await?;
+        Ok(session)
+    }
+}
+
+/// Waits for the first file of a listing, or its end, which may be a failure.
+async fn find_file(session: &Session) -> Result<(), Failure> {
+    let mut scan = session.scan().await?;
+    while let Some(discoveries) = scan.found.recv().await {
+        let is_file = |discovery: &Discovery| match discovery {
+            Discovery::Found(entry) => entry.metadata.kind == Kind::File,
+            Discovery::Failed(_) => false,
+        };
+        if discoveries.iter().any(is_file) {
+            return Ok(());
+        }
+    }
+    scan.end.await.unwrap_or(Ok(()))
+}
