@@ -78,7 +78,7 @@ fn sentence(path: &str, place: Place) -> Result<String, Box<dyn Error>> {
     writeln!(
         code,
         "Sentence {{ file: {:?}, parts: &{:?}, quiet: {quiet:?}, object: Object::{object}, \
-         decided: Decided::{decided}, help: {help:?} }},",
+         decision: Decision::{decided}, help: {help:?} }},",
         logged(path),
         parts(&says)
     )?;

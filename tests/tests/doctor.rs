@@ -111,7 +111,8 @@ fn what_the_policy_refuses_or_rclone_has_hidden_is_said() {
         .bad("problem  the remote's `pass` was hidden by `rclone config show`");
     look("[x]\nurl = http://x\n").bad("problem  the remote has no `rclone_type`");
     for text in ["", "hello\n", "{}\n", "x = y\n"] {
-        look(text).bad("problem  what came on stdin is no rclone configuration: run `rclone config show NAME | /");
+        look(text)
+            .bad("problem  stdin has no rclone configuration: run `rclone config show NAME | /");
     }
     look("[none]\n# couldn't find type of fs for \"none\"\n")
         .bad("problem  rclone has no remote `none`: `rclone listremotes` lists them");

@@ -53,7 +53,7 @@ fn rclone_that_is_something_else() {
     let place = Place::with_source();
     backup_with_rclone(&place, "hello")
         .soon()
-        .bad("doesn't work (it says `hello`): install rclone anew");
+        .bad("doesn't work (it prints `hello`): reinstall rclone");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What a process of root's may do beside what its user may: nothing, but for files that may
-//! be other users': those of a local directory that root backs up or restores to, and those
+//! Capabilities that rclone keeps if it runs as root: none, except where files may belong to other
+//! users. These are the files of a local directory that root backs up or restores to, and those
 //! that options name.
 //!
 //! Source: capabilities(7).
@@ -7,34 +7,42 @@
 use rustix::thread::CapabilitySet;
 use std::io;
 
-use super::Granted;
+use super::Profile;
 use crate::kernel::capabilities;
 
-/// To read files of others, and to list their directories.
-const READING: CapabilitySet = CapabilitySet::DAC_READ_SEARCH;
+/// Reading files of other users, and listing their directories.
+const READ_CAPABILITIES: CapabilitySet = CapabilitySet::DAC_READ_SEARCH;
 
-/// To write there, and to set the times of what is theirs.
-const WRITING: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
+/// Writing to directories of other users, and setting the times of their files.
+const WRITE_CAPABILITIES: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
 
 /// The capabilities that a process keeps, as far as it has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept(CapabilitySet);
+pub struct KeptCapabilities(CapabilitySet);
 
-impl Kept {
-    pub fn of(granted: &Granted) -> Self {
-        let local = !granted.directories.is_empty();
-        match () {
-            // A tenant's process runs as a user, with that one's rights alone.
-            () if granted.owner.is_some() => Self(CapabilitySet::empty()),
-            () if local && granted.write => Self(READING | WRITING),
-            // A key that is named may be another user's, too.
-            () if local || !granted.named.is_empty() => Self(READING),
-            () => Self(CapabilitySet::empty()),
+impl KeptCapabilities {
+    /// The capabilities that a profile needs.
+    pub fn new(profile: &Profile) -> Self {
+        let local = !profile.directories.is_empty();
+        if profile.owner.is_some() {
+            // A tenant's process runs as a user, with that user's rights only.
+            Self(CapabilitySet::empty())
+        } else if local && profile.write {
+            Self(READ_CAPABILITIES | WRITE_CAPABILITIES)
+        } else if local || !profile.named.is_empty() {
+            // A key that an option names may belong to another user, too.
+            Self(READ_CAPABILITIES)
+        } else {
+            Self(CapabilitySet::empty())
         }
     }
 
-    /// Takes all others from the calling process, and from what it will execute. Allocates
+    /// Drops all other capabilities of the calling process, and of what it executes. Allocates
     /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses it.
     pub fn keep_only(self) -> io::Result<()> {
         capabilities::keep_only(self.0)
     }
@@ -46,18 +54,27 @@ mod tests {
 
     #[test]
     fn only_files_that_may_be_of_others_need_capabilities() {
-        let granted = |directory: Option<&str>, write| Granted {
+        let profile = |directory: Option<&str>, write| Profile {
             directories: directory.into_iter().map(Into::into).collect(),
             write,
-            ..Granted::default()
+            ..Profile::default()
         };
-        assert_eq!(Kept::of(&granted(None, true)), Kept(CapabilitySet::empty()));
-        assert_eq!(Kept::of(&granted(Some("/a"), false)), Kept(READING));
-        assert_eq!(Kept::of(&granted(Some("/a"), true)), Kept(READING | WRITING));
-        let named = Granted { named: ["/key".into()].into(), ..granted(None, true) };
-        assert_eq!(Kept::of(&named), Kept(READING));
+        assert_eq!(
+            KeptCapabilities::new(&profile(None, true)),
+            KeptCapabilities(CapabilitySet::empty())
+        );
+        assert_eq!(
+            KeptCapabilities::new(&profile(Some("/a"), false)),
+            KeptCapabilities(READ_CAPABILITIES)
+        );
+        assert_eq!(
+            KeptCapabilities::new(&profile(Some("/a"), true)),
+            KeptCapabilities(READ_CAPABILITIES | WRITE_CAPABILITIES)
+        );
+        let named = Profile { named: ["/key".into()].into(), ..profile(None, true) };
+        assert_eq!(KeptCapabilities::new(&named), KeptCapabilities(READ_CAPABILITIES));
         let owner = Some(crate::kernel::RunAs { uid: 1, gid: 1 });
-        let tenants = Granted { owner, ..granted(Some("/a"), true) };
-        assert_eq!(Kept::of(&tenants), Kept(CapabilitySet::empty()));
+        let tenants = Profile { owner, ..profile(Some("/a"), true) };
+        assert_eq!(KeptCapabilities::new(&tenants), KeptCapabilities(CapabilitySet::empty()));
     }
 }

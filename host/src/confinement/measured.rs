@@ -1,5 +1,5 @@
-//! What confinement costs: how much later rclone starts, and how fast bytes come out of it.
-//! `just bench-confinement` prints it.
+//! A measurement of what confinement costs: how much later rclone starts, and how fast it outputs
+//! bytes. `just bench-confinement` prints it.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Confinement, Granted, Standing};
+use super::{Confinement, Profile, Scheduling};
 use crate::policy::{Limits, Ports};
 
-/// The most that rclone may start later.
+/// The largest delay of rclone's start.
 const LATER: Duration = Duration::from_millis(30);
 
-/// How many bytes are read.
+/// Number of bytes that are read.
 const SIZE: usize = 256 << 20;
 
 fn rclone() -> PathBuf {
@@ -23,21 +23,20 @@ fn rclone() -> PathBuf {
         .expect("rclone is in PATH")
 }
 
-/// Runs rclone to its end, confined or not; gives how long it took with all that comes
-/// before, and how much it printed.
-fn run(granted: Option<&Granted>, args: &[&Path]) -> (Duration, usize) {
+/// Runs rclone to its end, confined or not. Returns how long it took with all preparations, and how
+/// much it printed.
+fn run(profile: Option<&Profile>, args: &[&Path]) -> (Duration, usize) {
     let (start, rclone) = (Instant::now(), rclone());
     let mut command = Command::new(&rclone);
     command.args(args).env_clear().env("HOME", "/").current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    match granted {
-        Some(granted) => Confinement::prepare(&rclone, granted)
+    match profile {
+        Some(profile) => Confinement::prepare(&rclone, profile)
             .unwrap()
-            .confine(&mut command, Standing::default())
+            .confine(&mut command, Scheduling::default())
             .unwrap(),
-        // Without anything to do before it, a program starts in another way, which counts
-        // for more than all of the confinement does.
-        // SAFETY: the closure does nothing.
+        // Without a closure, a program starts in a different way, which matters more than all of
+        // the confinement does.
         None => drop(unsafe { command.pre_exec(|| Ok(())) }),
     }
     let mut child = command.spawn().unwrap();
@@ -53,30 +52,29 @@ fn run(granted: Option<&Granted>, args: &[&Path]) -> (Duration, usize) {
     (start.elapsed(), count)
 }
 
-/// The processors' time that ended children of this process have had (proc_pid_stat(5)), in
-/// ticks of the clock, of which a second has 100.
+/// The processor time of ended children of this process (proc_pid_stat(5)), in ticks, of which a
+/// second has 100.
 fn ticks_of_children() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // The name before may hold spaces and brackets.
+    // The name before it may contain spaces and brackets.
     let (_, fields) = stat.rsplit_once(')').unwrap();
     let fields: Vec<_> = fields.split_whitespace().collect();
     fields[13..=14].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
 }
 
-/// What one way cost: how long the middle one of its runs took, and the processors' time
-/// that all of them had.
+/// The cost of one way: the median duration of its runs, and the processor time of all.
 struct Cost {
     median: Duration,
     processors: Duration,
 }
 
 impl Cost {
-    /// Of running confined, and of running unconfined in turn with it.
-    fn of_both(runs: usize, granted: &Granted, args: &[&Path]) -> [Self; 2] {
+    /// The costs of running confined and unconfined, alternately.
+    fn of_both(runs: usize, profile: &Profile, args: &[&Path]) -> [Self; 2] {
         let (mut took, mut ticks) = ([Vec::new(), Vec::new()], [0, 0]);
         for run_at in 0..runs {
-            let ways = [Some(granted), None];
-            // Whoever comes second finds things warm: they take turns.
+            let ways = [Some(profile), None];
+            // The second run finds warm caches, so they alternate.
             for at in [run_at % 2, 1 - run_at % 2] {
                 let before = ticks_of_children();
                 took[at].push(run(ways[at], args).0);
@@ -98,23 +96,23 @@ fn rclone_starts_within_30_ms_and_reads_as_fast_as_without_confinement() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     std::fs::write(&file, vec![7; SIZE]).unwrap();
-    let granted = Granted {
+    let profile = Profile {
         read: [directory.path().to_owned()].into(),
         ports: Ports::ANY,
         limits: Limits::built_in(),
-        ..Granted::default()
+        ..Profile::default()
     };
     let cat = [Path::new("cat"), file.as_path()];
-    assert_eq!(run(Some(&granted), &cat).1, SIZE);
+    assert_eq!(run(Some(&profile), &cat).1, SIZE);
 
     println!("| what | confined | not confined | |");
     println!("| --- | --- | --- | --- |");
-    let [ours, plain] = Cost::of_both(20 * rounds, &granted, &[Path::new("version")]);
+    let [ours, plain] = Cost::of_both(20 * rounds, &profile, &[Path::new("version")]);
     let later = ours.median.saturating_sub(plain.median);
     let [our, their] = [ours.median, plain.median];
     println!("| rclone version | {our:.1?} | {their:.1?} | {later:.1?} later |");
     assert!(later < LATER, "{later:?}");
-    let [ours, plain] = Cost::of_both(20 * rounds, &granted, &cat);
+    let [ours, plain] = Cost::of_both(20 * rounds, &profile, &cat);
     for (what, our, their) in [
         ("rclone cat, 256 MiB", ours.median, plain.median),
         ("its processors' time", ours.processors, plain.processors),

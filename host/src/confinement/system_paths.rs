@@ -1,16 +1,16 @@
-//! The parts of the system that every rclone reads: how to resolve names, whom to trust,
-//! what the clock shows. Nothing of any user's.
+//! The parts of the system that every rclone reads: name resolution, certificates, and time zones.
+//! Nothing of any user's.
 
 use std::path::PathBuf;
 
 /// Devices that are read and written.
 pub const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"];
 
-/// Files and directories, of which a system has some.
+/// Files and directories, some of which exist on a system.
 ///
 /// Sources: Go's crypto/x509 (root_linux.go), net (conf.go, dnsconfig_unix.go, hosts.go),
 /// time (zoneinfo_unix.go) and mime (type_unix.go), and nsswitch.conf(5).
-const READABLE: [&str; 34] = [
+const READABLE_PATHS: [&str; 34] = [
     "/etc/ca-certificates",
     "/etc/gai.conf",
     "/etc/host.conf",
@@ -47,7 +47,7 @@ const READABLE: [&str; 34] = [
     "/etc/ssl/ca-bundle.crt",
 ];
 
-/// Those that are there, and what they link to.
+/// The files and directories that exist.
 pub fn readable() -> Vec<PathBuf> {
-    READABLE.iter().map(PathBuf::from).filter(|path| path.exists()).collect()
+    READABLE_PATHS.iter().map(PathBuf::from).filter(|path| path.exists()).collect()
 }

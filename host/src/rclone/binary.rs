@@ -1,4 +1,4 @@
-//! Which rclone is run, and whether it is recent enough.
+//! The rclone binary: finds it, and checks its version and digest.
 
 use semver::Version;
 use sha2::{Digest, Sha256};
@@ -11,26 +11,27 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use super::google_photos;
-use super::process::spawner;
-use super::state::State;
+use super::backends::GOOGLE_PHOTOS;
+use super::state::{State, records};
 use crate::audit::{AuditLog, Event};
-use crate::confinement::{Confinement, Granted, Standing};
+use crate::confinement::{Confinement, Profile, Scheduling, spawner};
 use crate::connector::{Failure, Reason};
 use crate::kernel::RunAs;
 use crate::policy::{self, Enforcement, Limits, Program};
 
-/// Earlier ones ask Google Photos for scopes that it doesn't grant any more.
-const OLDEST: Version = Version::new(1, 70, 0);
+/// The oldest version that works: earlier ones ask Google Photos for scopes that it doesn't grant
+/// any more.
+const MINIMUM_VERSION: Version = Version::new(1, 70, 0);
 
-/// How long it may take to say its version, and how much it says.
-const PATIENCE: Duration = Duration::from_secs(10);
-const LONGEST: u64 = 64 << 10;
+/// Time limit of `rclone version`.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Number of bytes of its output that are read.
+const MAX_VERSION_BYTES: u64 = 64 << 10;
 
-/// Where to find rclone, if it isn't to be looked for in `PATH`.
-const VARIABLE: &str = "PLAKBOX_RCLONE";
+/// Environment variable with the path of rclone, in place of a search in `PATH`.
+const RCLONE_ENV: &str = "PLAKBOX_RCLONE";
 
-/// An rclone that was found recent enough.
+/// An rclone of a recent version.
 #[derive(Debug, Clone)]
 pub struct Binary {
     path: PathBuf,
@@ -38,9 +39,13 @@ pub struct Binary {
 }
 
 impl Binary {
-    /// Finds rclone and asks its version, unless this very file was asked before.
-    /// `backend` is what it is wanted for; the policy may have a say in which it is, and
-    /// whether it is asked where it can't be confined.
+    /// Finds rclone and queries its version, unless that of the same file is recorded. `backend` is
+    /// named in errors; the policy may demand a path, a version and a digest, and by `level` that
+    /// the query is confined.
+    ///
+    /// # Errors
+    ///
+    /// There is no rclone, it is too old or doesn't work, or the policy doesn't allow it.
     pub async fn find(
         state: &State,
         backend: &str,
@@ -48,10 +53,10 @@ impl Binary {
         level: Enforcement,
         trail: &AuditLog,
     ) -> Result<Self, Failure> {
-        let named = policy.path.clone().or_else(|| env::var_os(VARIABLE).map(PathBuf::from));
-        let path = match named {
+        let configured = policy.path.clone().or_else(|| env::var_os(RCLONE_ENV).map(PathBuf::from));
+        let path = match configured {
             Some(path) if path.is_file() => Some(path),
-            Some(path) => return Err(not_there(&path, policy.path.is_some())),
+            Some(path) => return Err(missing_binary(&path, policy.path.is_some())),
             None => env::split_paths(&env::var_os("PATH").unwrap_or_default())
                 .map(|directory| directory.join("rclone"))
                 .find(|path| path.is_absolute() && is_executable(path)),
@@ -59,22 +64,25 @@ impl Binary {
         let path = path.ok_or_else(|| {
             Failure::new(
                 Reason::InvalidConfiguration,
-                format!("rclone was not found: install rclone {OLDEST} or later (https://rclone.org/install), or set {VARIABLE} to its path"),
+                format!("rclone was not found: install rclone {MINIMUM_VERSION} or later (https://rclone.org/install), or set {RCLONE_ENV} to its path"),
             )
         })?;
-        // One that isn't the right one isn't even asked.
+        // Check the digest before running the binary at all.
         if let Some(wanted) = &policy.sha256 {
-            is_the_one(&path, wanted)?;
+            check_digest(&path, wanted)?;
         }
-        let version = state.known_version(&path, ask(&path, level, state.owner(), trail)).await?;
-        if version < OLDEST {
-            return Err(too_old(&version, &path, backend));
+        let version =
+            records::cached_version(state, &path, run_version(&path, level, state.owner(), trail))
+                .await?;
+        if version < MINIMUM_VERSION {
+            return Err(outdated(&version, &path, backend));
         }
-        if let Some(least) = policy.minimum_version.as_ref().filter(|least| version < **least) {
+        if let Some(minimum) = policy.minimum_version.as_ref().filter(|minimum| version < **minimum)
+        {
             return Err(Failure::new(
                 Reason::Denied,
                 format!(
-                    "rclone {version} at `{}` is older than the policy allows: install rclone {least} or later",
+                    "rclone {version} at `{}` is older than the policy allows: install rclone {minimum} or later",
                     path.display()
                 ),
             ));
@@ -82,30 +90,31 @@ impl Binary {
         Ok(Self { path, version })
     }
 
+    /// The path of the binary.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-fn not_there(path: &Path, by_policy: bool) -> Failure {
-    let (shown, who) = (path.display(), if by_policy { "the policy" } else { VARIABLE });
+fn missing_binary(path: &Path, by_policy: bool) -> Failure {
+    let (shown, who) = (path.display(), if by_policy { "the policy" } else { RCLONE_ENV });
     Failure::new(
         Reason::InvalidConfiguration,
         format!(
-            "{who} names `{shown}` as rclone, which isn't a file: correct it, or install rclone {OLDEST} or later there"
+            "{who} names `{shown}` as rclone, which isn't a file: correct it, or install rclone {MINIMUM_VERSION} or later there"
         ),
     )
 }
 
-/// Whether the file is the one that a policy names by its digest.
-fn is_the_one(path: &Path, wanted: &policy::Digest) -> Result<(), Failure> {
+/// Checks that a file has the digest that a policy demands.
+fn check_digest(path: &Path, wanted: &policy::Digest) -> Result<(), Failure> {
     let refused =
         |why: String| Failure::new(Reason::Denied, format!("rclone at `{}` {why}", path.display()));
     let mut digest = Sha256::new();
     File::open(path)
         .and_then(|mut file| io::copy(&mut file, &mut digest))
         .map_err(|error| refused(format!("can't be read: {error}")))?;
-    let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = format!("{:x}", digest.finalize());
     if found == wanted.0 {
         return Ok(());
     }
@@ -115,16 +124,17 @@ fn is_the_one(path: &Path, wanted: &policy::Digest) -> Result<(), Failure> {
     )))
 }
 
-fn too_old(version: &Version, path: &Path, backend: &str) -> Failure {
-    let (why, then) = match backend == google_photos::BACKEND {
-        true => (
+fn outdated(version: &Version, path: &Path, backend: &str) -> Failure {
+    let (why, then) = if backend == GOOGLE_PHOTOS {
+        (
             " for Google Photos, which since 2025-03-31 refuses the permissions that it asks for",
             ", run `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
-        ),
-        false => ("", ""),
+        )
+    } else {
+        ("", "")
     };
     let message = format!(
-        "rclone {version} at `{}` is too old{why}: install rclone {OLDEST} or later (https://rclone.org/install){then}",
+        "rclone {version} at `{}` is too old{why}: install rclone {MINIMUM_VERSION} or later (https://rclone.org/install){then}",
         path.display()
     );
     Failure::new(Reason::InvalidConfiguration, message)
@@ -135,34 +145,34 @@ fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// Runs `rclone version`, which may do nothing else.
-async fn ask(
+/// Runs `rclone version`, confined to doing nothing else.
+async fn run_version(
     path: &Path,
     level: Enforcement,
     owner: Option<RunAs>,
     trail: &AuditLog,
 ) -> Result<Version, Failure> {
-    let unusable = |why: String| {
+    let failed = |why: String| {
         let message =
-            format!("`{} version` doesn't work ({why}): install rclone anew", path.display());
+            format!("`{} version` doesn't work ({why}): reinstall rclone", path.display());
         Failure::new(Reason::InvalidConfiguration, message)
     };
-    let granted = Granted { limits: Limits::built_in(), level, owner, ..Granted::default() };
-    let confinement = Confinement::prepare(path, &granted)?;
+    let profile = Profile { limits: Limits::built_in(), level, owner, ..Profile::default() };
+    let confinement = Confinement::prepare(path, &profile)?;
     let started = Instant::now();
     let mut command = Command::new(path);
     command.arg("version").env_clear().env("HOME", "/").current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let child = spawner::spawn(command, &confinement, Standing::default()).await;
-    let mut child = child.map_err(|error| unusable(error.to_string()))?;
+    let child = spawner::spawn(command, &confinement, Scheduling::default()).await;
+    let mut child = child.map_err(|error| failed(error.to_string()))?;
     let mut text = Vec::new();
-    let said = async {
+    let output = async {
         if let Some(stdout) = child.stdout.take() {
-            stdout.take(LONGEST).read_to_end(&mut text).await?;
+            stdout.take(MAX_VERSION_BYTES).read_to_end(&mut text).await?;
         }
         child.wait().await
     };
-    let ended = tokio::time::timeout(PATIENCE, said).await;
+    let ended = tokio::time::timeout(VERSION_TIMEOUT, output).await;
     trail.record(Event::Process {
         remote: String::new(),
         argv: vec![path.display().to_string(), "version".to_owned()],
@@ -175,16 +185,16 @@ async fn ask(
         milliseconds: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
     })?;
     match ended {
-        Ok(ended) => ended.map_err(|error| unusable(error.to_string()))?,
-        Err(_) => return Err(unusable("it doesn't end".to_owned())),
+        Ok(ended) => ended.map_err(|error| failed(error.to_string()))?,
+        Err(_) => return Err(failed("it doesn't end".to_owned())),
     };
     let text = String::from_utf8_lossy(&text);
     let first = text.lines().next().unwrap_or_default();
-    parse(first).ok_or_else(|| unusable(format!("it says `{first}`")))
+    parse_version(first).ok_or_else(|| failed(format!("it prints `{first}`")))
 }
 
-/// The version in `rclone v1.75.1` or `rclone v1.60.1-DEV`.
-fn parse(line: &str) -> Option<Version> {
+/// Parses the version in `rclone v1.75.1` or `rclone v1.60.1-DEV`.
+fn parse_version(line: &str) -> Option<Version> {
     let text = line.strip_prefix("rclone v")?;
     let numbers = text.split(|char: char| !char.is_ascii_digit() && char != '.').next()?;
     let version = Version::parse(numbers);
@@ -197,9 +207,9 @@ mod tests {
 
     #[test]
     fn versions_of_releases_and_of_development_are_read() {
-        assert_eq!(parse("rclone v1.75.1"), Some(Version::new(1, 75, 1)));
-        assert_eq!(parse("rclone v1.60.1-DEV"), Some(Version::new(1, 60, 1)));
-        assert_eq!(parse("rclone v1.71-beta.1234"), Some(Version::new(1, 71, 0)));
-        assert_eq!(parse("bash: no"), None);
+        assert_eq!(parse_version("rclone v1.75.1"), Some(Version::new(1, 75, 1)));
+        assert_eq!(parse_version("rclone v1.60.1-DEV"), Some(Version::new(1, 60, 1)));
+        assert_eq!(parse_version("rclone v1.71-beta.1234"), Some(Version::new(1, 71, 0)));
+        assert_eq!(parse_version("bash: no"), None);
     }
 }

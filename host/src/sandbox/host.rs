@@ -99,7 +99,7 @@ impl rclone::HostWithStore<HostState> for HasSelf<HostState> {
     ) -> CallResult<()> {
         call(async {
             let content = accessor.with(|store| lift_content(store, content))?;
-            Ok(capability(accessor).receive(&path, size, modified, content).await?)
+            Ok(capability(accessor).upload(&path, size, modified, content).await?)
         })
         .await
     }

@@ -1,12 +1,12 @@
 //! Albums of Google Photos: which remotes are one, and where a remote takes them.
 
 use crate::connector::Remote;
-use crate::rclone::google_photos;
+use crate::rclone::backends;
 
 /// Returns the directory of albums in a remote of Google Photos that takes them, relative to
 /// its location.
 pub fn album_directory(remote: &Remote) -> Option<&'static str> {
-    if remote.backend != google_photos::BACKEND {
+    if remote.backend != backends::GOOGLE_PHOTOS {
         return None;
     }
     match remote.root.trim_matches('/') {
@@ -20,7 +20,7 @@ pub fn album_directory(remote: &Remote) -> Option<&'static str> {
 pub fn is_album(remote: &Remote) -> bool {
     let path = remote.root.trim_matches('/');
     let below = path.strip_prefix("album/").or(path.strip_prefix("shared-album/"));
-    remote.backend == google_photos::BACKEND && below.is_some()
+    remote.backend == backends::GOOGLE_PHOTOS && below.is_some()
 }
 
 #[cfg(test)]
@@ -39,10 +39,10 @@ mod tests {
     #[test]
     fn albums_are_known_by_the_backend_and_the_path() {
         for (backend, root, directory, is_one) in [
-            (google_photos::BACKEND, "/", Some("/album/"), false),
-            (google_photos::BACKEND, "album", Some("/"), false),
-            (google_photos::BACKEND, "upload", None, false),
-            (google_photos::BACKEND, "/album/Trip/", None, true),
+            (backends::GOOGLE_PHOTOS, "/", Some("/album/"), false),
+            (backends::GOOGLE_PHOTOS, "album", Some("/"), false),
+            (backends::GOOGLE_PHOTOS, "upload", None, false),
+            (backends::GOOGLE_PHOTOS, "/album/Trip/", None, true),
             ("s3", "", None, false),
             ("s3", "album/a", None, false),
         ] {

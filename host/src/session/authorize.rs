@@ -55,13 +55,13 @@ fn parse(
     context: &SessionContext,
 ) -> Result<(Remote, Vec<(String, String)>), Failure> {
     // The user who runs the service has an rclone.conf, and tenants don't.
-    if context.client.is_some() && spec.names_users_remote() {
+    if context.client.is_some() && spec.names_user_remote() {
         return Err(Failure::new(
             Reason::Unsupported,
             "a service doesn't read any rclone.conf: import the remote with `rclone config dump | plakar source import -rclone NAME`",
         ));
     }
-    Remote::unchecked(spec)
+    Remote::from_plakar_unchecked(spec)
 }
 
 /// Decides what a session may do with a remote, which gets the options that the policies pin.
@@ -82,14 +82,14 @@ fn decision(
     direction: Direction,
     decided: Result<&Grant, &Failure>,
 ) -> Event {
-    let secrets = remote.map(Secrets::of).unwrap_or_default();
+    let secrets = remote.map(Secrets::from_remote).unwrap_or_default();
     Event::Decision {
         remote: remote.map(|remote| remote.fingerprint().short()).unwrap_or_default(),
         backend: remote.map(|remote| remote.backend().to_owned()).unwrap_or_default(),
-        path: remote.map(|remote| secrets.strike(remote.path())).unwrap_or_default(),
+        path: remote.map(|remote| secrets.redact(remote.path())).unwrap_or_default(),
         r#use: direction.name().to_owned(),
         rules: decided.map(|grant| grant.rules.clone()).unwrap_or_default(),
         allowed: decided.is_ok(),
-        why: decided.err().map(|failure| secrets.strike(&failure.message)).unwrap_or_default(),
+        why: decided.err().map(|failure| secrets.redact(&failure.message)).unwrap_or_default(),
     }
 }

@@ -14,7 +14,7 @@ mod open;
 mod start_audit;
 pub mod tenant;
 
-pub use crate::rclone::remote::Said as RemoteSpec;
+pub use crate::rclone::remote::RemoteSpec;
 pub use authorize::{AuthorizedRemote, authorize};
 pub use context::SessionContext;
 pub use open::{OpenRequest, OpenSession, Prepared, open, start};

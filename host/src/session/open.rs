@@ -74,7 +74,7 @@ async fn prepare(
 ) -> Result<Prepared, Failure> {
     let AuthorizedRemote { remote, grant, trail, .. } = authorized;
     if aim == Aim::Restore {
-        remote.can_be_written()?;
+        remote.check_writable()?;
     }
     let quota = context.admit().await?;
     let state = context.state()?;
@@ -82,7 +82,7 @@ async fn prepare(
     let binary = Binary::find(&state, remote.backend(), program, *enforcement, trail).await?;
     lookup::check_public(&grant.public_hosts).await?;
     tracing::info!("rclone {} at `{}`", binary.version, binary.path().display());
-    google_photos::heed(remote, &state, aim)?;
+    google_photos::preflight(remote, &state, aim)?;
     Ok(Prepared { quota, state, binary })
 }
 
@@ -107,7 +107,7 @@ fn start_component(
 ) -> Result<OpenSession, Failure> {
     let AuthorizedRemote { remote: configured, options, grant, protocol, trail } = authorized;
     let Prepared { quota, state, binary } = prepared;
-    let streams = concurrency::of(configured.sections().values(), &options);
+    let streams = concurrency::streams(configured.sections().values(), &options);
     let remote = Remote {
         backend: configured.backend().to_owned(),
         root: configured.path().to_owned(),

@@ -19,7 +19,7 @@ impl StartAudit {
         Self {
             trail: trail.clone(),
             remote: remote.fingerprint().short(),
-            secrets: Secrets::of(remote),
+            secrets: Secrets::from_remote(remote),
             finished: false,
         }
     }
@@ -38,7 +38,7 @@ impl StartAudit {
     }
 
     fn record(&self, why: &str) {
-        let why = self.secrets.strike(why);
+        let why = self.secrets.redact(why);
         self.trail.record_best_effort(Event::StartFailed { remote: self.remote.clone(), why });
     }
 }

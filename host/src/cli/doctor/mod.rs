@@ -68,7 +68,7 @@ impl Args {
                 return report.finish();
             }
         };
-        report.secrets = Secrets::of(&remote);
+        report.secrets = Secrets::from_remote(&remote);
         let (name, backend) = (&report.name, remote.backend());
         report.ok(format!("the configuration of `{name}` is sound: {backend}"))?;
         check_values(&report, &remote)?;
@@ -108,7 +108,9 @@ fn check_policy(
     if let Ok(grant) = policies.decide(&remote.request(Direction::Backup)) {
         let environment = rclone::environment(&grant);
         let inherited = |name: &str| environment.iter().any(|it| it.eq_ignore_ascii_case(name));
-        for (name, place) in proxy::named().into_iter().filter(|(name, _)| inherited(name)) {
+        for (name, place) in
+            proxy::from_environment().into_iter().filter(|(name, _)| inherited(name))
+        {
             report.ok(format!("rclone goes by the proxy `{place}`, which {name} names"))?;
         }
     }
@@ -209,12 +211,12 @@ fn check_token(report: &Report, target: &Target, before: &Remote, state: &State)
     let Some(token) = before.option("token").filter(|token| !token.is_empty()) else {
         return Ok(());
     };
-    state.bring_back(before);
+    state.write_back(before);
     let now = if target.is_stdin() { None } else { target.remote().ok() };
     if now.is_some_and(|now| now.option("token") != Some(token)) {
         return report.ok("the access token was refreshed, in your rclone.conf");
     }
-    if state.keeps(before) {
+    if state.has_unsaved_changes(before) {
         if target.is_stdin() {
             return report.ok("the access token was refreshed, and is kept for the next run");
         }

@@ -7,8 +7,8 @@ use crate::connector::{Failure, Kind, Reason};
 use crate::direction::Direction;
 use crate::policy::hosts::lookup;
 use crate::quota::SessionQuota;
+use crate::rclone::backends;
 use crate::rclone::binary::Binary;
-use crate::rclone::google_photos;
 use crate::rclone::remote::Remote;
 use crate::rclone::state::State;
 use crate::sandbox::{Discovery, Session};
@@ -39,12 +39,15 @@ impl Probe<'_> {
     ///
     /// Fails if the remote is not allowed, or can't be listed in time.
     pub async fn reach(&self, remote: &Remote) -> Result<(), Failure> {
-        let is_google_photos = google_photos::is(remote);
+        let is_google_photos = remote.is_google_photos();
         let path = remote.path().trim_matches('/');
         // The library itself may have thousands of pages.
         let is_costly = path.is_empty() || path.split('/').next() == Some("media");
-        let probed =
-            if is_google_photos && is_costly { google_photos::ASKED } else { self.target.path() };
+        let probed = if is_google_photos && is_costly {
+            backends::GOOGLE_PHOTOS_PROBE_DIR
+        } else {
+            self.target.path()
+        };
         let session = self.open(probed).await?;
         let listed = tokio::time::timeout(LIST_TIMEOUT, session.ping_importer()).await;
         listed.unwrap_or_else(|_| {

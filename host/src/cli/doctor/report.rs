@@ -37,7 +37,7 @@ impl Report {
     }
 
     fn print(&self, mark: &str, text: &str) -> Result<()> {
-        let mut text = self.secrets.strike(text);
+        let mut text = self.secrets.redact(text);
         // Remedies contain the placeholder NAME.
         let is_plain = |char: char| char.is_alphanumeric() || "_-.+@".contains(char);
         if !self.name.is_empty() && self.name.chars().all(is_plain) {

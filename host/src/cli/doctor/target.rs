@@ -43,7 +43,7 @@ impl Target {
         let mut text = String::new();
         let read = stdin().take(MAX_STDIN_BYTES).read_to_string(&mut text);
         read.map_err(|error| Failure::invalid_config(format!("stdin can't be read: {error}")))?;
-        let (name, section) = user_config::shown(&text)?;
+        let (name, section) = user_config::parse_shown(&text)?;
         Ok(Self::Stdin { name, section })
     }
 

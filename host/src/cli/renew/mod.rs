@@ -12,7 +12,7 @@ use crate::connector::Failure;
 use crate::invocation::{self, quoted};
 use crate::rclone::remote::ini::{self, Section, Sections};
 use crate::rclone::remote::user_config;
-use crate::rclone::remote::{HIDDEN, PREFIX};
+use crate::rclone::remote::{HIDDEN_PASSWORD, OPTION_PREFIX};
 use crate::rclone::state::State;
 use plakar::{Kind, Options, Plakar};
 
@@ -85,7 +85,7 @@ fn report(what: &str, changed: &[String]) -> String {
 
 /// Reads the remote from the user's own rclone.conf.
 fn read_user_config(name: &str) -> Result<Section, Failure> {
-    let file = user_config::file()?;
+    let file = user_config::find()?;
     let text = ini::read(&file).map_err(|error| {
         Failure::invalid_config(format!(
             "`{}` can't be read: {error}: make it readable",
@@ -99,7 +99,7 @@ fn read_user_config(name: &str) -> Result<Section, Failure> {
             quoted(name)
         )));
     }
-    let mut sections = user_config::sections(&user_config::read(&file, name)?, name)?;
+    let mut sections = user_config::with_wrapped(&user_config::read(&file, name)?, name)?;
     sections
         .remove(name)
         .ok_or_else(|| Failure::invalid_config(format!("your rclone.conf has no remote `{name}`")))
@@ -132,9 +132,9 @@ fn update(
     what: &str,
     name: &str,
 ) -> Result<Vec<String>, Failure> {
-    let key = |key: &str| format!("{PREFIX}{key}");
+    let key = |key: &str| format!("{OPTION_PREFIX}{key}");
     let (had, has) = (options.get(&key("type")), section.get("type"));
-    if !options.keys().any(|key| key.starts_with(PREFIX)) {
+    if !options.keys().any(|key| key.starts_with(OPTION_PREFIX)) {
         return Err(Failure::invalid_config(format!(
             "the {what} was not imported from rclone: if its location is rclone://{name}:, it needs no renewal"
         )));
@@ -148,7 +148,8 @@ fn update(
     let mut changed = Vec::new();
     for (option, value) in section {
         // `rclone config show` hides passwords, which are as they were.
-        if value == HIDDEN || options.get(&key(option)).map_or("", String::as_str) == value {
+        if value == HIDDEN_PASSWORD || options.get(&key(option)).map_or("", String::as_str) == value
+        {
             continue;
         }
         // Plakar keeps no empty values.
@@ -183,7 +184,7 @@ mod tests {
         ];
         let mut options = map(&before);
         let section = map(&[
-            ("pass", HIDDEN),
+            ("pass", HIDDEN_PASSWORD),
             ("proxy", ""),
             ("read_only", ""),
             ("token", "new"),

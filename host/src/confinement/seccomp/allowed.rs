@@ -1,11 +1,11 @@
-//! The system calls that rclone makes, and no others: what a Go program, its loader and the
-//! C library need, and what backends do with files and sockets. Some of them are refused
-//! with certain arguments by the parent module.
+//! The system calls that rclone makes: what a Go program, its loader and the C library need, and
+//! what backends do with files and sockets. Some of them are refused with certain arguments by the
+//! parent module.
 //!
-//! The end-to-end test `system_calls` watches rclone with every backend at hand and fails
-//! with the name of a call that isn't in this file.
+//! The end-to-end test `system_calls` watches rclone with every available backend and fails with
+//! the name of a call that isn't in this file.
 
-use super::Needs;
+use super::SessionNeeds;
 
 /// Allowed in every session.
 const ALWAYS: &[i64] = &[
@@ -134,7 +134,7 @@ const ALWAYS: &[i64] = &[
     libc::SYS_prlimit64,
     libc::SYS_sysinfo,
     libc::SYS_uname,
-    // answered by the parent module in their place
+    // emulated by the parent module
     libc::SYS_clone3,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
@@ -143,9 +143,9 @@ const ALWAYS: &[i64] = &[
     452,
 ];
 
-/// The older forms of these, which the architecture has beside them.
+/// The older forms of these calls that the architecture has as well.
 #[cfg(target_arch = "x86_64")]
-const OLDER: &[i64] = &[
+const ALWAYS_LEGACY: &[i64] = &[
     libc::SYS_access,
     libc::SYS_arch_prctl,
     libc::SYS_chmod,
@@ -167,10 +167,9 @@ const OLDER: &[i64] = &[
     libc::SYS_unlink,
 ];
 #[cfg(not(target_arch = "x86_64"))]
-const OLDER: &[i64] = &[];
+const ALWAYS_LEGACY: &[i64] = &[];
 
-/// Allowed where a directory of this machine is backed up or restored to: links are read,
-/// and may be made.
+/// Allowed where a directory of this machine is backed up or restored to: reading and making links.
 const LINKS: &[i64] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_readlink,
@@ -180,7 +179,7 @@ const LINKS: &[i64] = &[
     libc::SYS_symlinkat,
 ];
 
-/// And times are set.
+/// Allowed there as well: setting times.
 const TIMES: &[i64] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_futimesat,
@@ -191,8 +190,8 @@ const TIMES: &[i64] = &[
     libc::SYS_utimes,
 ];
 
-/// What a session needs.
-pub fn calls(needs: Needs) -> impl Iterator<Item = i64> {
+/// The calls that a session may make.
+pub fn allowed_calls(needs: SessionNeeds) -> impl Iterator<Item = i64> {
     let local = LINKS.iter().chain(TIMES).filter(move |_| needs.local);
-    ALWAYS.iter().chain(OLDER).chain(local).copied()
+    ALWAYS.iter().chain(ALWAYS_LEGACY).chain(local).copied()
 }

@@ -1,12 +1,12 @@
-//! Modes of files, of which Landlock has no rights, as it has none of owners, times and
-//! attributes: rclone could change those of any file of the user it runs as.
+//! Changes of file modes. Landlock has no rights for modes, owners, times and attributes, so that
+//! rclone could change those of any file of its user.
 
 use seccompiler::SeccompRule;
 use std::collections::BTreeMap;
 
-/// Said to be done, and not done. rclone gives its new configuration the mode that it has
-/// already, and would complain of an error each time.
-const FEIGNED: &[i64] = &[
+/// Calls that do nothing and report success. rclone sets the mode that its new configuration
+/// already has, and would report an error each time.
+const FAKED_SUCCESS: &[i64] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_chmod,
     libc::SYS_fchmod,
@@ -16,7 +16,7 @@ const FEIGNED: &[i64] = &[
     452,
 ];
 
-/// What of them is said to be done.
-pub fn feigned() -> BTreeMap<i64, Vec<SeccompRule>> {
-    FEIGNED.iter().map(|call| (*call, Vec::new())).collect()
+/// The rules for these calls.
+pub fn faked_rules() -> BTreeMap<i64, Vec<SeccompRule>> {
+    FAKED_SUCCESS.iter().map(|call| (*call, Vec::new())).collect()
 }

@@ -1,116 +1,137 @@
-//! The verb `list`: `rclone lsjson`, line by line.
+//! `rclone lsjson`: lists a remote, line by line.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{concurrency, growth, upstreams};
+use super::transfer::{CHUNK_BYTES, pump};
+use super::{concurrency, upstreams};
 use crate::connector::{Chunks, Failure, Reason, Selection, Trouble};
-use crate::quota::counters::Count;
 use crate::rclone::process::Process;
-use crate::rclone::process::omissions::{self, Account};
-use crate::rclone::process::reported::Told;
-use crate::rclone::process::stderr_log::{Line, SAID};
-use crate::rclone::{Rclone, google_photos, sound};
+use crate::rclone::process::command::RcloneCommand;
+use crate::rclone::process::errors::reported::ReportedErrors;
+use crate::rclone::process::omissions::{self, Omission};
+use crate::rclone::process::stderr_log::{LOG_CHANNEL_CAPACITY, LogRecord};
+use crate::rclone::remote_path::RemotePath;
+use crate::rclone::session::RcloneSession;
 
-/// How much of a pipe is taken at once.
-pub const PIECE: usize = 256 << 10;
+/// Number of chunks that may wait for the reader of a listing.
+const MAX_QUEUED_CHUNKS: usize = 4;
 
-/// How many of them may wait for whoever reads a listing, and how much that is with the one
-/// that is taken.
-const PIECES: usize = 4;
-const HELD: u64 = (PIECES as u64 + 1) * PIECE as u64;
+/// Number of bytes that a listing holds in this program: of the waiting chunks, and of the one
+/// that is read.
+const HOST_BUFFER_BYTES: u64 = (MAX_QUEUED_CHUNKS as u64 + 1) * CHUNK_BYTES as u64;
 
-/// How many calls a second look files up where the server has refused some: few enough for
-/// the limits that web servers are given as a rule.
-const LOOK_UPS_PER_SECOND: &str = "10";
+/// Number of list errors that may wait for the component.
+const MAX_QUEUED_TROUBLES: usize = 64;
 
-/// A listing as it comes.
+/// Number of lookups per second once the server has refused some: few enough for the usual
+/// limits of web servers.
+const LOOKUPS_PER_SECOND: &str = "10";
+
+/// A listing that is being read.
 pub struct Listing {
     pub lines: Chunks,
-    /// What could not be listed.
+    /// The entries that could not be listed.
     pub troubles: mpsc::Receiver<Trouble>,
     pub end: oneshot::Receiver<Result<(), Failure>>,
 }
 
-pub async fn list(rclone: &Rclone, selection: Selection) -> Result<Listing, Failure> {
-    let aside = rclone.buffers().reserve(HELD).await?;
-    let mut verb = rclone.verb("lsjson").arg("--no-mimetype");
-    if omissions::are_quiet(rclone.inner.remote.backends()) {
-        verb = verb.debug();
-    }
-    let is_refused = rclone.inner.is_refused.load(Ordering::Relaxed);
-    if selection.recursive {
-        verb = verb.arg("--recursive");
-    } else if !google_photos::is(&rclone.inner.remote) && !is_refused {
-        // A look whether the remote answers.
-        verb = verb.args(["--low-level-retries", "3", "--contimeout", "15s", "--timeout", "30s"]);
-    }
-    if rclone.inner.remote.backends().any(|backend| backend == "swift") {
-        // A server may send fewer entries than it was asked for before the end.
-        verb = verb.arg("--swift-fetch-until-empty-page");
-    }
-    if selection.hashes {
-        verb = verb.arg("--hash");
-    }
-    if selection.server_times {
-        verb = verb.arg("--use-server-modtime");
-    }
-    let names = selection.files.as_deref().map(|files| rclone.file_of_lines(files)).transpose()?;
-    if let Some(names) = &names {
-        verb = verb.arg("--files-from-raw").arg(names);
-        verb = verb.arg("--no-traverse");
-        verb = if is_refused {
-            verb.args(["--checkers", "1", "--tpslimit", LOOK_UPS_PER_SECOND])
-        } else {
-            verb.args(["--checkers", &rclone.inner.concurrency.now().to_string()])
-        };
-    } else if is_refused {
-        // What is read meanwhile falls back to fewer streams.
-        tokio::time::sleep(concurrency::pause(1)).await;
-        verb = verb.args(["--checkers", "1"]);
-    } else {
-        verb = verb.args(["--checkers", &rclone.inner.concurrency.listings()]);
-    }
-    for directory in &selection.excluded {
-        verb = verb.arg("--filter").arg(format!("- /{}/**", literal(&sound(directory)?)));
-    }
-    let directory = match selection.directory.as_str() {
-        "" => String::new(),
-        directory => sound(directory)?,
-    };
+/// Starts a listing.
+///
+/// # Errors
+///
+/// A path isn't below the root, an upstream doesn't answer, or rclone can't be started.
+pub async fn list(session: &RcloneSession, selection: Selection) -> Result<Listing, Failure> {
+    let reserved = session.buffers().reserve(HOST_BUFFER_BYTES).await?;
+    let names =
+        selection.files.as_deref().map(|files| session.write_path_list(files)).transpose()?;
+    let command = list_command(session, &selection, names.as_ref())?;
+    let directory = RemotePath::parse_or_root(&selection.directory)?;
     let is_filtered = !selection.excluded.is_empty() || names.is_some();
-    let (sink, said) = mpsc::channel(SAID);
-    let upstreams = upstreams::of(&rclone.inner.remote);
-    upstreams::check(rclone, &upstreams).await?;
-    let process = verb.arg(rclone.target(&directory)).start(false, Some(sink)).await?;
-    let rclone = rclone.clone();
-    let is_refused = rclone.inner.is_refused.clone();
-    let (lines_in, lines) = mpsc::channel(PIECES);
-    let (troubles_in, troubles) = mpsc::channel(64);
+    let (sink, records) = mpsc::channel(LOG_CHANNEL_CAPACITY);
+    if names.is_none() && session.is_lookup_refused() {
+        // Reads fall back to fewer streams meanwhile.
+        tokio::time::sleep(concurrency::retry_delay(1)).await;
+    }
+    let upstreams = upstreams::find(session.remote());
+    upstreams::check(session, &upstreams).await?;
+    let process = command.arg(session.target(&directory)).log_to(sink).spawn().await?;
+    let session = session.clone();
+    let (lines_in, lines) = mpsc::channel(MAX_QUEUED_CHUNKS);
+    let (troubles_in, troubles) = mpsc::channel(MAX_QUEUED_TROUBLES);
     let (end_in, end) = oneshot::channel();
     tokio::spawn(async move {
-        let mut result =
-            run(process, lines_in, tell(said, troubles_in, is_refused, is_filtered)).await;
+        let is_refused = session.lookup_refused_flag();
+        let reporting = report_records(records, troubles_in, is_refused, is_filtered);
+        let mut result = stream(process, lines_in, reporting).await;
         if result.is_ok() {
-            // One that went away meanwhile was left out from then on.
-            result = upstreams::check(&rclone, &upstreams).await;
+            // An upstream that went away meanwhile is missing from the listing.
+            result = upstreams::check(&session, &upstreams).await;
         }
         if let Some(names) = names {
-            // What stays goes with the session.
+            // A file that stays is removed with the session.
             let _ = std::fs::remove_file(names);
         }
         let _ = end_in.send(result);
     });
-    Ok(Listing { lines: Chunks::from(lines).with_reservation(aside), troubles, end })
+    Ok(Listing { lines: Chunks::from(lines).with_reservation(reserved), troubles, end })
 }
 
-/// A path as a pattern of rclone's filters that matches nothing else.
+/// The command that lists a selection; `names` has its files.
+fn list_command<'a>(
+    session: &'a RcloneSession,
+    selection: &Selection,
+    names: Option<&PathBuf>,
+) -> Result<RcloneCommand<'a>, Failure> {
+    let remote = session.remote();
+    let mut command = session.command("lsjson").arg("--no-mimetype");
+    if omissions::need_debug_log(remote.backends()) {
+        command = command.with_debug_log();
+    }
+    if selection.recursive {
+        command = command.arg("--recursive");
+    } else if !remote.is_google_photos() && !session.is_lookup_refused() {
+        // This only finds out whether the remote answers.
+        let limits = ["--low-level-retries", "3", "--contimeout", "15s", "--timeout", "30s"];
+        command = command.args(limits);
+    }
+    if remote.backends().any(|backend| backend == "swift") {
+        // A server may send fewer entries than it was asked for before the end.
+        command = command.arg("--swift-fetch-until-empty-page");
+    }
+    if selection.hashes {
+        command = command.arg("--hash");
+    }
+    if selection.server_times {
+        command = command.arg("--use-server-modtime");
+    }
+    let concurrency = session.concurrency();
+    if let Some(names) = names {
+        command = command.arg("--files-from-raw").arg(names).arg("--no-traverse");
+        command = if session.is_lookup_refused() {
+            command.args(["--checkers", "1", "--tpslimit", LOOKUPS_PER_SECOND])
+        } else {
+            command.args(["--checkers", &concurrency.current().to_string()])
+        };
+    } else if session.is_lookup_refused() {
+        command = command.args(["--checkers", "1"]);
+    } else {
+        command = command.args(["--checkers", &concurrency.checkers()]);
+    }
+    for directory in &selection.excluded {
+        let pattern = escape_pattern(&RemotePath::parse(directory)?);
+        command = command.arg("--filter").arg(format!("- /{pattern}/**"));
+    }
+    Ok(command)
+}
+
+/// The path as a pattern of rclone's filters that matches only that path.
 ///
 /// Source: rclone's documentation of filters, "Pattern syntax".
-pub fn literal(path: &str) -> String {
+pub fn escape_pattern(path: &str) -> String {
     path.chars().fold(String::new(), |pattern, char| match char {
         '*' | '?' | '[' | ']' | '{' | '}' | '\\' => pattern + "\\" + char.encode_utf8(&mut [0; 4]),
         _ => pattern + char.encode_utf8(&mut [0; 4]),
@@ -118,97 +139,46 @@ pub fn literal(path: &str) -> String {
 }
 
 /// Streams the listing and waits for its end.
-async fn run(
+async fn stream(
     mut process: Process,
     lines: mpsc::Sender<Bytes>,
-    telling: impl Future<Output = (Told, Option<Failure>)> + Send + 'static,
+    reporting: impl Future<Output = (ReportedErrors, Option<Failure>)> + Send + 'static,
 ) -> Result<(), Failure> {
-    let telling = tokio::spawn(telling);
+    let reporter = tokio::spawn(reporting);
     pump(&mut process, &lines, None).await?;
     drop(lines);
-    let mut short = None;
-    let told = async {
-        let (told, failure) = telling.await.unwrap_or_default();
-        short = failure;
-        told
+    let mut run_failure = None;
+    let reported = async {
+        let (reported, failure) = reporter.await.unwrap_or_default();
+        run_failure = failure;
+        reported
     };
-    process.end_told(told).await?;
-    short.map_or(Ok(()), Err)
+    process.wait_ignoring_reported(reported).await?;
+    run_failure.map_or(Ok(()), Err)
 }
 
-/// Accounts for everything that rclone says of single paths: passes on what it leaves
-/// out. The failure is of what can't be told by a path: the listing is short.
-async fn tell(
-    mut said: mpsc::Receiver<Line>,
+/// Classifies everything that rclone logs of single paths, and sends what it leaves out. The
+/// failure that is returned has no path: the listing is incomplete.
+async fn report_records(
+    mut records: mpsc::Receiver<LogRecord>,
     troubles: mpsc::Sender<Trouble>,
     is_refused: Arc<AtomicBool>,
     is_filtered: bool,
-) -> (Told, Option<Failure>) {
-    let (mut told, mut short) = (Told::default(), None);
-    while let Some(line) = said.recv().await {
-        match omissions::account(&line, is_filtered) {
-            Account::Nothing => {}
-            Account::Run(failure) => short = short.or(Some(failure)),
-            Account::Path(path, failure) => {
-                told.note(&line.message);
+) -> (ReportedErrors, Option<Failure>) {
+    let (mut reported, mut run_failure) = (ReportedErrors::default(), None);
+    while let Some(record) = records.recv().await {
+        match omissions::classify_record(&record, is_filtered) {
+            Omission::Nothing => {}
+            Omission::Run(failure) => run_failure = run_failure.or(Some(failure)),
+            Omission::Path(path, failure) => {
+                reported.record(&record.message);
                 if matches!(failure.reason, Reason::RateLimited | Reason::Unavailable) {
                     is_refused.store(true, Ordering::Relaxed);
                 }
-                // Nobody listening is told by the end.
+                // Without a receiver, the end reports it.
                 let _ = troubles.send(Trouble { path, failure }).await;
             }
         }
     }
-    (told, short)
-}
-
-/// What moving a process's output on came to.
-pub struct Pumped {
-    /// How many bytes were moved.
-    pub count: u64,
-    /// Whether there were more than wanted.
-    pub is_cut: bool,
-}
-
-/// Moves a process's output on until it ends, `most` bytes are moved, or the receiver is gone.
-pub async fn pump(
-    process: &mut Process,
-    bytes: &mpsc::Sender<Bytes>,
-    most: Option<u64>,
-) -> Result<Pumped, Failure> {
-    let stdout = process.stdout.take();
-    let mut stdout = stdout.ok_or_else(|| Failure::internal("rclone has no output"))?;
-    let mut count = 0;
-    loop {
-        let mut piece = BytesMut::with_capacity(PIECE);
-        let read = tokio::select! {
-            read = async {
-                let _waiting = process.watchdog().wait();
-                stdout.read_buf(&mut piece).await
-            } => read,
-            () = bytes.closed() => return Err(Failure::cancelled()),
-        };
-        match read {
-            Ok(0) => return Ok(Pumped { count, is_cut: false }),
-            Ok(read) => {
-                count += read as u64;
-                process.watchdog().answered();
-                process.passed(Count::BytesOut, read).await;
-            }
-            Err(error) => {
-                return Err(Failure::internal(format!("rclone's output can't be read: {error}")));
-            }
-        }
-        let surplus = most.and_then(|most| count.checked_sub(most)).filter(|surplus| *surplus > 0);
-        let piece = match surplus {
-            Some(surplus) => growth::cut(&piece.freeze(), surplus),
-            None => piece.freeze(),
-        };
-        if bytes.send(piece).await.is_err() {
-            return Err(Failure::cancelled());
-        }
-        if let Some(surplus) = surplus {
-            return Ok(Pumped { count: count - surplus, is_cut: true });
-        }
-    }
+    (reported, run_failure)
 }

@@ -1,5 +1,5 @@
-//! The verb `reader`: many small files through one `rclone serve restic --stdio`,
-//! which speaks HTTP/2 over its pipes and reads any path.
+//! `rclone serve restic`: reads many small files through one process, which speaks HTTP/2 over
+//! its pipes and reads any path.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -16,40 +16,45 @@ use tokio::sync::mpsc;
 use tokio_util::io::InspectReader;
 
 use super::growth;
-use super::lsjson::{Pumped, pump};
+use super::transfer::{INITIAL_BUFFER_BYTES, Pumped, check_length, pump};
 use crate::connector::{Content, Failure, Reason};
 use crate::quota::counters::Count;
 use crate::rclone::process::Process;
 use crate::rclone::process::errors;
-use crate::rclone::{BEGINNING, Rclone, sound};
+use crate::rclone::remote_path::RemotePath;
+use crate::rclone::session::RcloneSession;
 
-/// What stays as it is in a path.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'~');
+/// The characters of a path that are escaped in a URL.
+const URL_ESCAPES: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'~');
 
-/// How much of one file may be on its way before anybody takes it.
-const WINDOW: u32 = 1 << 20;
-/// The same for all files of a reader together: more than all of them may have, so that
-/// those that nobody takes yet hold up no other.
-const WINDOWS: u32 = 256 << 20;
-/// The largest frame: one Plakar chunk.
-const FRAME: u32 = 1 << 20;
+/// HTTP/2 window of one file: the bytes that rclone may send before they are read.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 
-/// How long a file without bytes may take to be opened on a server where it may be a named
-/// pipe.
-const EMPTY: Duration = Duration::from_secs(20);
+/// HTTP/2 window of all files of a reader. It is larger than the sum of the windows of single
+/// files, so that files that aren't read yet don't hold up others.
+const CONNECTION_WINDOW_BYTES: u32 = 256 << 20;
 
-/// How many pieces may wait for whoever reads.
-const PIECES: usize = 2;
+/// The largest HTTP/2 frame: one Plakar chunk.
+const MAX_FRAME_BYTES: u32 = 1 << 20;
 
-/// How much is taken from the pipe at once.
-const BUFFER: usize = 256 << 10;
+/// Time limit for opening an empty file on a server where it may be a named pipe.
+const EMPTY_FILE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Number of chunks that may wait for the reader.
+const MAX_QUEUED_CHUNKS: usize = 2;
+
+/// Number of bytes that are read from the pipe at a time.
+const PIPE_BUFFER_BYTES: usize = 256 << 10;
 
 type Sender = http2::SendRequest<Empty<Bytes>>;
 
-/// What one content may come to here while nobody reads on: what is taken in before it is
-/// given, which ends in a frame, or else pieces; and what lies in its window.
-pub fn at_most(size: Option<u64>) -> u64 {
-    size.unwrap_or(u64::MAX).min(BEGINNING as u64 + u64::from(FRAME) + u64::from(WINDOW))
+/// Number of bytes of a content that this program holds while it isn't read: the buffer at its
+/// start with the frame in which that ends, and the window.
+pub fn max_buffered_bytes(size: Option<u64>) -> u64 {
+    size.unwrap_or(u64::MAX).min(
+        INITIAL_BUFFER_BYTES as u64 + u64::from(MAX_FRAME_BYTES) + u64::from(STREAM_WINDOW_BYTES),
+    )
 }
 
 /// A running server. Dropping the last clone ends it.
@@ -57,82 +62,100 @@ pub fn at_most(size: Option<u64>) -> u64 {
 pub struct Reader {
     sender: Sender,
     process: Arc<Process>,
-    /// Whether files may be cut to the length that was listed.
-    may_cut: bool,
-    /// Whether a file without bytes may be one that never answers.
+    /// Whether files may be truncated to the length that was listed.
+    may_truncate: bool,
+    /// Whether opening an empty file may block for ever.
     may_hang: bool,
-    rclone: Rclone,
-    root: String,
+    session: RcloneSession,
+    root: RemotePath,
 }
 
 impl Reader {
-    pub async fn start(rclone: &Rclone, root: &str) -> Result<Self, Failure> {
-        let verb = rclone.reading_verb("serve").args(["restic", "--stdio", "--use-server-modtime"]);
-        let verb = verb.args(["--checkers", &rclone.inner.concurrency.listings()]);
-        let mut process = verb.arg(rclone.target(root)).start(true, None).await?;
+    /// Starts a server of the files below `root`.
+    ///
+    /// # Errors
+    ///
+    /// rclone can't be started, or doesn't speak HTTP/2.
+    pub async fn start(session: &RcloneSession, root: RemotePath) -> Result<Self, Failure> {
+        let command = session
+            .reading_command("serve")
+            .args(["restic", "--stdio", "--use-server-modtime"])
+            .args(["--checkers", &session.concurrency().checkers()])
+            .arg(session.target(&root));
+        let mut process = command.with_stdin().spawn().await?;
         let pipes = process.stdout.take().zip(process.stdin.take());
         let (stdout, stdin) = pipes.ok_or_else(|| Failure::internal("rclone has no pipes"))?;
-        // Many small files come with one system call.
+        // One system call reads many small files.
         let account = process.account.clone();
         let count = move |bytes: &[u8]| account.add(Count::BytesOut, bytes.len() as u64);
         let stdout = InspectReader::new(stdout, count);
-        let stdout = BufReader::with_capacity(BUFFER, stdout);
+        let stdout = BufReader::with_capacity(PIPE_BUFFER_BYTES, stdout);
         let io = TokioIo::new(tokio::io::join(stdout, stdin));
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOWS)
-            .max_frame_size(FRAME)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(MAX_FRAME_BYTES)
             .handshake(io)
             .await
             .map_err(|error| Failure::internal(format!("rclone serve doesn't answer: {error}")))?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                // Every read that this ends says so itself.
+                // Each read that this ends returns an error.
                 tracing::debug!("the connection to rclone serve ended: {error}");
             }
         });
-        let may_cut = growth::is_possible(&rclone.inner.remote);
-        let may_hang = rclone.inner.remote.backend() == "sftp";
-        let (rclone, root) = (rclone.clone(), root.to_owned());
-        Ok(Self { sender, process: Arc::new(process), may_cut, may_hang, rclone, root })
+        let may_truncate = growth::may_truncate(session.remote());
+        let may_hang = session.remote().backend() == "sftp";
+        let (process, session) = (Arc::new(process), session.clone());
+        Ok(Self { sender, process, may_truncate, may_hang, session, root })
     }
 
-    /// Lists everything below the root once: the server keeps what it has listed,
-    /// so that a read costs one call instead of two.
+    /// Lists everything below the root once. The server caches what it has listed, so that a
+    /// read costs one call instead of two.
+    ///
+    /// # Errors
+    ///
+    /// The root can't be listed.
     pub async fn warm(&self) -> Result<(), Failure> {
         let request = Request::get("http://localhost/")
             .header("accept", "application/vnd.x.restic.rest.v2")
             .body(Empty::new())
             .map_err(|error| Failure::internal(error.to_string()))?;
         let response = self.sender.clone().send_request(request).await;
-        let response = response.map_err(|error| self.broken(&error))?;
+        let response = response.map_err(|error| self.connection_failure(&error))?;
         if response.status() != StatusCode::OK {
             self.process.log.flush();
             return Err(match self.process.log.last_error() {
-                Some(error) => errors::understand(&error),
-                None => Failure::internal(format!("rclone serve said {}", response.status())),
+                Some(error) => errors::classify(&error),
+                None => Failure::internal(format!("rclone serve answered {}", response.status())),
             });
         }
         let mut body = response.into_body();
         while let Some(frame) = body.frame().await {
-            frame.map_err(|error| self.broken(&error))?;
+            frame.map_err(|error| self.connection_failure(&error))?;
         }
         Ok(())
     }
 
-    /// The bytes of one file below the reader's root. What is too much at once is tried
-    /// again here, where rclone has the connections.
+    /// Reads one file below the reader's root. An overload is retried here, where rclone has
+    /// its connections.
+    ///
+    /// # Errors
+    ///
+    /// The path isn't below the root, or the file can't be opened.
     pub async fn read(&self, path: &str, size: Option<u64>) -> Result<Content, Failure> {
-        let mut again = self.rclone.inner.concurrency.again();
+        let mut retry = self.session.concurrency().retry();
         loop {
-            let read = match self.may_hang && size == Some(0) {
-                true => self.begin_empty(path).await,
-                false => self.begin(path, size).await,
+            let read = if self.may_hang && size == Some(0) {
+                self.open_empty(path).await
+            } else {
+                self.open(path, size).await
             };
             match read {
-                Err(failure) if self.rclone.tries_again() && again.after(&failure).await => {}
+                Err(failure)
+                    if self.session.retries_overload() && retry.is_allowed(&failure).await => {}
                 Err(failure) => {
-                    self.process.watchdog().failed(&failure);
+                    self.process.activity().record_failure(&failure);
                     return Err(failure);
                 }
                 Ok(content) => return Ok(content),
@@ -140,10 +163,10 @@ impl Reader {
         }
     }
 
-    /// A file without bytes, which SFTP shows a named pipe as, too: the server waits for a
-    /// writer to it for ever.
-    async fn begin_empty(&self, path: &str) -> Result<Content, Failure> {
-        let read = tokio::time::timeout(EMPTY, self.begin(path, Some(0))).await;
+    /// Opens an empty file, which over SFTP may be a named pipe: the server would wait for a
+    /// writer for ever.
+    async fn open_empty(&self, path: &str) -> Result<Content, Failure> {
+        let read = tokio::time::timeout(EMPTY_FILE_TIMEOUT, self.open(path, Some(0))).await;
         read.unwrap_or_else(|_| {
             Err(Failure::new(
                 Reason::Unsupported,
@@ -152,110 +175,113 @@ impl Reader {
         })
     }
 
-    async fn begin(&self, path: &str, size: Option<u64>) -> Result<Content, Failure> {
-        let path = sound(path)?;
-        if redirected(&path) {
+    async fn open(&self, path: &str, size: Option<u64>) -> Result<Content, Failure> {
+        let path = RemotePath::parse(path)?;
+        if is_redirected(&path) {
             return Err(Failure::new(
                 Reason::Unsupported,
                 format!("`{path}` would be taken for another file by rclone's server"),
             ));
         }
-        let uri = format!("http://localhost/{}", utf8_percent_encode(&path, ESCAPED));
+        let uri = format!("http://localhost/{}", utf8_percent_encode(&path, URL_ESCAPES));
         let request = Request::get(uri)
             .body(Empty::new())
             .map_err(|error| Failure::internal(format!("`{path}` can't be asked for: {error}")))?;
-        let aside = self.rclone.buffers().reserve(at_most(size)).await?;
-        let waiting = self.process.watchdog().wait();
+        let reserved = self.session.buffers().reserve(max_buffered_bytes(size)).await?;
+        let waiting = self.process.activity().begin_wait();
         let response = self.sender.clone().send_request(request).await;
         drop(waiting);
-        let response = response.map_err(|error| self.broken(&error))?;
+        let response = response.map_err(|error| self.connection_failure(&error))?;
         if response.status() != StatusCode::OK {
             self.process.log.flush();
             return Err(match (self.process.log.take_error(&path), response.status()) {
-                (Some(error), _) => errors::understand(&error),
+                (Some(error), _) => errors::classify(&error),
                 (None, StatusCode::NOT_FOUND) => Failure::new(Reason::NotFound, "file not found"),
-                (None, status) => Failure::internal(format!("rclone serve said {status}")),
+                (None, status) => Failure::internal(format!("rclone serve answered {status}")),
             });
         }
-        let content = self.clone().content(response.into_body(), path, size).await?;
-        Ok(content.with_reservation(aside))
+        let content = self.clone().buffer_start(response.into_body(), path, size).await?;
+        Ok(content.with_reservation(reserved))
     }
 
-    /// The next bytes of a body.
-    async fn data(&self, body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
-        let waiting = self.process.watchdog().wait();
-        let piece = data(body).await;
+    /// Reads the next bytes of a body, and records the answer.
+    async fn next_chunk(&self, body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
+        let waiting = self.process.activity().begin_wait();
+        let chunk = next_data(body).await;
         drop(waiting);
-        if let Some(Ok(_)) = &piece {
-            self.process.watchdog().answered();
+        if let Some(Ok(_)) = &chunk {
+            self.process.activity().record_answer();
         }
-        piece
+        chunk
     }
 
-    /// Small contents are checked before they are given, the others while they are.
-    async fn content(
+    /// Buffers the start of a body. A small content is checked as a whole before it is
+    /// returned, a larger one while it is read.
+    async fn buffer_start(
         self,
         mut body: Incoming,
-        path: String,
+        path: RemotePath,
         size: Option<u64>,
     ) -> Result<Content, Failure> {
-        let mut held = VecDeque::new();
+        let mut buffered = VecDeque::new();
         let (mut count, mut more) = (0, None);
-        while count < BEGINNING as u64 {
-            let ended = match self.data(&mut body).await {
-                Some(Ok(piece)) => {
-                    count += piece.len() as u64;
-                    self.process.pace(piece.len()).await;
-                    if count > at_most(size) && more.is_none() {
-                        // It isn't as long as was said.
-                        more = Some(self.rclone.buffers().reserve(at_most(None)).await?);
+        while count < INITIAL_BUFFER_BYTES as u64 {
+            let ended = match self.next_chunk(&mut body).await {
+                Some(Ok(chunk)) => {
+                    count += chunk.len() as u64;
+                    self.process.throttle(chunk.len()).await;
+                    if count > max_buffered_bytes(size) && more.is_none() {
+                        // It is longer than it was listed.
+                        more =
+                            Some(self.session.buffers().reserve(max_buffered_bytes(None)).await?);
                     }
                     if let Some(surplus) = self.surplus(count, size) {
-                        growth::warn(&path, count - surplus);
-                        held.push_back(growth::cut(&piece, surplus));
-                        return Ok(Content::complete(held));
+                        growth::warn_truncated(&path, count - surplus);
+                        buffered.push_back(growth::truncate(&chunk, surplus));
+                        return Ok(Content::complete(buffered));
                     }
-                    held.push_back(piece);
+                    buffered.push_back(chunk);
                     continue;
                 }
-                Some(Err(error)) => Err(self.broken(&error)),
+                Some(Err(error)) => Err(self.connection_failure(&error)),
                 None => Ok(()),
             };
-            self.complete(ended, &path, count, size).await?;
-            return Ok(more.into_iter().fold(Content::complete(held), Content::with_reservation));
+            self.check_complete(ended, &path, count, size).await?;
+            return Ok(more
+                .into_iter()
+                .fold(Content::complete(buffered), Content::with_reservation));
         }
-        let (writer, content) = Content::channel(PIECES);
+        let (writer, content) = Content::channel(MAX_QUEUED_CHUNKS);
         let mut content =
-            more.into_iter().fold(content.with_prefix(held), Content::with_reservation);
+            more.into_iter().fold(content.with_prefix(buffered), Content::with_reservation);
         let drained = content.buffer_drained();
         tokio::spawn(async move {
-            // What nobody reads stays where it is. Who doesn't want it at all is told below.
+            // Until the content is read, the rest stays with rclone. A dropped content is
+            // detected below.
             let _ = drained.await;
-            let result = self.pass_on(body, writer.bytes(), &path, count, size).await;
+            let result = self.send_rest(body, writer.bytes(), &path, count, size).await;
             writer.finish(result);
         });
         Ok(content)
     }
 
-    /// How many bytes came that were not listed, of a file that may be cut.
+    /// Number of bytes that came beyond the listed size, of a file that may be truncated.
     fn surplus(&self, count: u64, size: Option<u64>) -> Option<u64> {
-        let surplus = size.filter(|_| self.may_cut).and_then(|size| count.checked_sub(size));
+        let surplus = size.filter(|_| self.may_truncate).and_then(|size| count.checked_sub(size));
         surplus.filter(|surplus| *surplus > 0)
     }
 
-    /// What a broken exchange means: the process is gone, or only this file is.
-    fn broken(&self, error: &hyper::Error) -> Failure {
-        if let Some(failure) = self.process.ended_by() {
+    /// The failure of a broken exchange: of the whole process, or of this file.
+    fn connection_failure(&self, error: &hyper::Error) -> Failure {
+        if let Some(failure) = self.process.fatal_failure() {
             return failure;
         }
-        let reason = match self.sender.is_closed() {
-            true => Reason::Cancelled,
-            false => Reason::Unavailable,
-        };
+        let reason = if self.sender.is_closed() { Reason::Cancelled } else { Reason::Unavailable };
         Failure::new(reason, format!("rclone serve broke off: {error}: run it again"))
     }
 
-    async fn pass_on(
+    /// Sends the rest of a body.
+    async fn send_rest(
         &self,
         mut body: Incoming,
         bytes: &mpsc::Sender<Bytes>,
@@ -264,80 +290,82 @@ impl Reader {
         size: Option<u64>,
     ) -> Result<(), Failure> {
         let ended = loop {
-            // There is a place for it before it is taken.
-            let Ok(place) = bytes.reserve().await else { return Err(Failure::cancelled()) };
-            let piece = tokio::select! {
-                piece = self.data(&mut body) => piece,
+            // A chunk is only read once there is room for it.
+            let Ok(permit) = bytes.reserve().await else { return Err(Failure::cancelled()) };
+            let chunk = tokio::select! {
+                chunk = self.next_chunk(&mut body) => chunk,
                 () = bytes.closed() => return Err(Failure::cancelled()),
             };
-            match piece {
+            match chunk {
                 None => break Ok(()),
-                Some(Err(error)) => break Err(self.broken(&error)),
-                Some(Ok(piece)) => {
-                    count += piece.len() as u64;
-                    self.process.pace(piece.len()).await;
+                Some(Err(error)) => break Err(self.connection_failure(&error)),
+                Some(Ok(chunk)) => {
+                    count += chunk.len() as u64;
+                    self.process.throttle(chunk.len()).await;
                     let surplus = self.surplus(count, size);
-                    let piece = growth::cut(&piece, surplus.unwrap_or_default());
-                    place.send(piece);
+                    let chunk = growth::truncate(&chunk, surplus.unwrap_or_default());
+                    permit.send(chunk);
                     if let Some(surplus) = surplus {
-                        growth::warn(path, count - surplus);
+                        growth::warn_truncated(path, count - surplus);
                         return Ok(());
                     }
                 }
             }
         };
-        match (self.complete(ended, path, count, size).await, size) {
-            (Err(failure), Some(size)) if self.may_cut && count <= size && growth::is(&failure) => {
-                self.rest(bytes, path, count, size).await
+        match (self.check_complete(ended, path, count, size).await, size) {
+            (Err(failure), Some(size))
+                if self.may_truncate && count <= size && growth::is_growth_error(&failure) =>
+            {
+                self.read_rest(bytes, path, count, size).await
             }
             (result, _) => result,
         }
     }
 
-    /// Passes on the rest of a file that has grown.
-    async fn rest(
+    /// Sends the rest of a file that has grown.
+    async fn read_rest(
         &self,
         bytes: &mpsc::Sender<Bytes>,
         path: &str,
         count: u64,
         size: u64,
     ) -> Result<(), Failure> {
-        growth::warn(path, size);
+        growth::warn_truncated(path, size);
         let slash = if self.root.is_empty() { "" } else { "/" };
         let path = format!("{}{slash}{path}", self.root);
-        let mut process = growth::rest(&self.rclone, &path, count).await?;
+        let mut process = growth::read_rest(&self.session, &path, count).await?;
         let Pumped { count: more, is_cut } = pump(&mut process, bytes, Some(size - count)).await?;
         if !is_cut {
-            process.end().await?;
+            process.wait().await?;
         }
-        counted(count + more, Some(size))
+        check_length(count + more, Some(size))
     }
 
-    /// Whether what came is all of it.
-    async fn complete(
+    /// Checks that a content is complete.
+    async fn check_complete(
         &self,
         ended: Result<(), Failure>,
         path: &str,
         count: u64,
         size: Option<u64>,
     ) -> Result<(), Failure> {
-        // A transfer of unknown size that breaks ends like a whole one, and one that
-        // was begun anew half way has its size; rclone says so on stderr, before it
-        // ends the stream.
+        // A broken transfer of unknown size ends like a complete one, and one that was
+        // restarted half way has the right size. rclone logs the error before it ends the
+        // stream.
         self.process.log.flush();
         if let Some(error) = self.process.log.take_error(path) {
-            return Err(errors::understand(&error));
+            return Err(errors::classify(&error));
         }
         ended?;
-        counted(count, size)
+        check_length(count, size)
     }
 }
 
-/// The next bytes of a body.
-async fn data(body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
+/// Reads the next bytes of a body.
+async fn next_data(body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
     loop {
         match body.frame().await?.map(|frame| frame.into_data()) {
-            Ok(Ok(piece)) => return Some(Ok(piece)),
+            Ok(Ok(chunk)) => return Some(Ok(chunk)),
             // Trailers.
             Ok(Err(_)) => (),
             Err(error) => return Some(Err(error)),
@@ -345,24 +373,11 @@ async fn data(body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
     }
 }
 
-/// Compares the bytes that came with those that were announced.
-pub fn counted(count: u64, size: Option<u64>) -> Result<(), Failure> {
-    match size {
-        Some(size) if size != count => Err(Failure::new(
-            Reason::Corrupted,
-            format!(
-                "{count} bytes came where {size} were listed: the file changed while it was read, or its transfer broke; run the backup again"
-            ),
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Whether the server would take the path for another one: it redirects
-/// `data/name` to `data/na/name`, wherever `data` lies.
+/// Whether the server would redirect the path to a different one: it redirects `data/name` to
+/// `data/na/name`, wherever `data` is.
 ///
 /// Source: `matchData` in rclone's cmd/serve/restic/restic.go.
-fn redirected(path: &str) -> bool {
+fn is_redirected(path: &str) -> bool {
     let mut names = path.rsplit('/');
     let name = names.next().unwrap_or_default();
     names.next() == Some("data") && name.len() >= 2

@@ -1,5 +1,5 @@
-//! The remotes that a union shows as one. A union lists what answers and says nothing of
-//! what doesn't, so each is asked for its root before and after the union is listed.
+//! The upstreams of a union. A union lists those that answer and doesn't report the others, so
+//! each is probed before and after the union is listed.
 //!
 //! Source: `List` in rclone's backend/union/union.go.
 
@@ -7,18 +7,20 @@ use futures::future::try_join_all;
 
 use crate::connector::Failure;
 use crate::policy;
-use crate::rclone::Rclone;
 use crate::rclone::remote::Remote;
+use crate::rclone::session::RcloneSession;
 
-/// A remote or local path that a union shows, as rclone takes it.
+/// A remote or local path that a union shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
+    /// The path as rclone's commands take it.
     target: String,
+    /// The name of the union's section.
     union: String,
 }
 
-/// The upstreams of all unions that a remote is made of.
-pub fn of(remote: &Remote) -> Vec<Upstream> {
+/// The upstreams of all unions that a remote consists of.
+pub fn find(remote: &Remote) -> Vec<Upstream> {
     let sections = remote.sections().iter();
     let unions = sections
         .filter(|(_, section)| section.get("type").is_some_and(|backend| backend == "union"));
@@ -30,24 +32,27 @@ pub fn of(remote: &Remote) -> Vec<Upstream> {
     upstreams.collect()
 }
 
-/// Reaches each upstream once.
+/// Lists each upstream once.
 ///
 /// # Errors
 ///
-/// The first that doesn't answer, with its reason.
-pub async fn check(rclone: &Rclone, upstreams: &[Upstream]) -> Result<(), Failure> {
-    try_join_all(upstreams.iter().map(|upstream| reach(rclone, upstream))).await?;
+/// The failure of the first that doesn't answer.
+pub async fn check(session: &RcloneSession, upstreams: &[Upstream]) -> Result<(), Failure> {
+    try_join_all(upstreams.iter().map(|upstream| probe(session, upstream))).await?;
     Ok(())
 }
 
-async fn reach(rclone: &Rclone, Upstream { target, union }: &Upstream) -> Result<(), Failure> {
-    let verb = rclone.verb("lsjson").args(["--no-mimetype", "--no-modtime", "--dirs-only"]);
-    let mut process = verb.arg(target).start(false, None).await?;
+async fn probe(
+    session: &RcloneSession,
+    Upstream { target, union }: &Upstream,
+) -> Result<(), Failure> {
+    let command = session.command("lsjson").args(["--no-mimetype", "--no-modtime", "--dirs-only"]);
+    let mut process = command.arg(target).spawn().await?;
     if let Some(mut stdout) = process.stdout.take() {
-        // What there is doesn't matter.
+        // Only the exit status counts.
         let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
     }
-    process.end().await.map_err(|failure| {
+    process.wait().await.map_err(|failure| {
         Failure::new(
             failure.reason,
             format!(

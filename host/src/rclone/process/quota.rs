@@ -1,5 +1,5 @@
-//! What a session uses up of what its policy lets it have, processes and disk, and of what
-//! it shares with other sessions.
+//! The quota of one session: permits for processes, descriptors and disk, and the limits that it
+//! shares with other sessions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,78 +16,81 @@ use crate::quota::counters::{Count, Counters};
 use crate::quota::semaphore::OwnedPermit;
 use crate::quota::shared::SharedLimits;
 
-/// How long a process may wait for others to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit of the wait for a permit.
+const PROCESS_SLOT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many batches a component has at most, and how many of their files are filled at the
-/// same time: each is a descriptor of this program's.
-const BATCHES: usize = 64;
-const FILLED: usize = 64;
+/// Number of batches that a component may have. Each holds a descriptor of this program.
+const MAX_BATCHES: usize = 64;
+/// Number of files of batches that may be written at the same time. Each holds a descriptor of this
+/// program.
+const MAX_OPEN_FILES: usize = 64;
 
-/// What one session uses.
-pub struct Usage {
-    places: Arc<Semaphore>,
-    most: u32,
-    disk: AtomicU64,
-    most_disk: u64,
+/// The quota of one session's rclone processes.
+pub struct RcloneQuota {
+    slots: Arc<Semaphore>,
+    max_processes: u32,
+    disk_bytes: AtomicU64,
+    max_disk_bytes: u64,
     files: AtomicU64,
-    most_files: u64,
+    max_files: u64,
     batches: Arc<Semaphore>,
-    filled: Arc<Semaphore>,
-    /// What this program holds of it on its way.
+    open_files: Arc<Semaphore>,
+    /// The bytes that this program holds of the session.
     pub buffers: Arc<Buffers>,
-    /// What it shares with other sessions of its tenant, and with all of a service.
+    /// The limits shared with other sessions: of its tenant, and of the whole service.
     shares: Vec<Arc<SharedLimits>>,
     pub account: Arc<Counters>,
     /// The control group of its processes, if they have one.
     pub group: Option<SessionCgroup>,
-    /// Its place among the sessions of a service.
+    /// The permit among the sessions of a service.
     _place: Option<SessionPermit>,
 }
 
-/// What one process takes of all this while it runs.
+/// The permits of one running process.
 #[derive(Debug)]
-pub struct Taken {
-    _place: OwnedSemaphorePermit,
+pub struct ProcessPermit {
+    _permit: OwnedSemaphorePermit,
     _shared: Vec<OwnedPermit>,
     account: Arc<Counters>,
 }
 
-impl Drop for Taken {
+impl Drop for ProcessPermit {
     fn drop(&mut self) {
         self.account.sub(Count::Running, 1);
     }
 }
 
-/// A descriptor of this program's that a component has, until this is dropped.
-pub struct Descriptor {
-    _place: OwnedSemaphorePermit,
+/// A permit for a descriptor of this program, until it is dropped.
+pub struct DescriptorPermit {
+    _permit: OwnedSemaphorePermit,
     account: Arc<Counters>,
     is_batch: bool,
 }
 
-impl Drop for Descriptor {
+impl Drop for DescriptorPermit {
     fn drop(&mut self) {
         self.account.sub(Count::Descriptors, 1);
         self.account.sub(Count::Batches, u64::from(self.is_batch));
     }
 }
 
-impl Usage {
-    pub fn of(limits: &Limits, hosted: SessionQuota) -> Self {
-        let most = limits.processes.unwrap_or(u32::MAX);
-        let places = usize::try_from(most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+impl RcloneQuota {
+    /// A quota by the limits of a policy, below those of a service.
+    pub fn new(limits: &Limits, hosted: SessionQuota) -> Self {
+        let max_processes = limits.processes.unwrap_or(u32::MAX);
+        let slots =
+            usize::try_from(max_processes).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let shared = hosted.shared.iter().map(|share| share.buffers.clone());
         let buffers = Buffers::new(limits.buffers, shared, &hosted.counters);
         Self {
-            places: Arc::new(Semaphore::new(places)),
-            most,
-            disk: AtomicU64::new(0),
-            most_disk: limits.temporary_disk.map_or(u64::MAX, |size| size.as_u64()),
+            slots: Arc::new(Semaphore::new(slots)),
+            max_processes,
+            disk_bytes: AtomicU64::new(0),
+            max_disk_bytes: limits.temporary_disk.map_or(u64::MAX, |size| size.as_u64()),
             files: AtomicU64::new(0),
-            most_files: limits.temporary_files.map_or(u64::MAX, u64::from),
-            batches: Arc::new(Semaphore::new(BATCHES)),
-            filled: Arc::new(Semaphore::new(FILLED)),
+            max_files: limits.temporary_files.map_or(u64::MAX, u64::from),
+            batches: Arc::new(Semaphore::new(MAX_BATCHES)),
+            open_files: Arc::new(Semaphore::new(MAX_OPEN_FILES)),
             buffers,
             shares: hosted.shared,
             account: hosted.counters,
@@ -96,103 +99,126 @@ impl Usage {
         }
     }
 
-    /// A place for one more process, once there is one.
-    pub async fn place(&self) -> Result<Taken, Failure> {
-        let place = tokio::time::timeout(PATIENCE, self.places.clone().acquire_owned()).await;
-        let Ok(Ok(place)) = place else {
+    /// Waits for the permit to start one more process.
+    ///
+    /// # Errors
+    ///
+    /// There was none for a minute.
+    pub async fn acquire_process(&self) -> Result<ProcessPermit, Failure> {
+        let permit =
+            tokio::time::timeout(PROCESS_SLOT_TIMEOUT, self.slots.clone().acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else {
             return Err(Failure::new(
                 Reason::RateLimited,
                 format!(
-                    "all of the {} rclone processes that the policy lets a session have were busy for a minute: let it have more (`processes`), or ask for less (`streams`)",
-                    self.most
+                    "all of the {} rclone processes that the policy allows a session were busy for a minute: raise the limit (`processes`), or use fewer `streams`",
+                    self.max_processes
                 ),
             ));
         };
         let mut shared = Vec::new();
         for share in &self.shares {
-            shared.push(share.acquire_process(PATIENCE).await?);
+            shared.push(share.acquire_process(PROCESS_SLOT_TIMEOUT).await?);
         }
         self.account.add(Count::Started, 1);
         self.account.add(Count::Running, 1);
-        Ok(Taken { _place: place, _shared: shared, account: self.account.clone() })
+        Ok(ProcessPermit { _permit: permit, _shared: shared, account: self.account.clone() })
     }
 
-    /// How many processes of its tenant may run at the same time, if it has one.
-    pub fn processes_of_tenant(&self) -> Option<u64> {
+    /// The number of processes that its tenant may run at the same time, if it has one.
+    pub fn tenant_processes(&self) -> Option<u64> {
         self.shares.first().map(|tenant| tenant.max_processes() as u64)
     }
 
-    /// A descriptor for one more batch.
-    pub fn batch(&self) -> Result<Descriptor, Failure> {
-        let place = self.batches.clone().try_acquire_owned().map_err(|_| {
+    /// Takes the permit for one more batch.
+    ///
+    /// # Errors
+    ///
+    /// The session has too many batches.
+    pub fn acquire_batch(&self) -> Result<DescriptorPermit, Failure> {
+        let permit = self.batches.clone().try_acquire_owned().map_err(|_| {
             Failure::new(
                 Reason::RateLimited,
-                format!("a session may have {BATCHES} batches at the same time: send or drop one before another is made"),
+                format!("a session may have {MAX_BATCHES} batches at the same time: send or drop one before creating another"),
             )
         })?;
-        Ok(self.descriptor(place, true))
+        Ok(self.descriptor(permit, true))
     }
 
-    /// A descriptor for a file of a batch that is filled, once there is one.
-    pub async fn filled(&self) -> Result<Descriptor, Failure> {
-        // Nobody closes it.
-        let place = self.filled.clone().acquire_owned().await.map_err(|_| Failure::cancelled())?;
-        Ok(self.descriptor(place, false))
+    /// Waits for the permit to write one more file of a batch.
+    ///
+    /// # Errors
+    ///
+    /// The session ends.
+    pub async fn acquire_open_file(&self) -> Result<DescriptorPermit, Failure> {
+        // The semaphore is never closed.
+        let permit =
+            self.open_files.clone().acquire_owned().await.map_err(|_| Failure::cancelled())?;
+        Ok(self.descriptor(permit, false))
     }
 
-    fn descriptor(&self, place: OwnedSemaphorePermit, is_batch: bool) -> Descriptor {
+    fn descriptor(&self, permit: OwnedSemaphorePermit, is_batch: bool) -> DescriptorPermit {
         self.account.add(Count::Descriptors, 1);
         self.account.add(Count::Batches, u64::from(is_batch));
-        Descriptor { _place: place, account: self.account.clone(), is_batch }
+        DescriptorPermit { _permit: permit, account: self.account.clone(), is_batch }
     }
 
-    /// How far a new process stands back: a tenant's processes together get the
-    /// processor's time of two, however many they are, where others want it.
+    /// The niceness of a new process. On a busy machine, all processes of a tenant together get as
+    /// much processor time as two processes do.
     pub fn niceness(&self) -> i32 {
-        // The new one has its place already.
+        // The new process is counted already.
         let others =
             self.shares.first().map_or(0, |tenant| tenant.running_processes().saturating_sub(1));
         i32::try_from(others).unwrap_or(i32::MAX).saturating_mul(3).min(19)
     }
 
-    /// Waits until so many bytes may pass.
-    pub async fn pace(&self, bytes: usize) {
+    /// Waits until the bandwidth allows `bytes` more.
+    pub async fn throttle(&self, bytes: usize) {
         for share in &self.shares {
             share.throttle(bytes).await;
         }
     }
 
-    /// Takes some of the disk; what was taken is to be given back even where it is refused.
+    /// Counts bytes on the disk. They are counted, and must be released, even if they are refused.
+    ///
+    /// # Errors
+    ///
+    /// They exceed the limit.
     pub fn take_disk(&self, bytes: u64) -> Result<(), Failure> {
-        let taken = self.disk.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if taken <= self.most_disk {
+        let taken = self.disk_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if taken <= self.max_disk_bytes {
             return Ok(());
         }
         Err(Failure::new(
             Reason::RateLimited,
             format!(
-                "the policy lets a session keep {} bytes on this machine's disk: let it have more (`temporary-disk`)",
-                self.most_disk
+                "the policy allows a session {} bytes on this machine's disk: raise the limit (`temporary-disk`)",
+                self.max_disk_bytes
             ),
         ))
     }
 
-    /// The same for one more file or directory.
+    /// Counts one more file or directory on the disk, as [`Self::take_disk`] does.
+    ///
+    /// # Errors
+    ///
+    /// It exceeds the limit.
     pub fn take_file(&self) -> Result<(), Failure> {
-        if self.files.fetch_add(1, Ordering::Relaxed) < self.most_files {
+        if self.files.fetch_add(1, Ordering::Relaxed) < self.max_files {
             return Ok(());
         }
         Err(Failure::new(
             Reason::RateLimited,
             format!(
-                "the policy lets a session keep {} files on this machine's disk: let it have more (`temporary-files`)",
-                self.most_files
+                "the policy allows a session {} files on this machine's disk: raise the limit (`temporary-files`)",
+                self.max_files
             ),
         ))
     }
 
-    pub fn give_back_disk(&self, bytes: u64, files: u64) {
-        self.disk.fetch_sub(bytes, Ordering::Relaxed);
+    /// Releases what was counted on the disk.
+    pub fn release_disk(&self, bytes: u64, files: u64) {
+        self.disk_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.files.fetch_sub(files, Ordering::Relaxed);
     }
 }
@@ -205,26 +231,29 @@ mod tests {
     #[test]
     fn disk_that_was_given_back_can_be_taken_again() {
         let limits = Limits { temporary_disk: Some(ByteSize(100)), ..Limits::default() };
-        let usage = Usage::of(&limits, SessionQuota::default());
-        assert!(usage.take_disk(60).is_ok());
-        assert_eq!(usage.take_disk(60).unwrap_err().reason, Reason::RateLimited);
-        usage.give_back_disk(60, 0);
-        usage.give_back_disk(60, 0);
-        assert!(usage.take_disk(100).is_ok());
+        let quota = RcloneQuota::new(&limits, SessionQuota::default());
+        assert!(quota.take_disk(60).is_ok());
+        assert_eq!(quota.take_disk(60).unwrap_err().reason, Reason::RateLimited);
+        quota.release_disk(60, 0);
+        quota.release_disk(60, 0);
+        assert!(quota.take_disk(100).is_ok());
     }
 
     #[test]
     fn batches_and_files_are_as_many_as_a_session_may_have() {
         let limits = Limits { temporary_files: Some(1), ..Limits::default() };
-        let usage = Usage::of(&limits, SessionQuota::default());
-        assert!(usage.take_file().is_ok());
-        assert!(usage.take_file().unwrap_err().message.contains("`temporary-files`"));
-        usage.give_back_disk(0, 2);
-        assert!(usage.take_file().is_ok());
+        let quota = RcloneQuota::new(&limits, SessionQuota::default());
+        assert!(quota.take_file().is_ok());
+        assert!(quota.take_file().unwrap_err().message.contains("`temporary-files`"));
+        quota.release_disk(0, 2);
+        assert!(quota.take_file().is_ok());
         let batches: Vec<_> =
-            (0..BATCHES).map(|_| usage.batch().unwrap_or_else(|_| panic!())).collect();
-        assert_eq!(usage.batch().err().map(|failure| failure.reason), Some(Reason::RateLimited));
-        let count = |what| usage.account.get(what);
+            (0..MAX_BATCHES).map(|_| quota.acquire_batch().unwrap_or_else(|_| panic!())).collect();
+        assert_eq!(
+            quota.acquire_batch().err().map(|failure| failure.reason),
+            Some(Reason::RateLimited)
+        );
+        let count = |what| quota.account.get(what);
         assert_eq!((count(Count::Batches), count(Count::Descriptors)), (64, 64));
         drop(batches);
         assert_eq!((count(Count::Batches), count(Count::Descriptors)), (0, 0));
@@ -233,10 +262,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_process_waits_for_a_place_for_a_minute_at_most() {
         let limits = Limits { processes: Some(1), ..Limits::default() };
-        let usage = Usage::of(&limits, SessionQuota::default());
-        let first = usage.place().await.unwrap();
-        assert_eq!(usage.place().await.unwrap_err().reason, Reason::RateLimited);
+        let quota = RcloneQuota::new(&limits, SessionQuota::default());
+        let first = quota.acquire_process().await.unwrap();
+        assert_eq!(quota.acquire_process().await.unwrap_err().reason, Reason::RateLimited);
         drop(first);
-        assert!(usage.place().await.is_ok());
+        assert!(quota.acquire_process().await.is_ok());
     }
 }

@@ -1,71 +1,73 @@
-//! When a process can only try in vain: where Google Photos answers nothing any more,
-//! rclone would try again for hours.
+//! A watchdog for an rclone that only retries. When Google Photos stops answering, rclone would
+//! retry for hours.
 
 use std::time::{Duration, Instant};
 
-/// What Google says when the calls of a day are used up.
-const DAY_IS_OVER: &str = "All requests per day";
+/// Google's error when the calls of a day are used up.
+const DAILY_QUOTA_EXCEEDED: &str = "All requests per day";
 
-/// How rclone says that it will try a call again, before the error...
-const AGAIN: &str = "low level retry ";
-/// ...and that one went well after others that didn't.
+/// Prefix of rclone's message that it will retry a call, before the error.
 ///
 /// Source: rclone's fs/pacer.go.
-const ANSWERED: &str = "Reducing sleep to ";
+const RETRY_PREFIX: &str = "low level retry ";
+/// Prefix of rclone's message that a call succeeded after others that failed.
+///
+/// Source: rclone's fs/pacer.go.
+const PACER_RECOVERED: &str = "Reducing sleep to ";
 
-/// How rclone says that Google gives a photo not now. Google doesn't say whether that is
-/// for a moment or for the day.
+/// rclone's error when Google doesn't return a photo for now. It isn't known whether that is for a
+/// moment or for the day.
 ///
 /// Source: `errorHandler` in rclone's backend/googlephotos.
-const NO_PHOTO: &str = "(429 429 Too Many Requests)";
+const DOWNLOAD_THROTTLED: &str = "(429 429 Too Many Requests)";
 
-/// How long Google may give no photo at all until the day is taken for over.
-const WITHOUT_PHOTOS: Duration = Duration::from_secs(30);
+/// Time of failing downloads after which the quota of the day counts as used up.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long no call may go well: longer than a quota of calls in a minute lasts, and than
-/// rclone tries a single call, whose failure is that of its path alone.
-const WITHOUT_ANSWERS: Duration = Duration::from_secs(120);
+/// Time of failing calls after which all count as failed: longer than a quota of calls per minute
+/// lasts, and than rclone retries a single call, whose failure only concerns its path.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What is refused after such a pause has nothing to do with what was before. rclone waits
-/// up to 17 seconds, and then for the network.
-const PAUSE: Duration = Duration::from_secs(90);
+/// The gap after which a retry isn't related to earlier ones. rclone waits up to 17 seconds, and
+/// then for the network.
+const MAX_RETRY_GAP: Duration = Duration::from_secs(90);
 
-/// Hears what a process says, and tells once it tries in vain.
-pub struct Vain {
-    tell: Box<dyn Fn(&str) + Send + Sync>,
-    is_photos: bool,
-    /// Since when no call went well, and when the last one didn't.
+/// Observes the log of a process, and trips once it only retries.
+pub struct RetryWatchdog {
+    on_trip: Box<dyn Fn(&str) + Send + Sync>,
+    is_google_photos: bool,
+    /// The times of the first and the last retry since a call succeeded.
     refused: Option<(Instant, Instant)>,
 }
 
-impl Vain {
-    /// `tell` is given the error, and may be so more than once. `is_photos`: the remote is
-    /// Google Photos.
-    pub fn new(is_photos: bool, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { tell: Box::new(tell), is_photos, refused: None }
+impl RetryWatchdog {
+    /// `on_trip` receives the error, and may be called several times. `is_google_photos` enables
+    /// what is specific to Google Photos.
+    pub fn new(is_google_photos: bool, on_trip: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { on_trip: Box::new(on_trip), is_google_photos, refused: None }
     }
 
-    /// Hears one message.
-    pub fn hear(&mut self, message: &str, now: Instant) {
-        if message.contains(DAY_IS_OVER) {
-            self.tell(message);
-        } else if self.is_photos && message.starts_with(ANSWERED) {
+    /// Observes one message.
+    pub fn observe(&mut self, message: &str, now: Instant) {
+        if message.contains(DAILY_QUOTA_EXCEEDED) {
+            self.trip(message);
+        } else if self.is_google_photos && message.starts_with(PACER_RECOVERED) {
             self.refused = None;
-        } else if self.is_photos && message.starts_with(AGAIN) {
-            let before = self.refused.filter(|(_, last)| now.duration_since(*last) < PAUSE);
+        } else if self.is_google_photos && message.starts_with(RETRY_PREFIX) {
+            let before = self.refused.filter(|(_, last)| now.duration_since(*last) < MAX_RETRY_GAP);
             let (since, _) = before.unwrap_or((now, now));
             self.refused = Some((since, now));
-            let patience =
-                if message.contains(NO_PHOTO) { WITHOUT_PHOTOS } else { WITHOUT_ANSWERS };
-            if now.duration_since(since) >= patience {
-                self.tell(message);
+            let timeout =
+                if message.contains(DOWNLOAD_THROTTLED) { DOWNLOAD_TIMEOUT } else { CALL_TIMEOUT };
+            if now.duration_since(since) >= timeout {
+                self.trip(message);
             }
         }
     }
 
-    /// Tells of this or of something else.
-    pub fn tell(&self, error: &str) {
-        (self.tell)(error);
+    /// Trips for any other error.
+    pub fn trip(&self, error: &str) {
+        (self.on_trip)(error);
     }
 }
 
@@ -75,39 +77,54 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    const NO_PHOTO: &str = "low level retry 1/3 (error no (429 429 Too Many Requests))";
-    const NO_ANSWER: &str = "low level retry 1/10 (error no (503 UNAVAILABLE))";
+    const DOWNLOAD_THROTTLED: &str = "low level retry 1/3 (error no (429 429 Too Many Requests))";
+    const CALL_FAILED: &str = "low level retry 1/10 (error no (503 UNAVAILABLE))";
 
-    /// How often it is told when this is heard, each after so many seconds.
-    fn told(is_photos: bool, heard: &[(u64, &str)]) -> usize {
+    /// Number of trips when these messages are observed, each at a time in seconds.
+    fn trips(is_google_photos: bool, heard: &[(u64, &str)]) -> usize {
         let count = Arc::new(AtomicUsize::new(0));
         let counting = count.clone();
-        let mut vain = Vain::new(is_photos, move |_| {
+        let mut watchdog = RetryWatchdog::new(is_google_photos, move |_| {
             counting.fetch_add(1, Ordering::Relaxed);
         });
         let start = Instant::now();
         for (seconds, message) in heard {
-            vain.hear(message, start + Duration::from_secs(*seconds));
+            watchdog.observe(message, start + Duration::from_secs(*seconds));
         }
         count.load(Ordering::Relaxed)
     }
 
     #[test]
     fn downloads_are_over_when_no_photo_came_for_a_while() {
-        assert_eq!(told(true, &[(0, NO_PHOTO), (15, NO_PHOTO), (29, "Copied (new)")]), 0);
-        assert_eq!(told(true, &[(0, NO_PHOTO), (15, NO_PHOTO), (31, NO_PHOTO)]), 1);
+        assert_eq!(
+            trips(true, &[(0, DOWNLOAD_THROTTLED), (15, DOWNLOAD_THROTTLED), (29, "Copied (new)")]),
+            0
+        );
+        assert_eq!(
+            trips(
+                true,
+                &[(0, DOWNLOAD_THROTTLED), (15, DOWNLOAD_THROTTLED), (31, DOWNLOAD_THROTTLED)]
+            ),
+            1
+        );
         let answered = "Reducing sleep to 12ms";
-        assert_eq!(told(true, &[(0, NO_PHOTO), (15, answered), (31, NO_PHOTO)]), 0);
-        assert_eq!(told(false, &[(0, NO_PHOTO), (31, NO_PHOTO)]), 0);
+        assert_eq!(
+            trips(true, &[(0, DOWNLOAD_THROTTLED), (15, answered), (31, DOWNLOAD_THROTTLED)]),
+            0
+        );
+        assert_eq!(trips(false, &[(0, DOWNLOAD_THROTTLED), (31, DOWNLOAD_THROTTLED)]), 0);
     }
 
     #[test]
     fn a_call_that_goes_well_in_between_is_reason_to_go_on() {
-        assert_eq!(told(true, &[(0, NO_ANSWER), (60, NO_ANSWER), (119, NO_ANSWER)]), 0);
-        assert_eq!(told(true, &[(0, NO_ANSWER), (60, NO_ANSWER), (121, NO_ANSWER)]), 1);
-        let answered = [(0, NO_ANSWER), (60, "Reducing sleep to 12ms"), (121, NO_ANSWER)];
-        assert_eq!(told(true, &answered), 0);
-        assert_eq!(told(true, &[(0, NO_ANSWER), (300, NO_ANSWER), (301, NO_PHOTO)]), 0);
-        assert_eq!(told(true, &[(0, "limit 'All requests per day'")]), 1);
+        assert_eq!(trips(true, &[(0, CALL_FAILED), (60, CALL_FAILED), (119, CALL_FAILED)]), 0);
+        assert_eq!(trips(true, &[(0, CALL_FAILED), (60, CALL_FAILED), (121, CALL_FAILED)]), 1);
+        let answered = [(0, CALL_FAILED), (60, "Reducing sleep to 12ms"), (121, CALL_FAILED)];
+        assert_eq!(trips(true, &answered), 0);
+        assert_eq!(
+            trips(true, &[(0, CALL_FAILED), (300, CALL_FAILED), (301, DOWNLOAD_THROTTLED)]),
+            0
+        );
+        assert_eq!(trips(true, &[(0, "limit 'All requests per day'")]), 1);
     }
 }

@@ -1,5 +1,5 @@
-//! What an rclone process says on stderr: JSON lines, turned into `tracing`
-//! events and kept as the reasons of failures.
+//! The log that an rclone process writes to stderr: JSON lines, which become `tracing` events and
+//! the reasons of failures.
 
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -11,47 +11,47 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::retry_watchdog::Vain;
+use super::retry_watchdog::RetryWatchdog;
 use crate::rclone::remote::secrets::Secrets;
 
-/// The longest line that is looked at; the rest of it is dropped.
-const LONGEST_LINE: usize = 64 << 10;
-/// Of how many files errors are kept at the same time.
-const KEPT: usize = 10_000;
+/// Number of bytes of a line that are read; the rest is dropped.
+const MAX_LINE_BYTES: usize = 64 << 10;
+/// Number of files whose last error is kept.
+const MAX_KEPT_ERRORS: usize = 10_000;
 
-/// One thing that rclone said of one file or directory, or of everything.
+/// One record of rclone's log.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Line {
-    pub level: Level,
+pub struct LogRecord {
+    pub level: LogLevel,
     #[serde(rename = "msg")]
     pub message: String,
-    /// The path below the remote's root that it is about; `None` where it is
-    /// about the run.
+    /// The path below the remote's root that the record is about; `None` for the whole run.
     pub object: Option<String>,
     /// The Go type of the object: `*local.Fs`, `*s3.Object`, `string`.
     #[serde(default, rename = "objectType")]
     pub object_type: Option<String>,
-    /// The place in rclone's source that logs it: `crypt/crypt.go:358`.
+    /// The line of rclone's source that logs it: `crypt/crypt.go:358`.
     #[serde(default)]
     pub source: Option<String>,
 }
 
-impl Line {
-    /// Whether it is about the remote as a whole, not about a path in it.
+impl LogRecord {
+    /// Whether the record is about the remote as a whole.
     pub fn is_about_remote(&self) -> bool {
         self.object_type.as_deref().is_some_and(|kind| kind.ends_with("Fs"))
     }
 
-    /// Whether it is about one file or directory: a text may be something else.
+    /// Whether the record is about one file or directory. A `string` may be something else.
     pub fn is_about_object(&self) -> bool {
         let kind = self.object_type.as_deref().unwrap_or_default();
         ["Object", "Directory", "Dir"].iter().any(|name| kind.ends_with(name))
     }
 }
 
+/// The levels of rclone's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
+pub enum LogLevel {
     Debug,
     Info,
     Notice,
@@ -62,134 +62,145 @@ pub enum Level {
     Emergency,
 }
 
-impl Level {
+impl LogLevel {
+    /// Whether this is the level of an error.
     pub fn is_error(self) -> bool {
         matches!(self, Self::Error | Self::Critical | Self::Alert | Self::Emergency)
     }
 }
 
-/// How rclone's server says, at the level of debugging, why it doesn't give a file.
+/// Debug messages by which rclone's server logs why it doesn't return a file.
 ///
 /// Source: rclone's lib/http/serve/serve.go and cmd/serve/restic/restic.go.
-const REFUSALS: [&str; 2] = ["Get request open error:", "GET request error:"];
+const SERVER_ERRORS: [&str; 2] = ["Get request open error:", "GET request error:"];
 
-/// How rclone's server says once more, in Go's words, why a listing failed.
-const REPEATED: &str = "list failed: &";
+/// Prefix of the error by which rclone's server repeats why a listing failed, as a Go value.
+const REPEATED_LISTING_ERROR: &str = "list failed: &";
 
-/// How a process begins to say that its run failed: `Failed to lsjson with 2 errors: last
-/// error was: ...`.
+/// Prefix of the summary that a process logs if its run failed: `Failed to lsjson with 2 errors:
+/// last error was: ...`.
 ///
 /// Source: `Run` in rclone's cmd/cmd.go.
-pub const SUMMARY: &str = "Failed to ";
+pub const SUMMARY_PREFIX: &str = "Failed to ";
 
-/// Gets every line, as it comes.
-pub type Sink = mpsc::Sender<Line>;
+/// Receives each record.
+pub type LogSink = mpsc::Sender<LogRecord>;
 
-/// How many of these lines may wait: whoever takes them must keep up, or rclone says more
-/// than there is to say.
-pub const SAID: usize = 1 << 16;
+/// Capacity of a log channel, in records. If the receiver falls this far behind, the process counts
+/// as broken and is killed.
+pub const LOG_CHANNEL_CAPACITY: usize = 1 << 16;
 
 /// The log of one process.
-pub struct Log {
-    taking: Arc<Mutex<Taking>>,
+pub struct StderrLog {
+    reader: Arc<Mutex<LogReader>>,
     pipe: Arc<AsyncFd<OwnedFd>>,
     follower: Option<tokio::task::JoinHandle<()>>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct LastErrors {
     /// The last error of each file.
-    errors: HashMap<String, String>,
+    by_object: HashMap<String, String>,
     /// The last error of all.
     last: Option<String>,
-    /// What the process says of its whole run where that failed.
+    /// The summary of a failed run.
     summary: Option<String>,
 }
 
-impl Log {
-    /// Follows the read end of a pipe until it is closed.
+impl StderrLog {
+    /// Reads the log from a pipe until it is closed.
+    ///
+    /// # Errors
+    ///
+    /// The pipe can't be polled.
     pub fn follow(
         pipe: OwnedFd,
         verb: &'static str,
         secrets: Secrets,
-        sink: Option<Sink>,
-        vain: Vain,
+        sink: Option<LogSink>,
+        watchdog: RetryWatchdog,
     ) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&pipe, true)?;
-        // SAFETY: the descriptor is owned by what is registered, so it stays the same
-        // and open until it is deregistered.
+        // SAFETY: the `AsyncFd` owns the descriptor, so it stays open and the same until it is
+        // deregistered.
         let pipe = unsafe { AsyncFd::register(pipe) }.map_err(|failed| failed.into_parts().1)?;
         let pipe = Arc::new(pipe);
-        let taking =
-            Taking { verb, secrets, sink, vain, kept: Kept::default(), partial: Vec::new() };
-        let taking = Arc::new(Mutex::new(taking));
-        let follower = tokio::spawn(follow(pipe.clone(), taking.clone()).in_current_span());
-        Ok(Self { taking, pipe, follower: Some(follower) })
+        let reader = LogReader {
+            verb,
+            secrets,
+            sink,
+            watchdog,
+            errors: LastErrors::default(),
+            partial: Vec::new(),
+        };
+        let reader = Arc::new(Mutex::new(reader));
+        let follower = tokio::spawn(follow(pipe.clone(), reader.clone()).in_current_span());
+        Ok(Self { reader, pipe, follower: Some(follower) })
     }
 
-    /// Takes in everything that was written before the call.
+    /// Reads everything that was written before the call.
     pub fn flush(&self) {
-        lock(&self.taking).drain(self.pipe.get_ref());
+        lock(&self.reader).drain(self.pipe.get_ref());
     }
 
-    /// Returns when the pipe was closed and everything was taken in.
+    /// Waits until the pipe is closed and everything is read.
     pub async fn finish(&mut self) {
-        // A grandchild may hold the pipe open for ever.
-        let patience = std::time::Duration::from_secs(1);
+        // A grandchild may keep the pipe open for ever.
+        let timeout = std::time::Duration::from_secs(1);
         if let Some(follower) = self.follower.take() {
             let stop = follower.abort_handle();
-            if tokio::time::timeout(patience, follower).await.is_err() {
+            if tokio::time::timeout(timeout, follower).await.is_err() {
                 stop.abort();
             }
         }
-        // Whoever takes what is said of single files learns that this was all.
-        lock(&self.taking).sink = None;
+        // This closes the channel of the records.
+        lock(&self.reader).sink = None;
     }
 
-    /// The error that was logged about a file, which is forgotten by this.
+    /// Removes and returns the error that was logged about a file.
     pub fn take_error(&self, object: &str) -> Option<String> {
-        lock(&self.taking).kept.errors.remove(object)
+        lock(&self.reader).errors.by_object.remove(object)
     }
 
-    /// What the process said of its whole run, if that failed.
+    /// The summary of the run, if it failed.
     pub fn summary(&self) -> Option<String> {
-        lock(&self.taking).kept.summary.clone()
+        lock(&self.reader).errors.summary.clone()
     }
 
     /// The last error of all.
     pub fn last_error(&self) -> Option<String> {
-        lock(&self.taking).kept.last.clone()
+        lock(&self.reader).errors.last.clone()
     }
 }
 
-fn lock(taking: &Mutex<Taking>) -> MutexGuard<'_, Taking> {
-    taking.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(reader: &Mutex<LogReader>) -> MutexGuard<'_, LogReader> {
+    reader.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn follow(pipe: Arc<AsyncFd<OwnedFd>>, taking: Arc<Mutex<Taking>>) {
+async fn follow(pipe: Arc<AsyncFd<OwnedFd>>, reader: Arc<Mutex<LogReader>>) {
     loop {
         match pipe.readable().await {
             Ok(mut ready) => ready.clear_ready(),
             Err(_) => return,
         }
-        if !lock(&taking).drain(pipe.get_ref()) {
+        if !lock(&reader).drain(pipe.get_ref()) {
             return;
         }
     }
 }
 
-/// Takes in what comes.
-struct Taking {
+/// Reads the log and keeps its errors.
+struct LogReader {
     verb: &'static str,
     secrets: Secrets,
-    sink: Option<Sink>,
-    vain: Vain,
-    kept: Kept,
+    sink: Option<LogSink>,
+    watchdog: RetryWatchdog,
+    errors: LastErrors,
     partial: Vec<u8>,
 }
 
-impl Taking {
-    /// Reads until the pipe is empty; says whether it is still open.
+impl LogReader {
+    /// Reads until the pipe is empty. Returns whether it is still open.
     fn drain(&mut self, pipe: &OwnedFd) -> bool {
         let mut buffer = [0; 16 << 10];
         loop {
@@ -204,75 +215,78 @@ impl Taking {
     }
 
     fn feed(&mut self, bytes: &[u8]) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let room = LONGEST_LINE.saturating_sub(self.partial.len());
-            self.partial.extend_from_slice(&piece[..piece.len().min(room)]);
-            if piece.ends_with(b"\n") {
+        for chunk in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = MAX_LINE_BYTES.saturating_sub(self.partial.len());
+            self.partial.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.ends_with(b"\n") {
                 let line = std::mem::take(&mut self.partial);
-                self.line(line.trim_ascii());
+                self.handle_line(line.trim_ascii());
             }
         }
     }
 
-    fn line(&mut self, line: &[u8]) {
+    fn handle_line(&mut self, line: &[u8]) {
         if line.is_empty() {
             return;
         }
-        // What isn't JSON comes from Go's runtime or from a stranger.
-        let mut line = serde_json::from_slice(line).unwrap_or_else(|_| Line {
-            level: Level::Notice,
+        // Lines that aren't JSON come from Go's runtime or a library.
+        let mut line = serde_json::from_slice(line).unwrap_or_else(|_| LogRecord {
+            level: LogLevel::Notice,
             message: String::from_utf8_lossy(line).into_owned(),
             object: None,
             object_type: None,
             source: None,
         });
-        line.message = self.secrets.strike(&line.message);
-        self.vain.hear(&line.message, Instant::now());
-        if line.level == Level::Debug
-            && REFUSALS.iter().any(|words| line.message.starts_with(words))
+        line.message = self.secrets.redact(&line.message);
+        self.watchdog.observe(&line.message, Instant::now());
+        if line.level == LogLevel::Debug
+            && SERVER_ERRORS.iter().any(|words| line.message.starts_with(words))
         {
-            line.level = Level::Error;
+            line.level = LogLevel::Error;
         }
         self.trace(&line);
         self.keep(&line);
         if let Some(sink) = &self.sink {
-            // Nobody listening any more is no reason to stop taking in.
+            // A dropped receiver doesn't stop the reader.
             if let Err(mpsc::error::TrySendError::Full(_)) = sink.try_send(line) {
-                self.vain.tell("rclone reports more than can be taken in: install rclone anew");
+                self.watchdog.trip("rclone logs more than can be processed: reinstall rclone");
             }
         }
     }
 
-    fn trace(&self, Line { level, message, object, .. }: &Line) {
-        let object = self.secrets.strike(object.as_deref().unwrap_or_default());
+    fn trace(&self, LogRecord { level, message, object, .. }: &LogRecord) {
+        let object = self.secrets.redact(object.as_deref().unwrap_or_default());
         let verb = self.verb;
         match level {
-            // The connector reports errors itself, with the path in Plakar's words.
+            // The connector reports errors with the path as Plakar knows it.
             level if level.is_error() => tracing::info!(verb, object, "{message}"),
-            Level::Notice | Level::Warning => tracing::info!(verb, object, "{message}"),
+            LogLevel::Notice | LogLevel::Warning => tracing::info!(verb, object, "{message}"),
             _ => tracing::debug!(verb, object, "{message}"),
         }
     }
 
-    fn keep(&mut self, Line { level, message, object, .. }: &Line) {
-        if message.starts_with(REPEATED) {
+    fn keep(&mut self, LogRecord { level, message, object, .. }: &LogRecord) {
+        if message.starts_with(REPEATED_LISTING_ERROR) {
             return;
         }
-        let kept = &mut self.kept;
-        if object.is_none() && *level == Level::Notice && message.starts_with(SUMMARY) {
-            kept.summary = Some(message.clone());
+        let errors = &mut self.errors;
+        if object.is_none() && *level == LogLevel::Notice && message.starts_with(SUMMARY_PREFIX) {
+            errors.summary = Some(message.clone());
         }
         match object {
             Some(object) if level.is_error() && !object.is_empty() => {
-                if kept.errors.len() < KEPT {
-                    kept.errors.insert(object.clone(), message.clone());
+                if errors.by_object.len() < MAX_KEPT_ERRORS {
+                    errors.by_object.insert(object.clone(), message.clone());
                 }
-                kept.last = Some(message.clone());
+                errors.last = Some(message.clone());
             }
-            _ if level.is_error() => kept.last = Some(message.clone()),
-            // The summary comes as a notice, after the errors it sums up.
-            _ if kept.last.is_none() && *level == Level::Notice && message.starts_with(SUMMARY) => {
-                kept.last = Some(message.clone());
+            _ if level.is_error() => errors.last = Some(message.clone()),
+            // The summary is a notice after the errors that it sums up.
+            _ if errors.last.is_none()
+                && *level == LogLevel::Notice
+                && message.starts_with(SUMMARY_PREFIX) =>
+            {
+                errors.last = Some(message.clone());
             }
             _ => {}
         }
@@ -292,8 +306,14 @@ mod tests {
     #[tokio::test]
     async fn a_flush_takes_in_all_that_was_written_before() {
         let (mut write, read) = pair();
-        let log =
-            Log::follow(read, "test", Secrets::default(), None, Vain::new(false, |_| ())).unwrap();
+        let log = StderrLog::follow(
+            read,
+            "test",
+            Secrets::default(),
+            None,
+            RetryWatchdog::new(false, |_| ()),
+        )
+        .unwrap();
         for at in 0..200 {
             let line = format!(r#"{{"level":"error","msg":"no {at}","object":"a/{at}"}}"#);
             writeln!(write, "{line}").unwrap();
@@ -319,24 +339,24 @@ mod tests {
             1 => (60_000_usize..70_000).prop_map(|length| vec![b'x'; length]),
         ];
         let input = (prop::collection::vec(line, 0..20), 1_usize..5000);
-        crate::fuzzing::check_property(input, |(lines, piece)| {
-            let (sink, mut said) = mpsc::channel(SAID);
-            let mut taking = Taking {
+        crate::fuzzing::check_property(input, |(lines, chunk)| {
+            let (sink, mut records) = mpsc::channel(LOG_CHANNEL_CAPACITY);
+            let mut reader = LogReader {
                 verb: "test",
                 secrets: Secrets::test(&["hunter22"]),
                 sink: Some(sink),
-                vain: Vain::new(false, |_| ()),
-                kept: Kept::default(),
+                watchdog: RetryWatchdog::new(false, |_| ()),
+                errors: LastErrors::default(),
                 partial: Vec::new(),
             };
-            for piece in lines.concat().chunks(piece) {
-                taking.feed(piece);
-                assert!(taking.partial.len() <= LONGEST_LINE);
+            for chunk in lines.concat().chunks(chunk) {
+                reader.feed(chunk);
+                assert!(reader.partial.len() <= MAX_LINE_BYTES);
             }
-            taking.sink = None;
-            let kept = &taking.kept;
-            let said = std::iter::from_fn(|| said.try_recv().ok()).map(|line| line.message);
-            let all = kept.errors.values().cloned().chain(kept.last.clone()).chain(said);
+            reader.sink = None;
+            let errors = &reader.errors;
+            let messages = std::iter::from_fn(|| records.try_recv().ok()).map(|line| line.message);
+            let all = errors.by_object.values().cloned().chain(errors.last.clone()).chain(messages);
             assert!(all.into_iter().all(|message| !message.contains("hunter22")));
         });
     }
@@ -345,7 +365,9 @@ mod tests {
     async fn secrets_are_struck_out_and_nonsense_is_survived() {
         let (mut write, read) = pair();
         let secrets = Secrets::test(&["hunter22"]);
-        let mut log = Log::follow(read, "test", secrets, None, Vain::new(false, |_| ())).unwrap();
+        let mut log =
+            StderrLog::follow(read, "test", secrets, None, RetryWatchdog::new(false, |_| ()))
+                .unwrap();
         write.write_all(&[b'x'; 60_000]).unwrap();
         writeln!(write, "\nnot json\n{{}}").unwrap();
         writeln!(write, r#"{{"level":"error","msg":"bad hunter22"}}"#).unwrap();

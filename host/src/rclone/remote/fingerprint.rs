@@ -1,27 +1,26 @@
-//! What tells one remote or account from another, and stays the same when a
-//! token is refreshed.
+//! The fingerprint of a remote or account, which stays the same when a token is refreshed.
 //!
-//! Plakar takes a file as unchanged when a snapshot of the same origin has one of
-//! the same name, size and time. Two remotes of one type must therefore never
-//! have the same origin, or the snapshot of one would hold the bytes of the other.
+//! Plakar takes a file for unchanged if a snapshot of the same origin has one of the same name,
+//! size and time. Two remotes of one type must therefore never have the same origin, or the
+//! snapshot of one would have the bytes of the other.
 
 use serde_json::Value;
+use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 use super::ini::Section;
 use crate::policy;
 
-/// A digest of all that makes a remote this one. It tells nothing of secrets:
-/// passwords in a configuration are obscured with a random nonce, and tokens and
-/// keys can't be guessed.
+/// A digest of the configuration of a remote. It doesn't reveal secrets: passwords in a
+/// configuration are obscured with a random nonce, and tokens and keys can't be guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
+pub struct Fingerprint(Output<Sha256>);
 
 impl Fingerprint {
-    /// The fingerprint of a remote with all that it builds upon, in a fixed order.
-    /// `hostname` counts where the remote lies on this machine.
-    pub fn of<'a>(sections: impl Iterator<Item = &'a Section>, hostname: &str) -> Self {
+    /// The fingerprint of a remote's sections, in a fixed order. `hostname` is a part of it if the
+    /// remote is on this machine.
+    pub fn new<'a>(sections: impl Iterator<Item = &'a Section>, hostname: &str) -> Self {
         let mut digest = Sha256::new();
         let mut part = |bytes: &[u8]| {
             digest.update((bytes.len() as u64).to_le_bytes());
@@ -32,44 +31,45 @@ impl Fingerprint {
             part(b"section");
             for (key, value) in section {
                 part(key.as_bytes());
-                part(lasting(key, value).as_bytes());
+                part(stable_value(key, value).as_bytes());
             }
-            local |= on_this_machine(section);
+            local |= is_local(section);
         }
         if local {
             part(hostname.as_bytes());
         }
-        Self(digest.finalize().into())
+        Self(digest.finalize())
     }
 
-    /// 64 bits of it, for the device number of a snapshot's files.
+    /// 64 bits of the digest, for the device number of a snapshot's files.
     pub fn device(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = self.0.into();
         u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 
-    /// All of it in hexadecimal.
+    /// The digest in hexadecimal.
     pub fn to_hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:x}", self.0)
     }
 
+    /// Parses a digest in hexadecimal.
     pub fn from_hex(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
+        let mut bytes = Output::<Sha256>::default();
         for (index, byte) in bytes.iter_mut().enumerate() {
             *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
         }
         Some(Self(bytes))
     }
 
-    /// 64 bits of it in hexadecimal, for a snapshot's origin.
+    /// 64 bits of the digest in hexadecimal, for a snapshot's origin.
     pub fn short(&self) -> String {
         format!("{:016x}", self.device())
     }
 }
 
-/// What of an option's value lasts: of an OAuth token the refresh token alone, as
+/// The part of an option's value that stays the same: only the refresh token of an OAuth token, as
 /// the access token and its expiry change every hour.
-fn lasting(key: &str, value: &str) -> String {
+fn stable_value(key: &str, value: &str) -> String {
     if key != "token" {
         return value.to_owned();
     }
@@ -78,8 +78,9 @@ fn lasting(key: &str, value: &str) -> String {
     refresh.filter(|refresh| !refresh.is_empty()).unwrap_or(value).to_owned()
 }
 
-/// A path counts as one of this machine unless it is sure to be another remote's.
-fn on_this_machine(section: &Section) -> bool {
+/// Whether a section has files of this machine. A path counts as one of this machine unless it
+/// certainly belongs to another remote.
+fn is_local(section: &Section) -> bool {
     let local = |target: &policy::Target| target.name.is_none();
     section.get("type").is_some_and(|backend| backend == "local")
         || policy::wrapped_targets(section).is_ok_and(|targets| targets.iter().any(local))
@@ -91,7 +92,7 @@ mod tests {
 
     fn of(pairs: &[(&str, &str)], hostname: &str) -> Fingerprint {
         let section = pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-        Fingerprint::of([section].iter(), hostname)
+        Fingerprint::new([section].iter(), hostname)
     }
 
     #[test]

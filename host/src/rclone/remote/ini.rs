@@ -1,7 +1,7 @@
-//! The form of rclone.conf: taken apart, written, and changed in single places.
+//! The format of rclone.conf: parsed, serialized, and changed in single places.
 //!
-//! rclone reads it with a dialect of INI of its own (goconfig): quotes around a value
-//! are taken away, and in a value `%(name)s` is replaced by another one.
+//! rclone reads a dialect of INI (goconfig): quotes around a value are removed, and `%(name)s` in a
+//! value is replaced by another option.
 
 use ini::{Ini, ParseOption};
 use std::collections::BTreeMap;
@@ -15,50 +15,61 @@ pub use crate::policy::Section;
 /// The sections of a file, by name.
 pub type Sections = BTreeMap<String, Section>;
 
-/// What rclone's reader takes for quotes, and how long a value with them is at least.
+/// The quotes that rclone removes, and the least length of a value with them.
 const QUOTES: [(&str, usize); 2] = [("`", 2), ("\"\"\"", 6)];
 
-/// The largest file that is read, in bytes.
-const LARGEST: u64 = 1 << 20;
+/// The largest file that is read.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
-/// The text of a file of the user's.
+/// Reads a file of the user's.
+///
+/// # Errors
+///
+/// It can't be read, or is too large.
 pub fn read(file: &Path) -> io::Result<String> {
-    limited(File::open(file)?)
+    read_limited(File::open(file)?)
 }
 
-/// The text of a file that rclone may have put there: it isn't a link to another one, isn't
-/// a device or a pipe that is waited for, and fits in memory.
-pub fn read_of_rclone(file: &Path) -> io::Result<String> {
+/// Reads a file that rclone may have written. Links, devices and pipes aren't opened.
+///
+/// # Errors
+///
+/// It isn't a regular file, can't be read, or is too large.
+pub fn read_untrusted(file: &Path) -> io::Result<String> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(file)?;
     if !opened.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it isn't a regular file"));
     }
-    limited(opened)
+    read_limited(opened)
 }
 
-/// Whether what stands there can never be a configuration, and is nothing to keep: it may be
-/// another time, where only reading it fails.
-pub fn is_none(error: &io::Error) -> bool {
+/// Whether a file can never be a configuration, so that there is nothing to keep. Other errors may
+/// be temporary.
+pub fn is_unusable(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, InvalidData, InvalidInput, NotADirectory, NotFound};
     let kinds = [FileTooLarge, InvalidData, InvalidInput, NotADirectory, NotFound];
     kinds.contains(&error.kind()) || error.raw_os_error() == Some(libc::ELOOP)
 }
 
-fn limited(file: File) -> io::Result<String> {
+fn read_limited(file: File) -> io::Result<String> {
     let mut text = String::new();
-    let length = file.take(LARGEST + 1).read_to_string(&mut text)?;
-    if length as u64 > LARGEST {
+    let length = file.take(MAX_CONFIG_BYTES + 1).read_to_string(&mut text)?;
+    if length as u64 > MAX_CONFIG_BYTES {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(text)
 }
 
-/// Takes a configuration apart, or gives the line that can't be: it may hold a secret.
+/// Parses a configuration.
+///
+/// # Errors
+///
+/// The number of the line that can't be parsed. The line itself may have a secret.
 pub fn parse(text: &str) -> Result<Sections, usize> {
     let options =
         ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
-    // rclone knows neither indentation nor lines that go on after a backslash.
+    // rclone has neither indentation nor lines that continue after a backslash.
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
     let text: String =
         lines.flat_map(|line| [line, if line.ends_with('\\') { " \n" } else { "\n" }]).collect();
@@ -67,30 +78,30 @@ pub fn parse(text: &str) -> Result<Sections, usize> {
     for (name, options) in &all {
         let Some(name) = name else { continue };
         let section = sections.entry(name.to_owned()).or_default();
-        let options = options.iter().map(|(key, value)| (key.to_owned(), unquoted(value)));
+        let options = options.iter().map(|(key, value)| (key.to_owned(), unquote(value)));
         section.extend(options);
     }
     Ok(sections)
 }
 
-/// A configuration of these sections.
-pub fn written(sections: &Sections) -> String {
+/// Serializes a configuration.
+pub fn serialize(sections: &Sections) -> String {
     let mut text = String::new();
     for (name, section) in sections {
         text += &format!("[{name}]\n");
         for (key, value) in section {
-            text += &format!("{key} = {}\n", quoted(value));
+            text += &format!("{key} = {}\n", quote(value));
         }
     }
     text
 }
 
-/// Whether rclone would put something else in a part of this value.
+/// Whether rclone would replace a part of this value.
 pub fn has_variables(value: &str) -> bool {
     value.split_once("%(").is_some_and(|(_, after)| after.contains(")s"))
 }
 
-fn unquoted(value: &str) -> String {
+fn unquote(value: &str) -> String {
     let quote =
         QUOTES.iter().find(|(quote, least)| value.len() >= *least && value.starts_with(quote));
     let inner = quote.and_then(|(quote, _)| {
@@ -100,16 +111,16 @@ fn unquoted(value: &str) -> String {
     inner.unwrap_or(value).to_owned()
 }
 
-fn quoted(value: &str) -> String {
+fn quote(value: &str) -> String {
     let bare = value.trim() == value && QUOTES.iter().all(|(quote, _)| !value.starts_with(quote));
     if bare { value.to_owned() } else { format!("`{value}`") }
 }
 
-/// The text with another value for an option, or with that option at the end of its
-/// section if it has none. All other bytes stay. `None`: there is no such section.
-pub fn with(text: &str, section: &str, key: &str, value: &str) -> Option<String> {
+/// Sets an option in the text of a configuration, at the end of its section if it is new. All other
+/// bytes stay. `None` if there is no such section.
+pub fn set_option(text: &str, section: &str, key: &str, value: &str) -> Option<String> {
     let mut inside = false;
-    // Where the value is that counts, and where the section's last line ends.
+    // The range of the value that applies, and the end of the section's last line.
     let (mut old, mut end) = (None, None);
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -131,11 +142,11 @@ pub fn with(text: &str, section: &str, key: &str, value: &str) -> Option<String>
         start = after;
     }
     let (before, value, after) = match (old, end) {
-        (Some(old), _) => (&text[..old.start], quoted(value), &text[old.end..]),
+        (Some(old), _) => (&text[..old.start], quote(value), &text[old.end..]),
         (None, Some(end)) => {
             let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
             let begin = if text[..end].ends_with('\n') { "" } else { line_end };
-            (&text[..end], format!("{begin}{key} = {}{line_end}", quoted(value)), &text[end..])
+            (&text[..end], format!("{begin}{key} = {}{line_end}", quote(value)), &text[end..])
         }
         (None, None) => return None,
     };
@@ -163,11 +174,11 @@ mod tests {
         std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
         std::os::unix::fs::symlink("/dev/zero", path("zero")).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), 0o600.into()).unwrap();
-        assert_eq!(read_of_rclone(&path("file")).unwrap(), "[a]\n");
+        assert_eq!(read_untrusted(&path("file")).unwrap(), "[a]\n");
         for name in ["link", "zero", "pipe", ".", "missing"] {
-            assert!(read_of_rclone(&path(name)).is_err(), "{name}");
+            assert!(read_untrusted(&path(name)).is_err(), "{name}");
         }
-        assert!(read_of_rclone(Path::new("/dev/null")).is_err());
+        assert!(read_untrusted(Path::new("/dev/null")).is_err());
     }
 
     fn value(text: &str) -> String {
@@ -203,7 +214,7 @@ mod tests {
         for value in ["x", "", " x ", "`x`", "`", "\"\"\"x\"\"\"", "x`", "\"x\"", "a=b:c#;[d]\\"] {
             let section = Section::from([("key".to_owned(), value.to_owned())]);
             let sections = Sections::from([("a b".to_owned(), section)]);
-            assert_eq!(parse(&written(&sections)).unwrap(), sections, "{value}");
+            assert_eq!(parse(&serialize(&sections)).unwrap(), sections, "{value}");
         }
         assert!(has_variables("x%(y)sz") && !has_variables("100 %)s (%"));
     }
@@ -221,17 +232,17 @@ mod tests {
         ];
         crate::fuzzing::check_property(prop::collection::vec(word, 0..24), |words| {
             let text = words.concat();
-            let _ = with(&text, "a", "key", "value");
+            let _ = set_option(&text, "a", "key", "value");
             let mut sections = match parse(&text) {
                 Ok(sections) => sections,
                 Err(line) => return assert!(line <= text.lines().count() + 1, "{text:?}: {line}"),
             };
-            // What is refused is never written.
+            // What is refused is never serialized.
             sections.retain(|name, section| {
                 crate::rclone::remote::user_config::check_name(name).is_ok()
                     && crate::policy::check_section(name, section).is_ok()
             });
-            let written = written(&sections);
+            let written = serialize(&sections);
             assert_eq!(parse(&written).as_ref(), Ok(&sections), "{text:?}: {written:?}");
         });
     }
@@ -239,16 +250,19 @@ mod tests {
     #[test]
     fn one_value_is_changed_and_no_other_byte() {
         let text = "# mine\r\n[x]\nkey = 0\n\n [ a ] \n; token = no\n\ttoken=  {\"a\":1} \r\nlast : x\n\n\n# of b\n[b]\ntoken = {\"a\":1}";
-        let changed = with(text, "a", "token", "new").unwrap();
+        let changed = set_option(text, "a", "token", "new").unwrap();
         assert_eq!(changed, text.replacen("=  {\"a\":1} ", "=  new ", 1));
-        let changed = with(text, "b", "token", "new").unwrap();
+        let changed = set_option(text, "b", "token", "new").unwrap();
         assert_eq!(changed, text.replace("token = {\"a\":1}", "token = new"));
-        let added = with(text, "a", "more", " x").unwrap();
+        let added = set_option(text, "a", "more", " x").unwrap();
         assert_eq!(added, text.replace("last : x\n", "last : x\nmore = ` x`\r\n"));
-        assert_eq!(with("[a]", "a", "k", "v").unwrap(), "[a]\nk = v\n");
-        assert_eq!(with("[a]\nk = \n[b]\n", "a", "k", "v").unwrap(), "[a]\nk = v\n[b]\n");
-        assert_eq!(with("[a]\nk =\n[b]\n", "a", "k", "v").unwrap(), "[a]\nk =v\n[b]\n");
-        assert_eq!(with("[a]\nk = 1\nk = 2\n", "a", "k", "v").unwrap(), "[a]\nk = 1\nk = v\n");
-        assert_eq!(with(text, "none", "k", "v"), None);
+        assert_eq!(set_option("[a]", "a", "k", "v").unwrap(), "[a]\nk = v\n");
+        assert_eq!(set_option("[a]\nk = \n[b]\n", "a", "k", "v").unwrap(), "[a]\nk = v\n[b]\n");
+        assert_eq!(set_option("[a]\nk =\n[b]\n", "a", "k", "v").unwrap(), "[a]\nk =v\n[b]\n");
+        assert_eq!(
+            set_option("[a]\nk = 1\nk = 2\n", "a", "k", "v").unwrap(),
+            "[a]\nk = 1\nk = v\n"
+        );
+        assert_eq!(set_option(text, "none", "k", "v"), None);
     }
 }

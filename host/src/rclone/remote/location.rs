@@ -1,4 +1,4 @@
-//! What a location may say of a remote, and which mistake it is where it doesn't.
+//! Mistakes in a location that names no remote.
 
 use super::user_config;
 use crate::connector::{Failure, Reason};
@@ -7,8 +7,8 @@ fn invalid(message: impl AsRef<str>) -> Failure {
     Failure::new(Reason::InvalidConfiguration, message)
 }
 
-/// What names no remote: an empty import, or a name without its colon.
-pub fn unnamed(protocol: &str, place: &str) -> Failure {
+/// The failure for a location without a remote: an empty import, or a name without its colon.
+pub fn missing_remote(protocol: &str, place: &str) -> Failure {
     let what = format!("`{protocol}://{place}` has neither `rclone_type` nor the name of a remote");
     if place.is_empty() {
         return invalid(format!(
@@ -16,18 +16,22 @@ pub fn unnamed(protocol: &str, place: &str) -> Failure {
         ));
     }
     let (name, path) = place.split_once('/').unwrap_or((place, ""));
-    let known = user_config::file().and_then(|file| user_config::read(&file, name));
-    match known.is_ok_and(|known| known.contains_key(name)) {
-        true => invalid(format!(
+    let known = user_config::find().and_then(|file| user_config::read(&file, name));
+    if known.is_ok_and(|known| known.contains_key(name)) {
+        return invalid(format!(
             "{what}: a colon follows the name of a remote: write `{protocol}://{name}:{path}`"
-        )),
-        false => invalid(format!(
-            "{what}: import one with `rclone config dump | plakar source import -rclone NAME`, or name one of your rclone.conf as {protocol}://NAME:path"
-        )),
+        ));
     }
+    invalid(format!(
+        "{what}: import one with `rclone config dump | plakar source import -rclone NAME`, or name one of your rclone.conf as {protocol}://NAME:path"
+    ))
 }
 
-/// Refuses the name of a remote where an imported one, which has none, has its path.
+/// Checks that the location of an imported remote is a path.
+///
+/// # Errors
+///
+/// It has the name of a remote.
 pub fn check_path(protocol: &str, path: &str) -> Result<(), Failure> {
     let first = path.split('/').next().unwrap_or_default();
     match first.split_once(':') {

@@ -1,5 +1,6 @@
 //! The remote that a user configured: parsed, checked, and written again for rclone.
 //!
+//! - [`spec`]: a remote as Plakar passes it
 //! - [`user_config`]: the user's own rclone.conf
 //! - [`ini`], [`validate`]: the format of that file, and what may be in it
 //! - [`location`]: mistakes in a location that names no remote
@@ -13,66 +14,41 @@ pub mod location;
 pub mod obscured;
 pub mod proxy;
 pub mod secrets;
+mod spec;
 pub mod user_config;
 pub mod validate;
+
+pub use spec::{OPTION_PREFIX, RemoteSpec};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::google_photos;
-use super::process::errors;
+use super::backends::{GOOGLE_PHOTOS, canonical_name};
 use crate::connector::{Failure, Reason};
 use crate::direction::Direction;
 use crate::policy::{self, LocalAccess, Pins, Request};
 use fingerprint::Fingerprint;
 use ini::{Section, Sections};
-use validate::{check, lasting};
-
-/// What Plakar puts before each key of an imported rclone configuration.
-pub const PREFIX: &str = "rclone_";
+use validate::{check, stable_options};
 
 /// The name of an imported remote in its private configuration.
-const IMPORTED: &str = "remote";
+const IMPORTED_NAME: &str = "remote";
 
-/// What `rclone config show` prints instead of a password.
-pub const HIDDEN: &str = "*** ENCRYPTED ***";
+/// Text that `rclone config show` prints in place of a password.
+pub const HIDDEN_PASSWORD: &str = "*** ENCRYPTED ***";
 
 /// A remote, and a path inside it.
 #[derive(Debug, Clone)]
 pub struct Remote {
     name: String,
-    /// The section called `name`, and every one that it builds upon.
+    /// The section called `name`, and every section that it wraps.
     sections: Sections,
     path: String,
-    /// The user's own rclone.conf, where the remote is one of it.
+    /// The user's own rclone.conf, if the remote is in it.
     file: Option<PathBuf>,
     hostname: String,
     /// Options that a policy has set.
     pinned: Pins,
-}
-
-/// What Plakar says of a remote.
-#[derive(Debug, Default)]
-pub struct Said {
-    /// Every key of the source or destination.
-    pub config: BTreeMap<String, String>,
-    /// The name of the machine that Plakar runs on.
-    pub hostname: String,
-    /// The directory that Plakar was started in.
-    pub directory: String,
-}
-
-impl Said {
-    /// The protocol of the location, by which Plakar knows a connector: `rclone`.
-    pub fn protocol(&self) -> Option<&str> {
-        let (protocol, _) = self.config.get("location")?.split_once("://")?;
-        Some(protocol)
-    }
-
-    /// Whether it means a remote of the user's own rclone.conf: none was imported.
-    pub fn names_users_remote(&self) -> bool {
-        !self.config.keys().any(|key| key.starts_with(PREFIX))
-    }
 }
 
 fn invalid(message: impl AsRef<str>) -> Failure {
@@ -80,35 +56,45 @@ fn invalid(message: impl AsRef<str>) -> Failure {
 }
 
 impl Remote {
-    /// Takes the remote out of what Plakar says, if it may be; gives the options that are
-    /// left, which are the connector's own.
-    pub fn from_plakar(said: Said) -> Result<(Self, Vec<(String, String)>), Failure> {
-        let (remote, options) = Self::unchecked(said)?;
+    /// Parses and checks a remote. Returns the remaining options as well, which are the connector's
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// The remote is unknown, incomplete or never allowed.
+    pub fn from_plakar(spec: RemoteSpec) -> Result<(Self, Vec<(String, String)>), Failure> {
+        let (remote, options) = Self::from_plakar_unchecked(spec)?;
         remote.check()?;
         Ok((remote, options))
     }
 
-    /// The same of a remote that may not be, perhaps: whoever goes on with it checks it.
-    pub fn unchecked(mut said: Said) -> Result<(Self, Vec<(String, String)>), Failure> {
-        let protocol = said.protocol().unwrap_or("rclone").to_owned();
-        let location = said.config.remove("location").unwrap_or_default();
-        let place = location.split_once("://").map_or(location.as_str(), |(_, place)| place);
+    /// Parses a remote without checking it; the caller must call [`Self::check`].
+    ///
+    /// # Errors
+    ///
+    /// The remote is unknown or incomplete.
+    pub fn from_plakar_unchecked(
+        mut spec: RemoteSpec,
+    ) -> Result<(Self, Vec<(String, String)>), Failure> {
+        let protocol = spec.protocol().unwrap_or("rclone").to_owned();
+        let location = spec.config.remove("location").unwrap_or_default();
+        let address = location.split_once("://").map_or(location.as_str(), |(_, address)| address);
         let (imported, options): (Vec<_>, Vec<_>) =
-            said.config.into_iter().partition(|(key, _)| key.starts_with(PREFIX));
+            spec.config.into_iter().partition(|(key, _)| key.starts_with(OPTION_PREFIX));
         let section: Section = imported
             .into_iter()
-            .map(|(key, value)| (key[PREFIX.len()..].to_owned(), value))
+            .map(|(key, value)| (key[OPTION_PREFIX.len()..].to_owned(), value))
             .collect();
         let mut remote = if section.is_empty() {
-            Self::from_user_file(&protocol, place, &said.hostname)?
+            Self::from_user_file(&protocol, address, &spec.hostname)?
         } else {
-            Self::imported(&protocol, section, place, &said.hostname)?
+            Self::imported(&protocol, section, address, &spec.hostname)?
         };
-        remote.resolve(&said.directory)?;
+        remote.resolve(&spec.directory)?;
         Ok((remote, options))
     }
 
-    /// A remote that was imported into Plakar: it has no name, and nothing beside it.
+    /// A remote that was imported into Plakar, without its name and other remotes.
     fn imported(
         protocol: &str,
         section: Section,
@@ -120,15 +106,15 @@ impl Remote {
                 "the remote has no `rclone_type`: run `plakbox renew NAME`, or import it again with `rclone config dump | plakar source import -rclone -overwrite NAME`",
             ));
         }
-        if let Some((key, _)) = section.iter().find(|(_, value)| *value == HIDDEN) {
+        if let Some((key, _)) = section.iter().find(|(_, value)| *value == HIDDEN_PASSWORD) {
             return Err(invalid(format!(
                 "the remote's `{key}` was hidden by `rclone config show`: run `plakbox renew NAME`, or where rclone.conf is encrypted `rclone config dump | plakbox renew --stdin NAME`"
             )));
         }
         location::check_path(protocol, path)?;
         Ok(Self {
-            name: IMPORTED.to_owned(),
-            sections: BTreeMap::from([(IMPORTED.to_owned(), section)]),
+            name: IMPORTED_NAME.to_owned(),
+            sections: BTreeMap::from([(IMPORTED_NAME.to_owned(), section)]),
             path: path.to_owned(),
             file: None,
             hostname: hostname.to_owned(),
@@ -136,15 +122,15 @@ impl Remote {
         })
     }
 
-    /// `NAME:path` of the user's own rclone.conf.
-    fn from_user_file(protocol: &str, place: &str, hostname: &str) -> Result<Self, Failure> {
-        let Some((name, path)) = place.split_once(':') else {
-            return Err(location::unnamed(protocol, place));
+    /// The remote `NAME:path` of the user's own rclone.conf.
+    fn from_user_file(protocol: &str, address: &str, hostname: &str) -> Result<Self, Failure> {
+        let Some((name, path)) = address.split_once(':') else {
+            return Err(location::missing_remote(protocol, address));
         };
-        Self::of_file(user_config::file()?, name, path, hostname)
+        Self::from_file(user_config::find()?, name, path, hostname)
     }
 
-    pub(super) fn of_file(
+    pub(super) fn from_file(
         file: PathBuf,
         name: &str,
         path: &str,
@@ -153,7 +139,7 @@ impl Remote {
         user_config::check_name(name)?;
         Ok(Self {
             name: name.to_owned(),
-            sections: user_config::sections(&user_config::read(&file, name)?, name)?,
+            sections: user_config::with_wrapped(&user_config::read(&file, name)?, name)?,
             path: path.to_owned(),
             file: Some(file),
             hostname: hostname.to_owned(),
@@ -161,7 +147,7 @@ impl Remote {
         })
     }
 
-    /// Makes a path on this machine absolute: rclone runs in a directory of its own.
+    /// Makes a path on this machine absolute, since rclone runs in a directory of its own.
     fn resolve(&mut self, directory: &str) -> Result<(), Failure> {
         if self.backend() != "local" {
             return Ok(());
@@ -177,8 +163,8 @@ impl Remote {
         Ok(())
     }
 
-    /// rclone's names of its backend and of those that it wraps. A wrapped local path has
-    /// no section.
+    /// rclone's names of its backend and of those that it wraps. A wrapped local path has no
+    /// section, so `local` is always one of them.
     pub fn backends(&self) -> impl Iterator<Item = &str> {
         let sections = self.sections.values().filter_map(|section| section.get("type"));
         sections.map(String::as_str).chain(["local"])
@@ -186,30 +172,38 @@ impl Remote {
 
     /// rclone's name of the backend: `s3`, `google photos`.
     pub fn backend(&self) -> &str {
-        match self.option("type").unwrap_or_default() {
-            // rclone takes these for the same.
-            "gphotos" | "googlephotos" => google_photos::BACKEND,
-            backend => backend,
-        }
+        canonical_name(self.option("type").unwrap_or_default())
     }
 
-    /// An option of the remote itself, not of one that it builds upon.
+    /// Whether the remote itself is Google Photos.
+    pub fn is_google_photos(&self) -> bool {
+        self.backend() == GOOGLE_PHOTOS
+    }
+
+    /// An option of the remote itself, not of one that it wraps.
     pub fn option(&self, key: &str) -> Option<&str> {
         self.sections.get(&self.name).and_then(|section| section.get(key)).map(String::as_str)
     }
 
-    /// Whether files come from plain web servers, of which many know no ranges: there
-    /// rclone, which goes on after a break where it was, gets the file from its start.
-    pub fn forgets_ranges(&self) -> bool {
+    /// Whether files come from plain web servers, of which many ignore ranges: after a break,
+    /// rclone would get the file from its start.
+    pub fn lacks_range_support(&self) -> bool {
         self.sections.values().any(|section| section.get("type").is_some_and(|it| it == "http"))
     }
 
-    /// Refuses a restore to a web server: rclone would refuse each of its files.
-    pub fn can_be_written(&self) -> Result<(), Failure> {
-        match self.backend() {
-            "http" => Err(errors::understand("http remotes are read only")),
-            _ => Ok(()),
+    /// Checks that the backend can be written: rclone would refuse each file.
+    ///
+    /// # Errors
+    ///
+    /// The remote is a web server.
+    pub fn check_writable(&self) -> Result<(), Failure> {
+        if self.backend() != "http" {
+            return Ok(());
         }
+        Err(Failure::new(
+            Reason::Unsupported,
+            "http remotes are read only: restore to a remote of another kind, or to a local directory (`fs://`)",
+        ))
     }
 
     /// The path inside the remote.
@@ -227,19 +221,24 @@ impl Remote {
         }
     }
 
-    /// The user's own file and the remote's name, where the remote is one of it.
-    pub fn of_user(&self) -> Option<(&Path, &str)> {
+    /// The user's own file and the remote's name, if the remote is in it.
+    pub fn user_file(&self) -> Option<(&Path, &str)> {
         self.file.as_deref().map(|file| (file, self.name.as_str()))
     }
 
-    /// Takes what the user's own file says by now.
-    pub fn read_again(&mut self) -> Result<(), Failure> {
+    /// Reads the remote from the user's own file again.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read, or the remote isn't the one that the policy has allowed.
+    pub fn reload(&mut self) -> Result<(), Failure> {
         let Some(file) = self.file.clone() else { return Ok(()) };
-        let sections = user_config::sections(&user_config::read(&file, &self.name)?, &self.name)?;
+        let sections =
+            user_config::with_wrapped(&user_config::read(&file, &self.name)?, &self.name)?;
         check(&sections)?;
         let before = std::mem::replace(&mut self.sections, sections);
         self.pinned.apply(&mut self.sections);
-        if lasting(&before) != lasting(&self.sections) {
+        if stable_options(&before) != stable_options(&self.sections) {
             return Err(invalid(format!(
                 "the remote changed in `{}` while it was asked whether it is allowed: run it again",
                 file.display()
@@ -248,6 +247,7 @@ impl Remote {
         Ok(())
     }
 
+    /// The section of the remote, and every section that it wraps.
     pub fn sections(&self) -> &Sections {
         &self.sections
     }
@@ -257,36 +257,48 @@ impl Remote {
         &self.hostname
     }
 
-    /// What a policy is asked.
+    /// The request for a policy's decision.
     pub fn request(&self, direction: Direction) -> Request<'_> {
         Request { name: &self.name, sections: &self.sections, path: &self.path, direction }
     }
 
-    /// What its options make rclone read on this machine.
-    pub fn files(&self) -> Result<Vec<LocalAccess>, Failure> {
+    /// The files and sockets on this machine that its options make rclone use.
+    ///
+    /// # Errors
+    ///
+    /// The table of options can't be read.
+    pub fn local_files(&self) -> Result<Vec<LocalAccess>, Failure> {
         policy::local_access(self.sections.values())
     }
 
-    /// Refuses what no remote may be.
+    /// Checks that the remote has nothing that is never allowed.
+    ///
+    /// # Errors
+    ///
+    /// An option or a name is never allowed.
     pub fn check(&self) -> Result<(), Failure> {
         check(&self.sections)
     }
 
-    /// Sets the options that a policy wants, if they may be.
+    /// Sets the options that a policy demands.
+    ///
+    /// # Errors
+    ///
+    /// The result is never allowed.
     pub fn pin(&mut self, pinned: &Pins) -> Result<(), Failure> {
         self.pinned = pinned.clone();
         self.pinned.apply(&mut self.sections);
         check(&self.sections)
     }
 
-    /// What tells this remote or account from any other.
+    /// The fingerprint of the remote or account.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(self.sections.values(), &self.hostname)
+        Fingerprint::new(self.sections.values(), &self.hostname)
     }
 
-    /// A configuration file that holds this remote alone.
+    /// A configuration file with this remote only.
     pub fn to_ini(&self) -> Vec<u8> {
-        ini::written(&self.sections).into_bytes()
+        ini::serialize(&self.sections).into_bytes()
     }
 }
 
@@ -294,20 +306,20 @@ impl Remote {
 mod tests {
     use super::*;
 
-    fn said(config: &[(&str, &str)]) -> Said {
+    fn spec(config: &[(&str, &str)]) -> RemoteSpec {
         let config = config.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-        Said { config, hostname: "laptop".into(), directory: "/home/me".into() }
+        RemoteSpec { config, hostname: "laptop".into(), directory: "/home/me".into() }
     }
 
     #[test]
     fn an_imported_remote_has_a_type_a_path_and_the_connectors_options() {
-        let said = said(&[
+        let spec = spec(&[
             ("location", "rclone://photos/2024"),
             ("rclone_type", "s3"),
             ("rclone_region", "eu"),
             ("read_ahead", "1MiB"),
         ]);
-        let (remote, options) = Remote::from_plakar(said).unwrap();
+        let (remote, options) = Remote::from_plakar(spec).unwrap();
         assert_eq!((remote.backend(), remote.path()), ("s3", "photos/2024"));
         assert_eq!(remote.target(""), "remote:photos/2024");
         assert_eq!(remote.target("a/b"), "remote:photos/2024/a/b");
@@ -317,23 +329,23 @@ mod tests {
 
     #[test]
     fn a_remote_without_a_type_is_refused_with_the_remedy() {
-        let nothing = Remote::from_plakar(said(&[("location", "rclone://")])).unwrap_err();
+        let nothing = Remote::from_plakar(spec(&[("location", "rclone://")])).unwrap_err();
         assert!(nothing.message.contains("neither `rclone_type`"), "{}", nothing.message);
-        let half = said(&[("location", "rclone://"), ("rclone_url", "http://x")]);
+        let half = spec(&[("location", "rclone://"), ("rclone_url", "http://x")]);
         let half = Remote::from_plakar(half).unwrap_err();
         assert!(half.message.contains("has no `rclone_type`"), "{}", half.message);
     }
 
     #[test]
     fn a_password_that_rclone_hid_is_refused_with_the_remedy() {
-        let hidden = said(&[("rclone_type", "webdav"), ("rclone_pass", "*** ENCRYPTED ***")]);
+        let hidden = spec(&[("rclone_type", "webdav"), ("rclone_pass", "*** ENCRYPTED ***")]);
         let failure = Remote::from_plakar(hidden).unwrap_err();
         assert!(failure.message.contains("`pass` was hidden"), "{}", failure.message);
     }
 
     #[test]
     fn a_local_path_is_absolute_and_never_empty() {
-        let local = |place: &str| said(&[("location", place), ("rclone_type", "local")]);
+        let local = |address: &str| spec(&[("location", address), ("rclone_type", "local")]);
         let (remote, _) = Remote::from_plakar(local("rclone://docs")).unwrap();
         assert_eq!(remote.path(), "/home/me/docs");
         let (remote, _) = Remote::from_plakar(local("rclone:///srv")).unwrap();
@@ -354,17 +366,18 @@ mod tests {
             1 => ".{0,16}",
         ];
         crate::fuzzing::check_property(prop::collection::btree_map(key, value, 0..6), |config| {
-            let said = Said { config: config.clone(), hostname: "h".into(), directory: "/".into() };
-            let Ok((remote, _)) = Remote::from_plakar(said) else { return };
-            // As rclone reads it: the test `rogue_configurations` asks rclone itself.
+            let spec =
+                RemoteSpec { config: config.clone(), hostname: "h".into(), directory: "/".into() };
+            let Ok((remote, _)) = Remote::from_plakar(spec) else { return };
+            // As rclone reads it: the test `rogue_configurations` compares it with rclone itself.
             let written = String::from_utf8(remote.to_ini()).unwrap();
             assert_eq!(ini::parse(&written).as_ref(), Ok(remote.sections()), "{written}");
             let headings = written.lines().filter(|line| line.trim().starts_with('['));
             assert_eq!(headings.count(), 1, "{written}");
             let options = config.iter().filter_map(|(key, value)| {
-                Some((key.strip_prefix(PREFIX)?.to_owned(), value.clone()))
+                Some((key.strip_prefix(OPTION_PREFIX)?.to_owned(), value.clone()))
             });
-            assert_eq!(remote.sections()[IMPORTED], options.collect::<Section>());
+            assert_eq!(remote.sections()[IMPORTED_NAME], options.collect::<Section>());
         });
     }
 
@@ -372,7 +385,7 @@ mod tests {
     fn a_value_means_to_rclone_what_the_policy_saw() {
         let alias = |more: &[(&str, &str)]| {
             let pairs = [("location", "rclone://"), ("rclone_type", "alias")];
-            Remote::from_plakar(said(&[&pairs, more].concat())).map(|(remote, _)| remote)
+            Remote::from_plakar(spec(&[&pairs, more].concat())).map(|(remote, _)| remote)
         };
         let variable =
             alias(&[("rclone_remote", "%(x)s"), ("rclone_x", ":sftp,ssh=y:")]).unwrap_err();

@@ -1,4 +1,4 @@
-//! The user's own rclone.conf: where it is, and what it says of a remote.
+//! The user's own rclone.conf: where it is, and its remotes.
 
 use std::env;
 use std::fs;
@@ -13,10 +13,14 @@ fn invalid(message: impl AsRef<str>) -> Failure {
     Failure::new(Reason::InvalidConfiguration, message)
 }
 
-/// The user's rclone.conf.
+/// Finds the user's rclone.conf.
+///
+/// # Errors
+///
+/// There is none.
 ///
 /// Source: rclone's documentation of `--config`.
-pub fn file() -> Result<PathBuf, Failure> {
+pub fn find() -> Result<PathBuf, Failure> {
     let home = env::var_os("HOME").map(PathBuf::from);
     let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
     let configs = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| in_home(".config"));
@@ -26,7 +30,7 @@ pub fn file() -> Result<PathBuf, Failure> {
         .chain(configs.map(|configs| configs.join("rclone/rclone.conf")))
         .chain(in_home(".rclone.conf"))
         .find(|path| path.is_file())
-        // It is written from elsewhere, too.
+        // It may be written from a different directory.
         .and_then(|path| std::path::absolute(path).ok())
         .ok_or_else(|| {
             invalid(
@@ -35,7 +39,11 @@ pub fn file() -> Result<PathBuf, Failure> {
         })
 }
 
-/// Everything that a user's rclone.conf says. `name` is the remote that it is wanted for.
+/// Reads all remotes of a user's rclone.conf. `name` is the remote that they are read for.
+///
+/// # Errors
+///
+/// The file can't be read or parsed, or is encrypted.
 pub fn read(file: &Path, name: &str) -> Result<Sections, Failure> {
     let shown = file.display();
     let text = fs::read_to_string(file)
@@ -48,20 +56,24 @@ pub fn read(file: &Path, name: &str) -> Result<Sections, Failure> {
     }
     ini::parse(&text).map_err(|line| {
         invalid(format!(
-            "`{shown}` is no rclone configuration: line {line} makes no sense: correct it, or run `rclone config`"
+            "`{shown}` is not a valid rclone configuration: line {line} can't be parsed: correct it, or run `rclone config`"
         ))
     })
 }
 
+/// Whether this is an encrypted rclone.conf.
 pub fn is_encrypted(text: &str) -> bool {
     text.starts_with("# Encrypted rclone configuration File") || text.contains("RCLONE_ENCRYPT_V0:")
 }
 
-/// The remote that `rclone config show NAME` prints, and its name.
-pub fn shown(text: &str) -> Result<(String, Section), Failure> {
+/// Parses the output of `rclone config show NAME`: the name and options of one remote.
+///
+/// # Errors
+///
+/// It isn't one remote.
+pub fn parse_shown(text: &str) -> Result<(String, Section), Failure> {
     const HOW: &str = "run `rclone config show NAME | plakbox doctor`";
-    let no_configuration =
-        || invalid(format!("what came on stdin is no rclone configuration: {HOW}"));
+    let no_configuration = || invalid(format!("stdin has no rclone configuration: {HOW}"));
     let mut remotes = ini::parse(text).map_err(|_| no_configuration())?;
     match (remotes.pop_last(), remotes.len()) {
         (Some((name, section)), 0) if section.is_empty() => Err(invalid(format!(
@@ -77,8 +89,12 @@ pub fn shown(text: &str) -> Result<(String, Section), Failure> {
     }
 }
 
-/// The section of this name, and every one that it builds upon.
-pub fn sections(all: &Sections, name: &str) -> Result<Sections, Failure> {
+/// The section of this name, and every section that it wraps.
+///
+/// # Errors
+///
+/// One of them is missing.
+pub fn with_wrapped(all: &Sections, name: &str) -> Result<Sections, Failure> {
     let mut sections = Sections::new();
     collect(all, name, &mut sections)?;
     Ok(sections)
@@ -96,8 +112,12 @@ fn collect(all: &Sections, name: &str, sections: &mut Sections) -> Result<(), Fa
     names.filter(|name| check_name(name).is_ok()).try_for_each(|name| collect(all, &name, sections))
 }
 
-/// Refuses what rclone would take for more than a name: a backend made up on the
-/// spot (`:sftp:`) or options after a comma (`name,ssh=...:`).
+/// Checks that rclone takes this for the name of a remote only, and not for a backend made up on
+/// the spot (`:sftp:`) or for options after a comma (`name,ssh=...:`).
+///
+/// # Errors
+///
+/// It has other characters than a name.
 pub fn check_name(name: &str) -> Result<(), Failure> {
     let plain = |char: char| char.is_alphanumeric() || "_-. +@".contains(char);
     if !name.is_empty() && name.chars().all(plain) {
@@ -115,17 +135,17 @@ mod tests {
 
     #[test]
     fn what_rclone_shows_of_a_remote_is_taken_apart() {
-        let (name, section) = shown("[my dav]\ntype = webdav\nurl = http://a/#b\n").unwrap();
+        let (name, section) = parse_shown("[my dav]\ntype = webdav\nurl = http://a/#b\n").unwrap();
         assert_eq!((name.as_str(), &*section["url"]), ("my dav", "http://a/#b"));
-        for (text, said) in [
+        for (text, expected) in [
             ("", "no rclone configuration"),
             ("hello", "no rclone configuration"),
             ("type = webdav\n", "no rclone configuration"),
             ("[a]\ntype = s3\n[b]\ntype = s3\n", "2 remotes came"),
             ("[no]\n# couldn't find type of fs for \"no\"\n", "has no remote `no`"),
         ] {
-            let failure = shown(text).unwrap_err();
-            assert!(failure.message.contains(said), "{text:?}: {}", failure.message);
+            let failure = parse_shown(text).unwrap_err();
+            assert!(failure.message.contains(expected), "{text:?}: {}", failure.message);
         }
     }
 
@@ -164,13 +184,13 @@ mod tests {
              [round]\ntype = alias\nremote = round:\n[gone]\ntype = alias\nremote = none:\n"
         );
         let all = ini::parse(&text).unwrap();
-        let names = |name| sections(&all, name).unwrap().into_keys().collect::<Vec<_>>();
+        let names = |name| with_wrapped(&all, name).unwrap().into_keys().collect::<Vec<_>>();
         assert_eq!(names("secret"), ["base", "secret"]);
         assert_eq!(names("all"), ["all", "base", "secret"]);
         assert_eq!(names("spaces"), ["base", "my base", "other", "spaces"]);
         assert_eq!(names("dirs"), ["base", "dirs", "my base", "other"]);
         assert_eq!(names("cached"), ["base", "cached", "other", "secret"]);
         assert_eq!(names("round"), ["round"]);
-        assert!(sections(&all, "gone").unwrap_err().message.contains("no remote `none`"));
+        assert!(with_wrapped(&all, "gone").unwrap_err().message.contains("no remote `none`"));
     }
 }

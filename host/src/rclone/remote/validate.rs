@@ -1,5 +1,5 @@
-//! What the sections of a configuration may be: what no policy ever allows, or rclone would
-//! read otherwise than we do, is refused.
+//! Validation of a configuration: refuses what no policy ever allows, and what rclone would read
+//! differently than this program does.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,26 @@ use crate::connector::{Failure, Reason};
 use crate::invocation::quoted;
 use crate::policy;
 
-/// What of sections doesn't change when a token is refreshed.
-pub fn lasting(sections: &Sections) -> BTreeMap<(&str, &str), &str> {
+/// The options that stay the same when a token is refreshed.
+pub fn stable_options(sections: &Sections) -> BTreeMap<(&str, &str), &str> {
     let all = sections.iter().flat_map(|(name, section)| {
         section.iter().map(move |(key, value)| ((name.as_str(), key.as_str()), value.as_str()))
     });
     all.filter(|((_, key), _)| !policy::is_secret(key)).collect()
 }
 
-/// Refuses sections that may not be, or that rclone would read otherwise than we do.
+/// Checks the sections of a configuration.
+///
+/// # Errors
+///
+/// A section is never allowed, or rclone would read it differently than this program does.
 pub fn check(sections: &Sections) -> Result<(), Failure> {
     for (name, section) in sections {
         if let Some((parent, _)) = name.rsplit_once('.') {
             return Err(Failure::new(
                 Reason::Denied,
                 format!(
-                    "the name of the remote `{name}` has a dot, for which rclone gives it the options of a remote `{parent}` as well: import it with `rclone config dump | plakar source import -rclone {}`, or call it otherwise in rclone.conf",
+                    "the name of the remote `{name}` has a dot, for which rclone gives it the options of a remote `{parent}` as well: import it with `rclone config dump | plakar source import -rclone {}`, or rename it in rclone.conf",
                     quoted(name)
                 ),
             ));

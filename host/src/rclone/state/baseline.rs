@@ -1,5 +1,5 @@
-//! What a session of a remote of the user's own rclone.conf started from, and what has to
-//! come back into that file.
+//! The baseline of a private copy: what the user's rclone.conf said when the copy was made. The
+//! changes since then are written back to that file.
 
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -7,30 +7,29 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::config_copy;
-use super::write_back::{self, Outcome};
-use super::{State, write_private};
+use super::files::write_private_file;
+use super::layout::{BASELINE_FILE, config_file};
+use super::write_back::{self, WriteBack};
+use super::{State, records};
 use crate::rclone::remote::Remote;
 use crate::rclone::remote::fingerprint::Fingerprint;
 use crate::rclone::remote::ini::{self, Sections};
 use crate::rclone::remote::user_config;
 
-pub const STARTED: &str = "started.json";
-
-/// What a session of a remote of the user's rclone.conf started from.
+/// The baseline of a copy of the user's rclone.conf.
 #[derive(Serialize, Deserialize)]
-pub struct Started {
+pub struct Baseline {
     pub file: PathBuf,
     pub name: String,
     hostname: String,
-    /// What the file says, as far as we know: by now with what was brought back.
+    /// The sections of the file, as far as they are known: with what was written back since.
     pub sections: Sections,
 }
 
-impl Started {
-    /// A session that starts now. `None`: the remote was imported.
-    pub fn now(remote: &Remote) -> Option<Self> {
-        let (file, name) = remote.of_user()?;
+impl Baseline {
+    /// The baseline of a session that starts now. `None` for an imported remote.
+    pub fn new(remote: &Remote) -> Option<Self> {
+        let (file, name) = remote.user_file()?;
         Some(Self {
             file: file.to_owned(),
             name: name.to_owned(),
@@ -39,80 +38,88 @@ impl Started {
         })
     }
 
+    /// Reads the baseline in the directory of a remote.
     pub fn read(directory: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(directory.join(STARTED)).ok()?).ok()
+        serde_json::from_slice(&fs::read(directory.join(BASELINE_FILE)).ok()?).ok()
     }
 
+    /// Writes the baseline to the directory of a remote.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be written.
     pub fn write(&self, directory: &Path) -> io::Result<()> {
-        write_private(&directory.join(STARTED), &serde_json::to_vec(self)?, None)
+        write_private_file(&directory.join(BASELINE_FILE), &serde_json::to_vec(self)?, None)
     }
 
-    fn is_of(&self, remote: &Remote) -> bool {
-        remote.of_user() == Some((&self.file, &self.name))
-    }
-}
-
-impl State {
-    /// The directories of a remote of the user's rclone.conf.
-    pub(super) fn started_of(&self, remote: &Remote) -> impl Iterator<Item = (PathBuf, Started)> {
-        let started = |directory: PathBuf| Started::read(&directory).map(|it| (directory, it));
-        self.remotes().filter_map(started).filter(|(_, it)| it.is_of(remote))
-    }
-
-    /// Brings back into the user's rclone.conf what rclone has renewed of a remote.
-    pub fn bring_back(&self, remote: &Remote) {
-        if let Ok(_alone) = self.lock() {
-            self.bring_back_of(remote);
-        }
-    }
-
-    pub(super) fn bring_back_of(&self, remote: &Remote) {
-        for (directory, _) in self.started_of(remote) {
-            // The session that uses it has told why it can't be, or will.
-            let _ = self.settle(&directory);
-        }
-    }
-
-    /// Brings back what rclone has renewed. Whether nothing is left that only the private
-    /// copy has.
-    pub(super) fn settle(&self, directory: &Path) -> io::Result<bool> {
-        let Some(mut started) = Started::read(directory) else { return Ok(true) };
-        let copy = match ini::read_of_rclone(&config_copy::file_in(directory)) {
-            Err(error) if ini::is_none(&error) => return Ok(true),
-            copy => ini::parse(&copy?).unwrap_or_default(),
-        };
-        let changes = write_back::changes(&started.sections, &copy);
-        if changes.is_empty() {
-            return Ok(true);
-        }
-        let renamed = RefCell::new(Vec::new());
-        let soon = |before: &Sections, after: &Sections| {
-            // A token that rclone has renewed is one of the same account.
-            renamed.replace(renamed_remotes(before, after, &started.hostname));
-            renamed.borrow().iter().try_for_each(|(old, new)| self.is_still(old, new))
-        };
-        let Outcome { there, kept } = write_back::bring_back(&started.file, &changes, soon)?;
-        if there.is_empty() {
-            return Ok(kept == 0);
-        }
-        renamed.take().iter().for_each(|(old, _)| self.forget(old));
-        for (section, key, value) in there {
-            started.sections.entry(section).or_default().insert(key, value);
-        }
-        started.write(directory)?;
-        Ok(kept == 0)
+    fn belongs_to(&self, remote: &Remote) -> bool {
+        remote.user_file() == Some((&self.file, &self.name))
     }
 }
 
-/// The fingerprints that remotes had before a change of the user's file, and have after it.
+/// The directories and baselines of a remote of the user's rclone.conf.
+pub fn baselines_of(state: &State, remote: &Remote) -> impl Iterator<Item = (PathBuf, Baseline)> {
+    let baseline = |directory: PathBuf| Baseline::read(&directory).map(|it| (directory, it));
+    state.remote_dirs().filter_map(baseline).filter(|(_, it)| it.belongs_to(remote))
+}
+
+/// Writes back what rclone has refreshed in all copies of a remote. The caller holds the lock
+/// of the state.
+pub fn write_back_remote(state: &State, remote: &Remote) {
+    for (directory, _) in baselines_of(state, remote) {
+        // The session that uses the copy reports the error.
+        let _ = write_back_copy(state, &directory);
+    }
+}
+
+/// Writes back what rclone has refreshed in one copy. Returns whether the user's file has all
+/// of it now. The caller holds the lock of the state.
+///
+/// # Errors
+///
+/// The copy can't be read, or the user's file can't be written.
+pub fn write_back_copy(state: &State, directory: &Path) -> io::Result<bool> {
+    let Some(mut baseline) = Baseline::read(directory) else { return Ok(true) };
+    let copy = match ini::read_untrusted(&config_file(directory)) {
+        Err(error) if ini::is_unusable(&error) => return Ok(true),
+        copy => ini::parse(&copy?).unwrap_or_default(),
+    };
+    let changes = write_back::diff(&baseline.sections, &copy);
+    if changes.is_empty() {
+        return Ok(true);
+    }
+    let renamed = RefCell::new(Vec::new());
+    let before_write = |before: &Sections, after: &Sections| {
+        // A token that rclone has refreshed belongs to the same account.
+        renamed.replace(renamed_remotes(before, after, &baseline.hostname));
+        for (old, new) in renamed.borrow().iter() {
+            records::alias_fingerprint(state, old, new)?;
+        }
+        Ok(())
+    };
+    let WriteBack { written, kept } = write_back::apply(&baseline.file, &changes, before_write)?;
+    if written.is_empty() {
+        return Ok(kept == 0);
+    }
+    for (old, _) in renamed.take() {
+        records::remove_alias(state, &old);
+    }
+    for (section, key, value) in written {
+        baseline.sections.entry(section).or_default().insert(key, value);
+    }
+    baseline.write(directory)?;
+    Ok(kept == 0)
+}
+
+/// The fingerprints that remotes have before and after a change of the user's file.
 fn renamed_remotes(
     before: &Sections,
     after: &Sections,
     hostname: &str,
 ) -> Vec<(Fingerprint, Fingerprint)> {
     let fingerprint = |all: &Sections, name: &str| {
-        let sections = user_config::sections(all, name).ok()?;
-        Some(Fingerprint::of(sections.values(), hostname))
+        let sections = user_config::with_wrapped(all, name).ok()?;
+        Some(Fingerprint::new(sections.values(), hostname))
     };
     let both = |name: &String| Some((fingerprint(before, name)?, fingerprint(after, name)?));
     before.keys().filter_map(both).filter(|(old, new)| old != new).collect()
@@ -121,7 +128,7 @@ fn renamed_remotes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rclone::state::config_copy::Configuration;
+    use crate::rclone::state::config_copy::ConfigCopy;
     use std::os::unix::fs::PermissionsExt;
 
     const USERS: &str = "# mine\n[it]\ntype = drive\ntoken = OLD\n[secret]\ntype = crypt\nremote = it:x\n[other]\ntype = s3\n";
@@ -136,7 +143,7 @@ mod tests {
     impl Home {
         fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let state = State::at(directory.path().join("plakbox"), None).unwrap();
+            let state = State::open_at(directory.path().join("plakbox"), None).unwrap();
             let home = Self { directory, state };
             home.write(USERS);
             home
@@ -155,20 +162,20 @@ mod tests {
         }
 
         fn remote(&self, name: &str) -> Remote {
-            Remote::of_file(self.file(), name, "", "here").unwrap()
+            Remote::from_file(self.file(), name, "", "here").unwrap()
         }
 
-        fn configure(&self, name: &str) -> Configuration {
-            self.state.configure(&mut self.remote(name)).unwrap()
+        fn configure(&self, name: &str) -> ConfigCopy {
+            ConfigCopy::open(&self.state, &mut self.remote(name)).unwrap()
         }
 
         fn kept(&self) -> usize {
-            self.state.remotes().count()
+            self.state.remote_dirs().count()
         }
 
         /// Another session starts.
         fn sweep(&self) {
-            State::at(self.state.root().to_owned(), None).unwrap();
+            State::open_at(self.state.root().to_owned(), None).unwrap();
         }
     }
 
@@ -185,8 +192,8 @@ mod tests {
     fn a_configuration_that_rclone_left_alone_is_not_kept() {
         let home = Home::new();
         for mut remote in [home.remote("it"), home.remote("secret")] {
-            let one = home.state.configure(&mut remote).unwrap();
-            let two = home.state.configure(&mut remote).unwrap();
+            let one = ConfigCopy::open(&home.state, &mut remote).unwrap();
+            let two = ConfigCopy::open(&home.state, &mut remote).unwrap();
             assert_eq!(one.file(), two.file());
             let mode = fs::metadata(one.file()).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
@@ -209,13 +216,13 @@ mod tests {
     fn a_renewed_token_is_back_soon_and_nothing_is_kept() {
         let home = Home::new();
         let session = home.configure("it");
-        session.bring_back();
+        session.write_back();
         assert_eq!(home.text(), USERS);
         renew(&session.file(), NEW);
-        session.bring_back();
+        session.write_back();
         assert_eq!(home.text(), USERS.replace("OLD", NEW));
         renew(&session.file(), "third");
-        // Whoever starts now shares it, and what was renewed in it.
+        // A session that starts now shares the copy, and what was refreshed in it.
         let other = home.configure("it");
         assert_eq!(other.file(), session.file());
         assert_eq!(home.text(), USERS.replace("OLD", "third"));
@@ -262,7 +269,7 @@ mod tests {
         renew(&session.file(), NEW);
         let users = USERS.replace("OLD", "OWN");
         home.write(&users);
-        session.bring_back();
+        session.write_back();
         let other = home.configure("it");
         assert_ne!(other.file(), session.file());
         assert!(fs::read_to_string(other.file()).unwrap().contains("OWN"));
@@ -279,8 +286,8 @@ mod tests {
         mode(0o400);
         let session = home.configure("it");
         renew(&session.file(), NEW);
-        session.bring_back();
-        assert!(session.has_warned() && home.state.keeps(&home.remote("it")));
+        session.write_back();
+        assert!(session.has_warned() && home.state.has_unsaved_changes(&home.remote("it")));
         drop(session);
         home.sweep();
         assert_eq!((home.text(), home.kept()), (USERS.to_owned(), 1));

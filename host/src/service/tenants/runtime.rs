@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::worker::Worker;
+use crate::confinement::MAX_THREADS_PER_PROCESS;
 use crate::connector::{Failure, Reason};
 use crate::kernel::RunAs;
 use crate::policy::{Audit, Destination, Policies};
@@ -17,7 +18,6 @@ use crate::quota::cgroups::{ServiceCgroup, TenantCgroup};
 use crate::quota::counters::{Count, Counters};
 use crate::quota::semaphore::ResizableSemaphore;
 use crate::quota::shared::SharedLimits;
-use crate::rclone::THREADS;
 use crate::rclone::state::State;
 use crate::sandbox::{self, Connectors};
 use crate::service::config;
@@ -153,7 +153,7 @@ impl House {
         };
         let state = match here {
             Some(here) => here.tenant.state.clone(),
-            None => State::at(self.tenants().join(name), self.owner(name)?)?,
+            None => State::open_at(self.tenants().join(name), self.owner(name)?)?,
         };
         let places = match here {
             Some(here) => here.tenant.places.clone(),
@@ -229,7 +229,7 @@ impl Lodger {
         self.tenant.share.buffers.resize(Some(limits.buffers));
         self.connections.resize(limits.connections());
         let memory = limits.memory.map(|size| size.as_u64());
-        let threads = u64::from(limits.processes) * THREADS;
+        let threads = u64::from(limits.processes) * MAX_THREADS_PER_PROCESS;
         let limited = self.tenant.group.iter().map(|group| group.set_limits(memory, threads));
         limited.filter_map(Result::err).for_each(|error| {
             tracing::warn!("the control group of `{}` isn't limited: {error}", self.tenant.name);
@@ -286,7 +286,7 @@ mod tests {
         }));
         let lodge = |name: &str| -> Result<u32, Failure> {
             let owner = house.owner(name)?;
-            State::at(house.tenants().join(name), owner)?;
+            State::open_at(house.tenants().join(name), owner)?;
             Ok(owner.unwrap().uid)
         };
         assert_eq!(lodge("a").unwrap(), 70_000);

@@ -1,24 +1,29 @@
-//! What rclone's words mean: a reason for a program, and a remedy for a person.
+//! Classification of rclone's errors: a reason for the program, and a remedy for the user.
+//!
+//! - [`google`], [`overload`]: errors of Google Photos, and of overloaded servers
+//! - [`wording`]: removes noise from errors
+//! - [`reported`]: errors of single paths that were reported
 
+mod google;
+pub mod overload;
+pub mod reported;
 pub mod wording;
 
 use crate::connector::{Failure, Reason};
-use crate::rclone::commands::concurrency;
-use crate::rclone::google_photos;
 use crate::rclone::remote::proxy;
-use wording::plain;
+use wording::{contains_word, strip_noise};
 
-/// Words of an error, in lower case; the reason; what to do about it.
-pub type Meaning = (&'static [&'static str], Reason, &'static str);
+/// Words of an error, in lower case; its reason; its remedy.
+pub type ErrorRule = (&'static [&'static str], Reason, &'static str);
 
-/// What to do where something on the way to the server fails.
-const NETWORK: &str = "check the network and the server, and run it again";
+/// The remedy for errors of the network.
+const NETWORK_REMEDY: &str = "check the network and the server, and run it again";
 
-/// What errors mean. The first row of which any word occurs wins, so the more telling
-/// ones come first, and those of one backend before these.
+/// The rules for errors of all backends. The first rule of which any word occurs applies, so
+/// specific ones come first.
 ///
 /// Source: rclone's fs/fs.go and fserrors, and the errors of its backends.
-const MEANINGS: &[Meaning] = &[
+const RULES: &[ErrorRule] = &[
     (
         &["didn't find backend called", "unknown backend"],
         Reason::InvalidConfiguration,
@@ -35,7 +40,7 @@ const MEANINGS: &[Meaning] = &[
         "set RCLONE_CONFIG_PASS to the password of your rclone.conf",
     ),
     (
-        // A token that can't be fetched for one of these is as good as it was.
+        // A token that can't be fetched for one of these reasons is still valid.
         &[
             "dial tcp",
             "dial udp",
@@ -47,7 +52,7 @@ const MEANINGS: &[Meaning] = &[
             "no route to host",
         ],
         Reason::Unavailable,
-        NETWORK,
+        NETWORK_REMEDY,
     ),
     (
         &["ssh_auth_sock", "ssh-agent", "ssh agent"],
@@ -129,22 +134,22 @@ const MEANINGS: &[Meaning] = &[
             "504",
         ],
         Reason::Unavailable,
-        NETWORK,
+        NETWORK_REMEDY,
     ),
     (&["hashes differ", "sizes differ", "corrupted"], Reason::Corrupted, "run it again"),
     (&["no space left", "disk quota"], Reason::Unavailable, "make room and run it again"),
 ];
 
-/// The failure that an error of rclone's stands for.
-pub fn understand(error: &str) -> Failure {
+/// Classifies an error of rclone's.
+pub fn classify(error: &str) -> Failure {
     let lower = error.to_lowercase();
-    let too_much = concurrency::MEANINGS.iter().filter(|_| !concurrency::is_silence(&lower));
-    let meaning = google_photos::MEANINGS
+    let too_much = overload::RULES.iter().filter(|_| !overload::is_timeout(&lower));
+    let meaning = google::RULES
         .iter()
         .chain(too_much)
-        .chain(MEANINGS)
-        .find(|(words, ..)| words.iter().any(|word| mentions(&lower, word)));
-    let error = plain(error);
+        .chain(RULES)
+        .find(|(words, ..)| words.iter().any(|word| contains_word(&lower, word)));
+    let error = strip_noise(error);
     if let Some(remedy) = proxy::remedy(&lower) {
         return Failure::new(Reason::Unavailable, format!("{error}: {remedy}"));
     }
@@ -152,14 +157,6 @@ pub fn understand(error: &str) -> Failure {
         Some((_, reason, remedy)) => Failure::new(*reason, format!("{error}: {remedy}")),
         None => Failure::new(Reason::Internal, error),
     }
-}
-
-/// Whether the word occurs; a number only where it isn't part of a longer one.
-pub fn mentions(text: &str, word: &str) -> bool {
-    if !word.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.contains(word);
-    }
-    text.split(|char: char| !char.is_ascii_alphanumeric()).any(|token| token == word)
 }
 
 #[cfg(test)]
@@ -201,7 +198,7 @@ mod tests {
                 "Image not found or broken (404 Not Found): it is gone from Google Photos: run the backup again to see the library as it is now",
             ),
         ] {
-            assert_eq!(understand(error), Failure { reason, message: message.into() });
+            assert_eq!(classify(error), Failure { reason, message: message.into() });
         }
     }
 
@@ -217,7 +214,7 @@ mod tests {
             ("odd: <html>é without end".to_owned(), "odd"),
             ("</html> <html>".to_owned(), "</html>"),
         ] {
-            assert_eq!(plain(&error), shown);
+            assert_eq!(strip_noise(&error), shown);
         }
     }
 
@@ -250,12 +247,12 @@ mod tests {
                 "make room in the Google account",
             ),
         ] {
-            let failure = understand(error);
+            let failure = classify(error);
             assert_eq!(failure.reason, reason, "{}", failure.message);
             assert!(failure.message.contains(remedy), "{}", failure.message);
         }
         assert_eq!(
-            plain(day),
+            strip_noise(day),
             "couldn't list files: Quota exceeded for quota metric 'All requests' and limit 'All requests per day' (429 RESOURCE_EXHAUSTED)"
         );
     }

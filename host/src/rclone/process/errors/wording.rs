@@ -1,7 +1,6 @@
-//! An error of rclone's in plain words: without what rclone wraps around it, and without
-//! what tells a person nothing.
+//! Removes from rclone's errors what helps no user.
 
-/// What rclone wraps around an error.
+/// Prefixes that rclone adds to errors.
 const WRAPPINGS: [&str; 12] = [
     "--files-from failed to read file: ",
     "Failed to copy: ",
@@ -17,12 +16,12 @@ const WRAPPINGS: [&str; 12] = [
     "Failed: ",
 ];
 
-/// How much of a page's title is shown.
-const LONGEST_TITLE: usize = 200;
+/// Number of characters of a page's title that are shown.
+const MAX_TITLE_CHARS: usize = 200;
 
-/// Where a part of an error begins and ends that tells a person nothing, or advises
-/// what is no use here: rclone knows an imported remote by a name of ours. Without an
-/// end it goes up to the error's.
+/// Start and end of parts of an error that are irrelevant, or give advice that doesn't apply since
+/// rclone knows an imported remote by a made-up name. A part without an end extends to the end of
+/// the error.
 const NOISE: [(&str, Option<&str>); 7] = [
     (" - try refreshing", Some(":\"")),
     (" - manually refresh", Some(":\"")),
@@ -33,8 +32,8 @@ const NOISE: [(&str, Option<&str>); 7] = [
     (" of service 'photoslibrary.googleapis.com'", Some("'.")),
 ];
 
-/// The error without what rclone wraps around it, and without noise.
-pub fn plain(error: &str) -> String {
+/// Removes prefixes and irrelevant parts from an error.
+pub fn strip_noise(error: &str) -> String {
     let mut plain = error;
     if plain.starts_with("Attempt ")
         && let Some((_, rest)) = plain.split_once(" errors and: ")
@@ -54,18 +53,17 @@ pub fn plain(error: &str) -> String {
     while let Some(rest) = WRAPPINGS.iter().find_map(|wrapping| plain.strip_prefix(wrapping)) {
         plain = rest;
     }
-    // The call that needed the token has nothing to do with it.
+    // The call that needed the token is irrelevant.
     if let Some((_, rest)) = plain.split_once("couldn't fetch token: ") {
         plain = rest;
     }
-    let plain =
-        NOISE.iter().fold(plain.to_owned(), |text, (start, end)| without(text, start, *end));
+    let plain = NOISE.iter().fold(plain.to_owned(), |text, (start, end)| cut(text, start, *end));
     let plain = without_page(without_repetition(without_calls(plain)));
     plain.trim().trim_end_matches(['?', '.']).to_owned()
 }
 
-/// The text without its part from `start` to `end`.
-fn without(mut text: String, start: &str, end: Option<&str>) -> String {
+/// Removes the part of a text from `start` to `end`.
+fn cut(mut text: String, start: &str, end: Option<&str>) -> String {
     let Some(at) = text.find(start) else { return text };
     let from = at + start.len();
     let to = match end {
@@ -78,8 +76,8 @@ fn without(mut text: String, start: &str, end: Option<&str>) -> String {
     text
 }
 
-/// The text without the calls to Google, like `Get "https://...": `, which are long
-/// and always the same. Elsewhere the address may be what is wrong.
+/// Removes calls to Google, like `Get "https://...": `, which are long and always the same. For
+/// other servers the address may be the cause.
 fn without_calls(mut text: String) -> String {
     while let Some(at) =
         ["Get \"https://", "Post \"https://"].iter().find_map(|call| text.find(call))
@@ -93,8 +91,8 @@ fn without_calls(mut text: String) -> String {
     text
 }
 
-/// The text without the second number in `(429 429 Too Many Requests)`, as Google's errors
-/// come through rclone.
+/// Removes the second number of `(429 429 Too Many Requests)`, as Google's errors come through
+/// rclone.
 fn without_repetition(mut text: String) -> String {
     let repeated = text.match_indices('(').map(|(at, _)| at + 1).find(|at| {
         let status = text.get(*at..at + 3).filter(|it| it.bytes().all(|it| it.is_ascii_digit()));
@@ -106,19 +104,26 @@ fn without_repetition(mut text: String) -> String {
     text
 }
 
-/// The text without a whole page that a server has sent with an error: what is around it
-/// says the status.
+/// Replaces a page that a server has sent with an error by its title.
 fn without_page(mut text: String) -> String {
-    // Of the same length, whatever letters it has.
+    // It has the same length as the text.
     let lower = text.to_ascii_lowercase();
     let begins = ["<!doctype html", "<html"].iter().filter_map(|begin| lower.find(begin)).min();
     let Some(at) = begins else { return text };
     let end = lower[at..].rfind("</html>").map_or(text.len(), |end| at + end + "</html>".len());
     let title = lower[at..].find("<title>").zip(lower[at..].find("</title>"));
     let title = title.and_then(|(from, to)| text.get(at + from + "<title>".len()..at + to));
-    let title = title.unwrap_or_default().trim().chars().take(LONGEST_TITLE).collect::<String>();
+    let title = title.unwrap_or_default().trim().chars().take(MAX_TITLE_CHARS).collect::<String>();
     text.replace_range(at..end, &title);
     text.split_whitespace().collect::<Vec<_>>().join(" ").trim_matches([':', ' ']).to_owned()
+}
+
+/// Whether a word occurs in a text. A number must not be part of a longer one.
+pub fn contains_word(text: &str, word: &str) -> bool {
+    if !word.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.contains(word);
+    }
+    text.split(|char: char| !char.is_ascii_alphanumeric()).any(|token| token == word)
 }
 
 #[cfg(test)]
@@ -153,7 +158,7 @@ mod tests {
                 "There was an error while trying to create this media item. (3)",
             ),
         ] {
-            assert_eq!(plain(error), shown);
+            assert_eq!(strip_noise(error), shown);
         }
     }
 }
