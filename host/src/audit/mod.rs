@@ -186,7 +186,7 @@ impl AuditLog {
     /// Writes a line about something that has happened already, and logs a failure to do so.
     pub fn record_best_effort(&self, event: Event) {
         if let Err(failure) = self.record(event) {
-            tracing::error!("{}", failure.message);
+            tracing::error!("{failure}");
         }
     }
 }

@@ -207,7 +207,7 @@ impl Drop for Process {
         });
         if let Err(failure) = noted {
             // Without an audit log, no other process starts.
-            tracing::error!("{}", failure.message);
+            tracing::error!("{failure}");
             let _ = context.fatal.set(failure);
         }
     }

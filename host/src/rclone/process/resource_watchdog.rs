@@ -112,7 +112,7 @@ pub async fn watch(context: Weak<ProcessContext>) {
         }
         if let Err(failure) = sample.check(&session.grant.limits) {
             if session.fatal.set(failure.clone()).is_ok() {
-                tracing::warn!("{}", failure.message);
+                tracing::warn!("{failure}");
             }
             // This includes processes that were about to start.
             session.activity.kill_all();
