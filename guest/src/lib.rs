@@ -2,45 +2,34 @@
 //! is read how, and what goes where on a restore. All it can do to the world is
 //! call rclone's verbs (the `rclone` interface) on the one remote it was granted.
 //!
-//! - [`path`]: a remote's paths and a snapshot's paths
-//! - [`listing`]: what `rclone lsjson` prints
-//! - [`duplicates`]: two objects under one name
+//! - [`options`], [`path`], [`error`]: what a user sets, paths, failures
+//! - [`backends`]: what is particular to one backend
+//! - [`lsjson`]: what `rclone lsjson` prints
 //! - [`session`]: what is known while a session lasts
-//! - [`times`]: files' own times, where a listing lacks them
-//! - [`options`]: what a user may set
-//! - [`scan`], [`read`], [`ahead`]: the importer
-//! - [`restore`]: the exporter
-//! - [`photos`]: what is different with Google Photos
-//! - [`failure`]: why something failed
+//! - [`importer`], [`exporter`]: backups and restores
 
-mod ahead;
-mod duplicates;
-mod failure;
+mod backends;
+mod bindings;
+mod error;
+mod exporter;
 #[cfg(test)]
 #[path = "../../host/src/fuzzing.rs"]
 mod fuzzing;
-mod listing;
+mod importer;
+mod lsjson;
 mod options;
 mod path;
-mod photos;
-mod read;
-mod restore;
-mod scan;
 mod session;
-mod times;
 
-/// The contract, made from `wit/`.
-mod bindings {
-    wit_bindgen::generate!({ path: "../wit", world: "connector", generate_all });
-}
-
-use bindings::exports::plakar::connector::{exporter, importer};
+use bindings::exports::plakar::connector as exports;
 use bindings::plakar::connector::types::{Content, Entry, Failure, Location, Remote};
+use exporter::{batches, google_photos};
+use importer::{reader_pool, scan};
 use wit_bindgen::{FutureReader, StreamReader};
 
 struct Connector;
 
-impl importer::Guest for Connector {
+impl exports::importer::Guest for Connector {
     async fn open(remote: Remote) -> Result<Location, Failure> {
         let session = session::open(&remote)?;
         Ok(Location { root: session.root.path().to_owned() })
@@ -52,19 +41,19 @@ impl importer::Guest for Connector {
 
     async fn scan(
         settled: StreamReader<String>,
-    ) -> (StreamReader<importer::Discovery>, FutureReader<Result<(), Failure>>) {
+    ) -> (StreamReader<exports::importer::Discovery>, FutureReader<Result<(), Failure>>) {
         scan::scan(settled)
     }
 
     async fn read(path: String) -> Result<Content, Failure> {
-        read::read(&session::current()?, &path).await
+        reader_pool::read(&session::current()?, &path).await
     }
 }
 
-impl exporter::Guest for Connector {
+impl exports::exporter::Guest for Connector {
     async fn open(remote: Remote) -> Result<Location, Failure> {
         if session::open(&remote)?.photos.is_some() {
-            photos::layout::check(&remote.root)?;
+            google_photos::layout::check(&remote.root)?;
         }
         Ok(Location { root: path::SnapshotRoot::of(&remote.root).path().to_owned() })
     }
@@ -74,14 +63,14 @@ impl exporter::Guest for Connector {
     }
 
     async fn write(entry: Entry, content: Option<Content>) -> Result<(), Failure> {
-        restore::write(&*session::current()?, entry, content).await
+        batches::write(&*session::current()?, entry, content).await
     }
 
     async fn finish() -> Result<(), Failure> {
         let session = session::current()?;
         match &session.photos {
-            Some(photos) => photos::restore::finish(&session, photos).await,
-            None => restore::finish(&session.restore).await,
+            Some(photos) => google_photos::writer::finish(&session, photos).await,
+            None => batches::finish(&session.restore).await,
         }
     }
 }

@@ -4,13 +4,14 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use crate::ahead::Ahead;
 use crate::bindings::plakar::connector::types::{Failure, Remote};
+use crate::exporter::batches::Restore;
+use crate::exporter::google_photos::writer;
+use crate::importer::google_photos::{self, Photos};
+use crate::importer::prefetch::Ahead;
+use crate::importer::reader_pool::Readers;
 use crate::options::Options;
 use crate::path::SnapshotRoot;
-use crate::photos::{self, Photos};
-use crate::read::Readers;
-use crate::restore::Restore;
 
 /// One session of Plakar's, which this instance serves from `open` to its end.
 pub struct Session {
@@ -80,7 +81,7 @@ thread_local! {
 
 /// Begins the session. Once only: an instance serves one remote.
 pub fn open(remote: &Remote) -> Result<Rc<Session>, Failure> {
-    let is_photos = remote.backend == photos::BACKEND;
+    let is_photos = remote.backend == google_photos::BACKEND;
     let options = Options::parse(&remote.options, remote.streams)?;
     let session = Rc::new(Session {
         backend: remote.backend.clone(),
@@ -89,7 +90,7 @@ pub fn open(remote: &Remote) -> Result<Rc<Session>, Failure> {
         readers: Readers::new(options.processes),
         options,
         restore: match is_photos {
-            true => Restore::with(photos::restore::LIMITS),
+            true => Restore::with(writer::LIMITS),
             false => Restore::default(),
         },
         photos: is_photos.then(Photos::default),

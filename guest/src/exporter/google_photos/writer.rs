@@ -10,15 +10,15 @@ use std::collections::HashMap;
 use tokio::sync::Mutex;
 use wit_bindgen::StreamResult;
 
-use super::Photos;
 use super::albums::{self, Albums};
 use super::layout::{self, Place};
 use crate::bindings::plakar::connector::rclone;
 use crate::bindings::plakar::connector::types::{
     Content, Entry, Failure, Kind, Metadata, Reason, Timestamp,
 };
+use crate::exporter::batches::{self, Fate, Limits};
+use crate::importer::google_photos::Photos;
 use crate::path::RemotePath;
-use crate::restore::{self, Fate, Limits};
 use crate::session::Session;
 
 /// Photos are larger than most files, and many are added with one call.
@@ -84,7 +84,7 @@ pub async fn finish(session: &Session, photos: &Photos) -> Fate {
     let mut fates = Vec::new();
     let collected = collect_albums(session, photos, &mut fates).await;
     // Whatever became of the albums, photos wait for their fates.
-    restore::finish(&session.restore).await?;
+    batches::finish(&session.restore).await?;
     collected?;
     for fate in fates {
         fate.await?;
@@ -102,7 +102,7 @@ async fn collect_albums(
     for title in missing {
         let path = RemotePath::parse(&albums::join(within, &title))?;
         let entry = Entry { path: path.to_string(), metadata: NEW_ALBUM, link_target: None };
-        let fate = restore::collect(&session.restore, path, entry, 0, None).await?;
+        let fate = batches::collect(&session.restore, path, entry, 0, None).await?;
         fates.push(fate.boxed_local());
     }
     Ok(())
@@ -154,7 +154,7 @@ async fn file(
     }
     // Before anything is waited for: other paths of this photo may come meanwhile.
     let (told, fate) = oneshot::channel();
-    let fate = fate.map(|fate| fate.unwrap_or_else(|_| Err(restore::given_up())));
+    let fate = fate.map(|fate| fate.unwrap_or_else(|_| Err(batches::given_up())));
     restored.uploads.borrow_mut().insert(key, fate.boxed_local().shared());
     let fate = upload(session, path, entry, content).await;
     // Nobody may wait for it.
@@ -164,11 +164,11 @@ async fn file(
 
 async fn upload(session: &Session, path: RemotePath, entry: Entry, content: Content) -> Fate {
     let size = entry.metadata.size.unwrap_or_default();
-    if size > LIMITS.large || !restore::fits(&path) {
-        let _alone = restore::alone(&session.restore).await;
+    if size > LIMITS.large || !batches::fits(&path) {
+        let _alone = batches::alone(&session.restore).await;
         return rclone::receive(path.to_string(), size, entry.metadata.modified, content).await;
     }
-    restore::collect(&session.restore, path, entry, size, Some(content)).await?.await
+    batches::collect(&session.restore, path, entry, size, Some(content)).await?.await
 }
 
 /// Takes a content that isn't needed, to its end.

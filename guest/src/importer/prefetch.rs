@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use wit_bindgen::spawn_local;
 
 use crate::bindings::plakar::connector::types::{Content, Failure};
-use crate::photos::once::Photo;
-use crate::read;
+use crate::importer::google_photos::shared_download::Photo;
+use crate::importer::reader_pool;
 use crate::session::Session;
 
 /// How much of one file the host holds; the rest of a larger one waits at rclone.
@@ -209,7 +209,7 @@ impl State {
                 continue;
             };
             let reserved = file.size.unwrap_or(UNKNOWN).min(HELD);
-            let large = file.size.is_some_and(|size| size >= read::LARGE);
+            let large = file.size.is_some_and(|size| size >= reader_pool::LARGE);
             if self.reserved + reserved > session.options.read_ahead || large && self.large >= LARGE
             {
                 return None;
@@ -238,7 +238,7 @@ pub fn advance(session: &Rc<Session>) {
         spawn_local(async move {
             let mut sender = sender;
             let fetched = {
-                let fetching = pin!(read::open(&session, &path));
+                let fetching = pin!(reader_pool::open(&session, &path));
                 let unwanted = pin!(sender.closed());
                 match select(fetching, unwanted).await {
                     Either::Left((fetched, _)) => fetched,

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use tokio::sync::Mutex;
 use wit_bindgen::spawn_local;
 
-use crate::ahead;
 use crate::bindings::plakar::connector::rclone::{self, Reader};
 use crate::bindings::plakar::connector::types::{Content, Failure, Reason};
+use crate::importer::google_photos;
+use crate::importer::prefetch;
 use crate::path::RemotePath;
-use crate::photos;
 use crate::session::Session;
 
 /// Files from this size on are read by a process of their own, which goes on where a
@@ -69,7 +69,9 @@ struct Started {
 pub async fn read(session: &Rc<Session>, absolute: &str) -> Result<Content, Failure> {
     let photo = session.ahead.photo(absolute).filter(|photo| photo.is_shared());
     match (&session.photos, photo) {
-        (Some(photos), Some(photo)) => photos::once::read(session, photos, &photo, absolute).await,
+        (Some(photos), Some(photo)) => {
+            google_photos::shared_download::read(session, photos, &photo, absolute).await
+        }
         _ => read_alone(session, absolute).await,
     }
 }
@@ -77,7 +79,7 @@ pub async fn read(session: &Rc<Session>, absolute: &str) -> Result<Content, Fail
 /// The bytes of this very path: what was fetched ahead, or else now.
 pub async fn read_alone(session: &Rc<Session>, absolute: &str) -> Result<Content, Failure> {
     let fetching = session.ahead.take(absolute);
-    ahead::advance(session);
+    prefetch::advance(session);
     if session.photos.is_none()
         && session.ahead.deserves_warmth()
         && !session.readers.warm.replace(true)
@@ -122,7 +124,7 @@ pub async fn open(session: &Session, absolute: &str) -> Result<Content, Failure>
         return Err(Failure::new(Reason::Unsupported, "a directory has no content"));
     };
     if let Some((photos, photo)) = session.photos.as_ref().zip(session.ahead.photo(absolute)) {
-        return photos::read::open(photos, &path, &photo.id, session.ahead.total()).await;
+        return google_photos::reader::open(photos, &path, &photo.id, session.ahead.total()).await;
     }
     if size.is_none_or(|size| size < LARGE)
         && let Some(read) = read_small(&session.readers, &path, size).await

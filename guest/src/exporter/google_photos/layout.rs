@@ -1,7 +1,7 @@
 //! Where a restore puts what: Google Photos takes files into albums, and into the
 //! library by `upload`; every other view shows what is there.
 
-use super::names;
+use crate::backends::google_photos_names as names;
 use crate::bindings::plakar::connector::types::{Failure, Reason};
 use crate::path::RemotePath;
 

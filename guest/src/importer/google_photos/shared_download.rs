@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 use wit_bindgen::{StreamResult, StreamWriter, spawn_local};
 
 use super::Photos;
-use crate::ahead;
 use crate::bindings::plakar::connector::types::{Content, Failure};
 use crate::bindings::{wit_future, wit_stream};
-use crate::read;
+use crate::importer::prefetch;
+use crate::importer::reader_pool;
 use crate::session::Session;
 
 /// How many bytes of photos are held at most.
@@ -148,11 +148,11 @@ pub async fn read(
             Turn::Take(held) => {
                 // What was fetched of this path, if anything was, isn't needed.
                 drop(session.ahead.take(absolute));
-                ahead::advance(session);
+                prefetch::advance(session);
                 return Ok(given(&held));
             }
             Turn::Read(reading) => {
-                let content = read::read_alone(session, absolute).await?;
+                let content = reader_pool::read_alone(session, absolute).await?;
                 let held = Held { all: photos.held.clone(), bytes: Vec::new() };
                 return Ok(passed_on(content, held, reading));
             }

@@ -1,7 +1,7 @@
 //! Why something failed, made from this crate's own errors.
 
 use crate::bindings::plakar::connector::types::{Failure, Reason};
-use crate::listing::Malformed;
+use crate::lsjson::parser::Malformed;
 use crate::path::InvalidPath;
 
 impl Failure {

@@ -14,10 +14,10 @@ use std::collections::HashMap;
 use tokio::sync::Mutex;
 use wit_bindgen::{StreamResult, spawn_local};
 
+use super::google_photos;
 use crate::bindings::plakar::connector::rclone::{self, Batch};
 use crate::bindings::plakar::connector::types::{Content, Entry, Failure, Kind, Reason};
 use crate::path::{RemotePath, SnapshotRoot};
-use crate::photos;
 use crate::session::Session;
 
 /// When a batch is sent. Two exist at most, one filling and one being sent.
@@ -101,7 +101,7 @@ pub async fn write(session: &Session, entry: Entry, content: Option<Content>) ->
         return Ok(());
     };
     if let Some(photos) = &session.photos {
-        return photos::restore::write(session, photos, &path, entry, content).await;
+        return google_photos::writer::write(session, photos, &path, entry, content).await;
     }
     match (entry.metadata.kind, content) {
         (Kind::Directory, None) => {

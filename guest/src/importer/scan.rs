@@ -1,8 +1,5 @@
 //! The importer's scan: rclone's listing, entry by entry.
 
-mod cycle;
-mod passes;
-
 use futures::channel::mpsc;
 use futures::{SinkExt, Stream, StreamExt, stream};
 use std::collections::HashSet;
@@ -10,33 +7,33 @@ use std::pin::pin;
 use std::rc::Rc;
 use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, spawn_local};
 
+use super::listing::Listed;
+pub use super::listing::{Listing, begin};
 use crate::bindings::exports::plakar::connector::importer::Discovery;
 use crate::bindings::plakar::connector::rclone::{self, Selection, Trouble};
 use crate::bindings::plakar::connector::types::{
     Entry, Failure, Kind, Metadata, Reason, Timestamp,
 };
 use crate::bindings::{wit_future, wit_stream};
-use crate::duplicates::Seen;
-use crate::listing::{Item, Parser};
+use crate::importer::dedup::Seen;
+use crate::importer::google_photos;
+use crate::importer::google_photos::shared_download::Photo;
+use crate::importer::mod_times::{self, Known};
+use crate::lsjson::parser::{Item, Parser};
 use crate::path::RemotePath;
-use crate::photos;
-use crate::photos::once::Photo;
 use crate::session::{self, Session};
-use crate::times::{self, Known};
-use passes::Listed;
-pub use passes::{Listing, begin};
 
 /// How often what was refused for a while is asked for again.
 const TRIES: usize = 5;
 
 /// How much of the listing is taken at once.
-const PIECE: usize = 64 * 1024;
+pub const PIECE: usize = 64 * 1024;
 
 /// Reaches the remote: lists until an entry came, which only the remote can tell.
 pub async fn ping() -> Result<(), Failure> {
     let session = session::current()?;
     let directory = match &session.photos {
-        Some(_) => photos::views::probe(session.root.path()).to_owned(),
+        Some(_) => google_photos::views::probe(session.root.path()).to_owned(),
         None => String::new(),
     };
     let selection = Selection {
@@ -107,7 +104,7 @@ async fn run(session: &Session, mut output: StreamWriter<Discovery>) -> Result<(
     let (found, mut discoveries) = mpsc::channel::<Vec<Discovery>>(2);
     let finding = async {
         let ended = match &session.photos {
-            Some(photos) => photos::scan::scan(session, photos, found.clone()).await,
+            Some(photos) => google_photos::scan::scan(session, photos, found.clone()).await,
             None => everything(session, found.clone()).await,
         };
         session.ahead.listed();
@@ -158,7 +155,7 @@ async fn below(
     directory: String,
     found: &mpsc::Sender<Vec<Discovery>>,
 ) -> Result<Listed, Failure> {
-    let costly = times::are_costly(session);
+    let costly = mod_times::are_costly(session);
     let selection = Selection {
         directory,
         recursive: true,
@@ -170,7 +167,7 @@ async fn below(
     let Listing { items, end } = begin(session, selection, found.clone()).await?;
     let knowing = async {
         if costly {
-            discover(session, times::own(session, items), found.clone()).await;
+            discover(session, mod_times::own(session, items), found.clone()).await;
         } else {
             let known = items.map(|some| some.into_iter().map(Ok).collect());
             discover(session, known, found.clone()).await;
@@ -188,7 +185,7 @@ async fn files_again(
     found: &mpsc::Sender<Vec<Discovery>>,
 ) -> (usize, Vec<Trouble>) {
     let files: Vec<_> = refused.iter().map(|trouble| trouble.path.clone()).collect();
-    let (mut known, mut failed) = times::found(session, files).await;
+    let (mut known, mut failed) = mod_times::found(session, files).await;
     let (mut items, mut left) = (Vec::<Known>::new(), Vec::new());
     for Trouble { path, failure } in refused {
         match known.remove(&path) {

@@ -6,11 +6,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tokio::sync::Mutex;
 
-use super::{Photos, names};
+use super::Photos;
+use crate::backends::google_photos_names as names;
 use crate::bindings::plakar::connector::rclone::Reader;
 use crate::bindings::plakar::connector::types::{Content, Failure, Reason};
+use crate::importer::reader_pool::gone;
 use crate::path::RemotePath;
-use crate::read::gone;
 
 /// The processes that read: for the directory that was read from first, which is the
 /// library as a rule, and for the last other one.

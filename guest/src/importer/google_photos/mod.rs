@@ -1,25 +1,21 @@
 //! Google Photos, as rclone shows it: a tree of views in which one photo has several
 //! paths, no known size, and an address that is good for an hour.
 //!
-//! - [`names`]: the IDs that rclone puts into names
 //! - [`views`]: which parts of the tree are listed, and how
 //! - [`scan`]: the paths of one photo next to each other
-//! - [`once`]: one download for all paths of a photo
-//! - [`read`]: reads that need no look-up, by addresses that are fresh
-//! - [`layout`], [`albums`], [`restore`]: where a restore puts what, and how
+//! - [`shared_download`]: one download for all paths of a photo
+//! - [`reader`]: reads that need no look-up, by addresses that are fresh
 
-pub mod albums;
-pub mod layout;
-pub mod names;
-pub mod once;
-pub mod read;
-pub mod restore;
+pub mod reader;
 pub mod scan;
+pub mod shared_download;
 pub mod views;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+
+use crate::exporter::google_photos::writer::Restored;
 
 /// rclone's name of the backend.
 pub const BACKEND: &str = "google photos";
@@ -33,8 +29,8 @@ pub struct Photos {
     held: Rc<Cell<u64>>,
     /// How many photos were asked for by their IDs.
     asked: Cell<usize>,
-    readers: read::Readers,
-    restored: restore::Restored,
+    readers: reader::Readers,
+    pub restored: Restored,
 }
 
 impl Photos {

@@ -7,11 +7,11 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::names;
+use crate::backends::google_photos_names as names;
 use crate::bindings::plakar::connector::rclone::Selection;
 use crate::bindings::plakar::connector::types::{Failure, Reason};
-use crate::listing;
-use crate::scan;
+use crate::importer::scan;
+use crate::lsjson::parser;
 
 /// The destination's albums, and where those of the snapshot go.
 #[derive(Default)]
@@ -115,7 +115,7 @@ impl Albums {
         let named = path.rsplit('/').next().and_then(names::split);
         let noted = self.identities.get(path).copied();
         // Where the snapshot is of a disk, what is noted identifies nothing here.
-        let identities = noted.into_iter().chain(named.map(|named| listing::identity(named.id)));
+        let identities = noted.into_iter().chain(named.map(|named| parser::identity(named.id)));
         for identity in identities {
             if let Some(same) = albums.iter().find(|album| album.identity == identity) {
                 return same.shown.clone();
@@ -163,7 +163,7 @@ async fn list(directory: &str) -> Result<Directory, Failure> {
     let mut found = Directory::default();
     for item in items.into_iter().filter(|item| item.is_dir) {
         if !item.id().is_empty() {
-            let identity = listing::identity(item.id());
+            let identity = parser::identity(item.id());
             found.albums.push(Album { shown: item.path.clone(), identity });
         }
         found.names.push(item.path);
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     fn album(shown: &str, id: &str) -> Album {
-        Album { shown: shown.to_owned(), identity: listing::identity(id) }
+        Album { shown: shown.to_owned(), identity: parser::identity(id) }
     }
 
     /// The titles that these albums of a snapshot get, one after the other.
@@ -233,7 +233,7 @@ mod tests {
         let expected = ["2024/Journey", "2024/Trip"];
         assert_eq!(titles(Albums::default(), &[&trip_a, &trip_b], &there), expected);
         let mut known = Albums::default();
-        known.identify("2024/Trip", listing::identity(&a), true);
+        known.identify("2024/Trip", parser::identity(&a), true);
         assert_eq!(titles(known, &["2024/Trip"], &there), ["2024/Journey"]);
     }
 

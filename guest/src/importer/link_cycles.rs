@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hash::Hasher;
 
 use crate::bindings::plakar::connector::types::{Failure, Reason};
-use crate::listing::Item;
+use crate::lsjson::parser::Item;
 
 /// Backends that follow links without noticing a cycle, and those that show what another
 /// backend lists.

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 
 use crate::bindings::plakar::connector::rclone::Selection;
 use crate::bindings::plakar::connector::types::{Failure, Reason};
-use crate::listing::Item;
+use crate::importer::scan;
+use crate::lsjson::parser::Item;
 use crate::path::RemotePath;
-use crate::scan;
 use crate::session::Session;
 
 /// Backends whose listing doesn't hold the times that files had when they were

@@ -10,15 +10,16 @@ use futures::{SinkExt, StreamExt};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use super::once::Photo;
-use super::{Photos, names, views};
+use super::shared_download::Photo;
+use super::{Photos, views};
+use crate::backends::google_photos_names as names;
 use crate::bindings::exports::plakar::connector::importer::Discovery;
 use crate::bindings::plakar::connector::rclone::Selection;
 use crate::bindings::plakar::connector::types::{Failure, Reason};
-use crate::duplicates::Seen;
-use crate::listing::Item;
+use crate::importer::dedup::Seen;
+use crate::importer::scan::{Listing, begin, discovery};
+use crate::lsjson::parser::Item;
 use crate::path::RemotePath;
-use crate::scan::{Listing, begin, discovery};
 use crate::session::Session;
 
 const EMPTY: &str = "Google Photos shows rclone no photo at all: since 2025-03-31 Google lets an \

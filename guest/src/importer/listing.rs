@@ -5,12 +5,12 @@ use futures::{FutureExt, SinkExt};
 use std::collections::HashSet;
 use wit_bindgen::{StreamReader, StreamResult};
 
-use super::PIECE;
-use super::cycle::{Cycle, Cycles, digest};
+use super::link_cycles::{Cycle, Cycles, digest};
+use super::scan::PIECE;
 use crate::bindings::exports::plakar::connector::importer::Discovery;
 use crate::bindings::plakar::connector::rclone::{self, Selection, Trouble};
 use crate::bindings::plakar::connector::types::{Failure, Reason};
-use crate::listing::{Item, Parser};
+use crate::lsjson::parser::{Item, Parser};
 use crate::path::RemotePath;
 use crate::session::Session;
 

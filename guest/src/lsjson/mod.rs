@@ -1,0 +1,3 @@
+//! Listings of `rclone lsjson`.
+
+pub mod parser;
