@@ -1,12 +1,11 @@
-//! The rclone connector: a component that knows what a listing means, which file
-//! is read how, and what goes where on a restore. All it can do to the world is
-//! call rclone's verbs (the `rclone` interface) on the one remote it was granted.
+//! The rclone connector: a component that backs up and restores a remote. It decides what a
+//! listing means, how each file is read, and where each entry is restored to. Its only access to
+//! the outside is the `rclone` interface, on the one remote that was granted.
 //!
-//! - [`options`], [`path`], [`error`]: what a user sets, paths, failures
-//! - [`backends`]: what is particular to one backend
-//! - [`lsjson`]: what `rclone lsjson` prints
-//! - [`session`]: what is known while a session lasts
 //! - [`importer`], [`exporter`]: backups and restores
+//! - [`lsjson`]: listings of `rclone lsjson`
+//! - [`backends`]: facts about rclone's backends
+//! - [`options`], [`path`], [`error`]: options of the user, paths, failures
 
 mod backends;
 mod bindings;
@@ -19,59 +18,103 @@ mod importer;
 mod lsjson;
 mod options;
 mod path;
-mod session;
 
 use bindings::exports::plakar::connector as exports;
 use bindings::plakar::connector::types::{Content, Entry, Failure, Location, Remote};
-use exporter::{batches, google_photos};
-use importer::{reader_pool, scan};
-use wit_bindgen::{FutureReader, StreamReader};
+use bindings::{wit_future, wit_stream};
+use exporter::Exporter;
+use importer::{Importer, ScanStreams};
+use std::cell::OnceCell;
+use std::rc::Rc;
+use wit_bindgen::{StreamReader, spawn_local};
 
 struct Connector;
 
+/// Session of this instance, which serves one remote in one direction.
+#[derive(Clone)]
+enum Session {
+    Backup(Rc<Importer>),
+    Restore(Rc<Exporter>),
+}
+
+thread_local! {
+    static SESSION: OnceCell<Session> = const { OnceCell::new() };
+}
+
+/// Sets the session.
+fn open_session(session: Session) -> Result<(), Failure> {
+    let result = SESSION.with(|cell| cell.set(session));
+    result.map_err(|_| Failure::internal("the session was opened twice"))
+}
+
+fn importer() -> Result<Rc<Importer>, Failure> {
+    match SESSION.with(|cell| cell.get().cloned()) {
+        Some(Session::Backup(importer)) => Ok(importer),
+        _ => Err(Failure::internal("no backup was opened")),
+    }
+}
+
+fn exporter() -> Result<Rc<Exporter>, Failure> {
+    match SESSION.with(|cell| cell.get().cloned()) {
+        Some(Session::Restore(exporter)) => Ok(exporter),
+        _ => Err(Failure::internal("no restore was opened")),
+    }
+}
+
+/// Creates the streams of a scan that fails before its first entry.
+fn failed_scan(failure: Failure) -> ScanStreams {
+    let (events_writer, events) = wit_stream::new();
+    drop(events_writer);
+    let (end_writer, end) = wit_future::new(|| Ok(()));
+    spawn_local(async move {
+        // The host may have dropped the future.
+        let _ = end_writer.write(Err(failure)).await;
+    });
+    (events, end)
+}
+
 impl exports::importer::Guest for Connector {
     async fn open(remote: Remote) -> Result<Location, Failure> {
-        let session = session::open(&remote)?;
-        Ok(Location { root: session.root.path().to_owned() })
+        let importer = Importer::new(&remote)?;
+        let root = importer.root().to_owned();
+        open_session(Session::Backup(Rc::new(importer)))?;
+        Ok(Location { root })
     }
 
     async fn ping() -> Result<(), Failure> {
-        scan::ping().await
+        importer()?.ping().await
     }
 
-    async fn scan(
-        settled: StreamReader<String>,
-    ) -> (StreamReader<exports::importer::Discovery>, FutureReader<Result<(), Failure>>) {
-        scan::scan(settled)
+    async fn scan(acknowledged: StreamReader<String>) -> ScanStreams {
+        match importer() {
+            Ok(importer) => importer.scan(acknowledged),
+            Err(failure) => failed_scan(failure),
+        }
     }
 
     async fn read(path: String) -> Result<Content, Failure> {
-        reader_pool::read(&session::current()?, &path).await
+        importer()?.read(&path).await
     }
 }
 
 impl exports::exporter::Guest for Connector {
     async fn open(remote: Remote) -> Result<Location, Failure> {
-        if session::open(&remote)?.photos.is_some() {
-            google_photos::layout::check(&remote.root)?;
-        }
-        Ok(Location { root: path::SnapshotRoot::of(&remote.root).path().to_owned() })
+        let exporter = Exporter::new(&remote)?;
+        let root = exporter.root().to_owned();
+        open_session(Session::Restore(Rc::new(exporter)))?;
+        Ok(Location { root })
     }
 
     async fn ping() -> Result<(), Failure> {
-        scan::ping().await
+        exporter()?.ping().await
     }
 
     async fn write(entry: Entry, content: Option<Content>) -> Result<(), Failure> {
-        batches::write(&*session::current()?, entry, content).await
+        exporter()?.write(entry, content).await
     }
 
     async fn finish() -> Result<(), Failure> {
-        let session = session::current()?;
-        match &session.photos {
-            Some(photos) => google_photos::writer::finish(&session, photos).await,
-            None => batches::finish(&session.restore).await,
-        }
+        exporter()?.finish().await
     }
 }
 

@@ -1,37 +1,58 @@
-//! The paths of a session: relative ones for rclone, absolute ones for Plakar.
+//! Paths: relative ones for rclone, absolute ones for Plakar.
 
 use std::fmt;
 
-/// A path below the session's root, as rclone takes it: relative, at least one
-/// name, names separated by `/`, none of them empty, `.` or `..`, no NUL.
+use crate::bindings::plakar::connector::types::{Failure, Reason};
+
+/// Path below the remote's root, as rclone takes it: relative, at least one name, names
+/// separated by `/`, none of them empty, `.` or `..`, no NUL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RemotePath(String);
 
-/// A text that is no [`RemotePath`].
+/// Error for text that is not a valid [`RemotePath`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is no path that a snapshot can hold: rename it at the remote", .0.escape_debug())]
 pub struct InvalidPath(pub String);
 
+impl From<InvalidPath> for Failure {
+    fn from(error: InvalidPath) -> Self {
+        Self::new(Reason::Unsupported, error.to_string())
+    }
+}
+
 impl RemotePath {
-    /// Takes a relative path as rclone prints it.
+    /// Parses a relative path as rclone prints it.
+    ///
+    /// # Errors
+    ///
+    /// The text is not a path of this kind.
     pub fn parse(text: &str) -> Result<Self, InvalidPath> {
-        let sound =
+        let is_valid =
             text.split('/').all(|name| !matches!(name, "" | "." | "..") && !name.contains('\0'));
-        if sound { Ok(Self(text.to_owned())) } else { Err(InvalidPath(text.to_owned())) }
+        if is_valid { Ok(Self(text.to_owned())) } else { Err(InvalidPath(text.to_owned())) }
     }
 
+    /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The directory it lies in, relative to the same root; `""` for the root itself.
+    /// Returns the path of its directory, relative to the same root; `""` for the root itself.
     pub fn parent(&self) -> &str {
         self.0.rsplit_once('/').map_or("", |(parent, _)| parent)
     }
 
-    /// Its last name.
+    /// Returns its last name.
     pub fn name(&self) -> &str {
         self.0.rsplit_once('/').map_or(&self.0, |(_, name)| name)
+    }
+
+    /// Returns the path of another name in its directory. Nothing is checked.
+    pub fn sibling(&self, name: &str) -> String {
+        match self.parent() {
+            "" => name.to_owned(),
+            parent => format!("{parent}/{name}"),
+        }
     }
 }
 
@@ -41,15 +62,24 @@ impl fmt::Display for RemotePath {
     }
 }
 
-/// Where a remote's entries lie in a snapshot: absolute, without a trailing `/`,
-/// so empty for `/` itself.
+/// Joins two relative paths, each of which may be empty.
+pub fn join(parent: &str, path: &str) -> String {
+    if parent.is_empty() || path.is_empty() {
+        [parent, path].concat()
+    } else {
+        format!("{parent}/{path}")
+    }
+}
+
+/// Path of the remote's root in a snapshot: absolute, without a trailing `/`, so empty for `/`
+/// itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotRoot(String);
 
 impl SnapshotRoot {
-    /// The place of a remote's path. Leading, trailing and doubled slashes are
-    /// rclone's business and mean nothing in a snapshot.
-    pub fn of(remote_root: &str) -> Self {
+    /// Creates it from the root as rclone takes it. Leading, trailing and doubled slashes have
+    /// no meaning in a snapshot.
+    pub fn new(remote_root: &str) -> Self {
         Self(
             remote_root
                 .split('/')
@@ -58,17 +88,21 @@ impl SnapshotRoot {
         )
     }
 
-    /// The root's own absolute path.
+    /// Returns the root's own absolute path.
     pub fn path(&self) -> &str {
         if self.0.is_empty() { "/" } else { &self.0 }
     }
 
-    /// The absolute path of a path below the root.
+    /// Returns the absolute path of a path below the root.
     pub fn absolute(&self, path: &str) -> String {
         [&self.0, "/", path].concat()
     }
 
-    /// The path below the root that an absolute path names; `None` for the root itself.
+    /// Returns the path below the root of an absolute path; `None` for the root itself.
+    ///
+    /// # Errors
+    ///
+    /// The path is not below the root, or not valid.
     pub fn relative(&self, absolute: &str) -> Result<Option<RemotePath>, InvalidPath> {
         let below = absolute
             .strip_prefix(&self.0)
@@ -86,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_that_could_leave_the_root_is_none() {
+    fn a_path_that_could_leave_the_root_is_invalid() {
         for bad in ["", "/a", "a/", "a//b", ".", "..", "a/../b", "./a", "a\0b"] {
             assert_eq!(RemotePath::parse(bad), Err(InvalidPath(bad.into())), "{bad:?}");
         }
@@ -96,23 +130,24 @@ mod tests {
     }
 
     #[test]
-    fn a_path_knows_its_name_and_where_it_lies() {
+    fn a_path_has_a_name_and_a_parent() {
         let deep = RemotePath::parse("a/b/c").unwrap();
         assert_eq!((deep.parent(), deep.name()), ("a/b", "c"));
+        assert_eq!(deep.sibling("d"), "a/b/d");
         let flat = RemotePath::parse("c").unwrap();
         assert_eq!((flat.parent(), flat.name()), ("", "c"));
     }
 
     #[test]
-    fn absolute_and_relative_paths_are_each_others_inverse() {
+    fn absolute_and_relative_are_inverse() {
         for (root, path) in [("", "/"), ("/", "/"), ("a/b/", "/a/b"), ("/srv//x", "/srv/x")] {
-            let root = SnapshotRoot::of(root);
+            let root = SnapshotRoot::new(root);
             assert_eq!(root.path(), path);
             let absolute = root.absolute("x/y");
             let relative = root.relative(&absolute).unwrap().unwrap();
             assert_eq!(relative.as_str(), "x/y");
             assert_eq!(root.relative(root.path()).unwrap(), None);
         }
-        assert!(SnapshotRoot::of("a").relative("/ab/c").is_err());
+        assert!(SnapshotRoot::new("a").relative("/ab/c").is_err());
     }
 }

@@ -1,301 +1,221 @@
-//! The exporter: small files in batches, large ones as they come.
+//! Batches of small files: one is filled while the one before it is sent.
 //!
-//! Plakar walks the snapshot depth first, a directory before what is in it, and
-//! sends one file after the other. A file's fate is known when its batch was
-//! sent, so `write` returns late. A directory goes into the batch that is open
-//! when the walk leaves it: whatever is in it was put into this batch or an
-//! earlier one, so nothing changes its time afterwards.
+//! Plakar walks the snapshot depth first, a directory before its contents, and sends one file
+//! after the other. The result of a file is known when its batch was sent, so a write returns
+//! late. A directory is added to the batch that is open when the walk leaves it: its contents
+//! are in this batch or an earlier one, so that nothing changes its time afterwards.
 
 use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{Shared, join_all};
-use std::cell::RefCell;
-use std::collections::HashMap;
 use tokio::sync::Mutex;
-use wit_bindgen::{StreamResult, spawn_local};
+use wit_bindgen::spawn_local;
 
-use super::google_photos;
-use crate::bindings::plakar::connector::rclone::{self, Batch};
-use crate::bindings::plakar::connector::types::{Content, Entry, Failure, Kind, Reason};
-use crate::path::{RemotePath, SnapshotRoot};
-use crate::session::Session;
+use super::batch::{OpenBatch, WriteResult, cancelled};
+use crate::bindings::plakar::connector::types::{Content, Entry, Failure};
+use crate::path::RemotePath;
 
-/// When a batch is sent. Two exist at most, one filling and one being sent.
-#[derive(Clone, Copy)]
-pub struct Limits {
+/// Limits at which a batch is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchLimits {
     pub entries: usize,
     pub bytes: u64,
-    /// Files above this size aren't collected but uploaded as they come.
-    pub large: u64,
 }
 
-const LIMITS: Limits = Limits { entries: 1000, bytes: 128 << 20, large: 32 << 20 };
-
-/// The longest name that file systems take, in bytes.
-const LONGEST_NAME: usize = 255;
-
-pub type Fate = Result<(), Failure>;
-
-/// The state of a restore.
-pub struct Restore {
-    /// Writes take turns in the order in which they were called, `finish` last: this
-    /// lock is a queue.
-    collecting: Mutex<Collecting>,
-    limits: Limits,
-}
-
-impl Restore {
-    pub fn with(limits: Limits) -> Self {
-        Self { collecting: Mutex::default(), limits }
-    }
-}
-
-impl Default for Restore {
-    fn default() -> Self {
-        Self::with(LIMITS)
-    }
+/// Batches of one restore.
+pub struct Batches {
+    /// The lock is a queue: writes are served in the order in which they were called, `finish`
+    /// last.
+    state: Mutex<BatchState>,
+    limits: BatchLimits,
 }
 
 #[derive(Default)]
-struct Collecting {
-    next: Fillings,
-    /// The directories that the walk is in, outermost first.
-    open: Vec<Directory>,
-    /// The uploads of large files that may still be going on.
-    receiving: Vec<oneshot::Receiver<()>>,
-    /// The batch that is being sent.
+struct BatchState {
+    next: PendingBatches,
+    /// Directories that the walk is in, outermost first.
+    open_directories: Vec<OpenDirectory>,
+    /// Uploads of large files that may be in progress: each closes at its end.
+    uploads: Vec<oneshot::Receiver<()>>,
+    /// End of the batches that are being sent.
     sending: Option<Shared<oneshot::Receiver<()>>>,
 }
 
-struct Directory {
+struct OpenDirectory {
     entry: Entry,
     path: RemotePath,
-    fate: oneshot::Sender<Fate>,
+    result: oneshot::Sender<WriteResult>,
 }
 
-/// A batch that takes entries.
-struct Filling {
-    batch: Batch,
-    waiting: HashMap<String, Waiting>,
-}
-
-/// What is sent next: one batch, and others after it where paths come twice.
+/// Batches that are sent next: one, and others after it if paths are repeated.
 #[derive(Default)]
-struct Fillings {
-    batches: Vec<Filling>,
+struct PendingBatches {
+    batches: Vec<OpenBatch>,
     entries: usize,
     bytes: u64,
 }
 
-/// One entry of a batch whose fate isn't known yet.
-struct Waiting {
-    kind: Kind,
-    fate: oneshot::Sender<Fate>,
+/// Guard of an upload. Dropping it ends the upload.
+pub struct UploadGuard {
+    _end: oneshot::Sender<()>,
 }
 
-/// Writes one entry; returns when its fate is known.
-pub async fn write(session: &Session, entry: Entry, content: Option<Content>) -> Fate {
-    let restore = &session.restore;
-    let Some(path) = SnapshotRoot::of("").relative(&entry.path)? else {
-        // The destination's own root: rclone makes it with whatever comes first.
-        return Ok(());
-    };
-    if let Some(photos) = &session.photos {
-        return google_photos::writer::write(session, photos, &path, entry, content).await;
+impl Batches {
+    /// Creates batches with these limits.
+    pub fn new(limits: BatchLimits) -> Self {
+        Self { state: Mutex::default(), limits }
     }
-    match (entry.metadata.kind, content) {
-        (Kind::Directory, None) => {
-            let (fate, told) = oneshot::channel();
-            let mut collecting = restore.collecting.lock().await;
-            leave(restore, &mut collecting, Some(path.as_str())).await?;
-            collecting.open.push(Directory { entry, path, fate });
-            drop(collecting);
-            told.await.unwrap_or_else(|_| Err(given_up()))
+
+    /// Adds a directory when the walk leaves it, and returns when its result is known.
+    ///
+    /// # Errors
+    ///
+    /// The directory was not written.
+    pub async fn add_directory(&self, path: RemotePath, entry: Entry) -> WriteResult {
+        let (result, receiver) = oneshot::channel();
+        let mut state = self.state.lock().await;
+        self.flush_left_directories(&mut state, Some(&path)).await;
+        state.open_directories.push(OpenDirectory { entry, path, result });
+        drop(state);
+        receiver.await.unwrap_or_else(|_| Err(cancelled()))
+    }
+
+    /// Adds an entry. Returns the future of its result.
+    ///
+    /// # Errors
+    ///
+    /// The entry could not be added.
+    pub async fn add(
+        &self,
+        path: RemotePath,
+        entry: Entry,
+        size: u64,
+        content: Option<Content>,
+    ) -> Result<impl Future<Output = WriteResult> + use<>, Failure> {
+        let mut state = self.state.lock().await;
+        self.flush_left_directories(&mut state, Some(&path)).await;
+        let result = self.add_to_batch(&mut state, path, entry, size, content).await?;
+        Ok(result.map(|result| result.unwrap_or_else(|_| Err(cancelled()))))
+    }
+
+    /// Begins an upload without a batch. The batches wait for its end before they are sent,
+    /// because they may contain a directory above it.
+    pub async fn begin_upload(&self, path: &RemotePath) -> UploadGuard {
+        let mut state = self.state.lock().await;
+        self.flush_left_directories(&mut state, Some(path)).await;
+        state.uploads.retain_mut(|upload| matches!(upload.try_recv(), Ok(None)));
+        let (end, upload) = oneshot::channel();
+        state.uploads.push(upload);
+        UploadGuard { _end: end }
+    }
+
+    /// Waits until nothing is being sent. Nothing is sent until the guard is dropped.
+    pub async fn exclusive(&self) -> impl Drop + '_ {
+        let mut state = self.state.lock().await;
+        state.wait_sent().await;
+        state
+    }
+
+    /// Sends what is still held, and waits until every entry has its result.
+    pub async fn finish(&self) {
+        let mut state = self.state.lock().await;
+        self.flush_left_directories(&mut state, None).await;
+        state.dispatch().await;
+        state.wait_sent().await;
+    }
+
+    /// Adds an entry to a batch, after sending the batches if they are full.
+    async fn add_to_batch(
+        &self,
+        state: &mut BatchState,
+        path: RemotePath,
+        entry: Entry,
+        size: u64,
+        content: Option<Content>,
+    ) -> Result<oneshot::Receiver<WriteResult>, Failure> {
+        if state.next.is_full(size, self.limits) {
+            state.dispatch().await;
         }
-        (Kind::File, Some(content)) => match entry.metadata.size {
-            Some(size) if size <= restore.limits.large && fits(&path) => {
-                collect(restore, path, entry, size, Some(content)).await?.await
-            }
-            Some(size) => large(restore, &path, &entry, size, content).await,
-            None => Err(Failure::internal("a file of unknown size can't be restored")),
-        },
-        (Kind::Symlink, _) => Err(Failure::new(
-            Reason::Unsupported,
-            "rclone can't write symbolic links: restore them to a local directory (`fs://`)",
-        )),
-        _ => Err(Failure::new(Reason::Unsupported, "rclone can only write files and directories")),
+        state.next.add(path, entry, size, content).await
     }
-}
 
-/// Whether the host's disk takes the path: rclone's own names can be longer than
-/// those on a disk that they stand for.
-pub fn fits(path: &RemotePath) -> bool {
-    path.as_str().split('/').all(|name| name.len() <= LONGEST_NAME)
-}
-
-/// Sends what is held back; returns when every entry has its fate.
-pub async fn finish(restore: &Restore) -> Fate {
-    let mut collecting = restore.collecting.lock().await;
-    leave(restore, &mut collecting, None).await?;
-    seal(&mut collecting).await;
-    sent(&mut collecting).await;
-    Ok(())
-}
-
-/// Puts an entry into the open batch; gives its fate, which is known later.
-pub async fn collect(
-    restore: &Restore,
-    path: RemotePath,
-    entry: Entry,
-    size: u64,
-    content: Option<Content>,
-) -> Result<impl Future<Output = Fate> + use<>, Failure> {
-    let mut collecting = restore.collecting.lock().await;
-    leave(restore, &mut collecting, Some(path.as_str())).await?;
-    let told = add(restore, &mut collecting, path, entry, size, content).await?;
-    Ok(told.map(|told| told.unwrap_or_else(|_| Err(given_up()))))
-}
-
-/// Waits until nothing is being sent, and lets nothing be sent meanwhile.
-pub async fn alone(restore: &Restore) -> impl Drop + '_ {
-    let mut collecting = restore.collecting.lock().await;
-    sent(&mut collecting).await;
-    collecting
-}
-
-async fn large(
-    restore: &Restore,
-    path: &RemotePath,
-    entry: &Entry,
-    size: u64,
-    content: Content,
-) -> Fate {
-    let mut collecting = restore.collecting.lock().await;
-    leave(restore, &mut collecting, Some(path.as_str())).await?;
-    collecting.receiving.retain_mut(|receiving| matches!(receiving.try_recv(), Ok(None)));
-    let (_done, receiving) = oneshot::channel();
-    collecting.receiving.push(receiving);
-    drop(collecting);
-    rclone::receive(path.to_string(), size, entry.metadata.modified, content).await
-}
-
-/// Puts an entry into the open batch, making room first.
-async fn add(
-    restore: &Restore,
-    collecting: &mut Collecting,
-    path: RemotePath,
-    entry: Entry,
-    size: u64,
-    content: Option<Content>,
-) -> Result<oneshot::Receiver<Fate>, Failure> {
-    let Limits { entries, bytes, .. } = restore.limits;
-    let Fillings { entries: held, bytes: full, .. } = collecting.next;
-    if held >= entries || held > 0 && full + size > bytes {
-        seal(collecting).await;
-    }
-    let next = &mut collecting.next;
-    let free = |filling: &Filling| !filling.waiting.contains_key(path.as_str());
-    let at = match next.batches.iter().position(free) {
-        Some(at) => at,
-        None => {
-            let batch = Batch::create().await?;
-            next.batches.push(Filling { batch, waiting: HashMap::new() });
-            next.batches.len() - 1
-        }
-    };
-    let filling = &mut next.batches[at];
-    let kind = entry.metadata.kind;
-    let entry = Entry { path: path.to_string(), ..entry };
-    filling.batch.add(entry, content).await?;
-    next.entries += 1;
-    next.bytes += size;
-    let (fate, told) = oneshot::channel();
-    filling.waiting.insert(path.to_string(), Waiting { kind, fate });
-    Ok(told)
-}
-
-/// Puts the directories that the walk has left into the batch: all that don't
-/// hold `next`.
-async fn leave(restore: &Restore, collecting: &mut Collecting, next: Option<&str>) -> Fate {
-    let holds = |directory: &Directory| {
-        next.is_some_and(|next| {
-            next.strip_prefix(directory.path.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        })
-    };
-    while let Some(Directory { entry, path, fate }) =
-        collecting.open.pop_if(|innermost| !holds(innermost))
-    {
-        match add(restore, collecting, path, entry, 0, None).await {
-            Ok(told) => spawn_local(async move {
-                let _ = fate.send(told.await.unwrap_or_else(|_| Err(given_up())));
-            }),
-            Err(failure) => {
-                let _ = fate.send(Err(failure));
+    /// Adds the directories that the walk has left, which are those that don't contain `next`.
+    async fn flush_left_directories(&self, state: &mut BatchState, next: Option<&RemotePath>) {
+        while let Some(OpenDirectory { entry, path, result }) =
+            state.open_directories.pop_if(|innermost| !innermost.contains(next))
+        {
+            match self.add_to_batch(state, path, entry, 0, None).await {
+                Ok(receiver) => spawn_local(async move {
+                    let _ = result.send(receiver.await.unwrap_or_else(|_| Err(cancelled())));
+                }),
+                Err(failure) => {
+                    let _ = result.send(Err(failure));
+                }
             }
         }
     }
-    Ok(())
 }
 
-/// Sends the open batch once the one before it is through, while the next fills.
-async fn seal(collecting: &mut Collecting) {
-    sent(collecting).await;
-    let Fillings { batches, .. } = std::mem::take(&mut collecting.next);
-    if batches.is_empty() {
-        return;
-    }
-    // A directory of this batch may hold a file that is still on its way.
-    join_all(collecting.receiving.drain(..)).await;
-    let (done, sending) = oneshot::channel();
-    collecting.sending = Some(sending.shared());
-    spawn_local(async move {
-        for filling in batches {
-            send(filling).await;
+impl BatchState {
+    /// Starts to send the open batches after the ones before them, while the next are filled.
+    async fn dispatch(&mut self) {
+        self.wait_sent().await;
+        let PendingBatches { batches, .. } = std::mem::take(&mut self.next);
+        if batches.is_empty() {
+            return;
         }
-        let _ = done.send(());
-    });
-}
-
-/// Waits for the batch that is being sent.
-async fn sent(collecting: &mut Collecting) {
-    if let Some(sending) = collecting.sending.take() {
-        // A sender that went away has nothing to send any more.
-        let _ = sending.await;
-    }
-}
-
-/// Sends a batch and tells each of its entries its fate.
-async fn send(filling: Filling) {
-    let waiting = RefCell::new(filling.waiting);
-    let (mut outcomes, end) = Batch::send(filling.batch).await;
-    loop {
-        let (result, some) = outcomes.read(Vec::with_capacity(64)).await;
-        for outcome in some {
-            // What isn't waited for, or was told already, concerns nobody.
-            if let Some(Waiting { fate, .. }) = waiting.borrow_mut().remove(&outcome.path) {
-                let _ = fate.send(outcome.outcome);
+        // A directory of these batches may contain a file whose upload is in progress.
+        join_all(self.uploads.drain(..)).await;
+        let (end, sending) = oneshot::channel();
+        self.sending = Some(sending.shared());
+        spawn_local(async move {
+            for batch in batches {
+                batch.send().await;
             }
-        }
-        if !matches!(result, StreamResult::Complete(_)) {
-            break;
+            let _ = end.send(());
+        });
+    }
+
+    /// Waits for the batches that are being sent.
+    async fn wait_sent(&mut self) {
+        if let Some(sending) = self.sending.take() {
+            // An error means that the sender was dropped, so that nothing is sent any more.
+            let _ = sending.await;
         }
     }
-    let end = end.await;
-    for (path, Waiting { kind, fate }) in waiting.into_inner() {
-        let outcome = match (&end, kind) {
-            (Err(failure), _) => Err(failure.clone()),
-            // rclone only mentions directories that fail.
-            (Ok(()), Kind::Directory) => Ok(()),
-            (Ok(()), _) => Err(Failure::new(
-                Reason::Internal,
-                format!("rclone didn't say what became of `{path}`: restore it again"),
-            )),
+}
+
+impl OpenDirectory {
+    fn contains(&self, path: Option<&RemotePath>) -> bool {
+        path.and_then(|path| path.as_str().strip_prefix(self.path.as_str()))
+            .is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+impl PendingBatches {
+    /// Reports whether the batches have to be sent before an entry of this size is added.
+    fn is_full(&self, size: u64, limits: BatchLimits) -> bool {
+        self.entries >= limits.entries || self.entries > 0 && self.bytes + size > limits.bytes
+    }
+
+    /// Adds an entry to the first batch without its path, which is created if necessary.
+    async fn add(
+        &mut self,
+        path: RemotePath,
+        entry: Entry,
+        size: u64,
+        content: Option<Content>,
+    ) -> Result<oneshot::Receiver<WriteResult>, Failure> {
+        let index = match self.batches.iter().position(|batch| !batch.contains(&path)) {
+            Some(index) => index,
+            None => {
+                self.batches.push(OpenBatch::create().await?);
+                self.batches.len() - 1
+            }
         };
-        let _ = fate.send(outcome);
+        let result = self.batches[index].add(&path, entry, content).await?;
+        self.entries += 1;
+        self.bytes += size;
+        Ok(result)
     }
-}
-
-/// Nobody will tell any more.
-pub fn given_up() -> Failure {
-    Failure::new(Reason::Cancelled, "the restore was given up")
 }

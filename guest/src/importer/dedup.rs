@@ -1,50 +1,35 @@
-//! Finds two objects under one name, which some backends allow.
+//! Detection of two objects with one path, which some backends allow.
 
 use siphasher::sip::SipHasher13;
 use std::collections::HashSet;
 
-/// Backends whose directories never hold a name twice, and which therefore cost no
-/// memory here. Every other one may, Google Drive and whatever wraps it among them
-/// (rclone's feature `DuplicateFiles`).
-const UNIQUE_NAMES: [&str; 12] = [
-    "local",
-    "s3",
-    "webdav",
-    "sftp",
-    "ftp",
-    "smb",
-    "http",
-    "azureblob",
-    "google cloud storage",
-    "b2",
-    "swift",
-    "onedrive",
-];
+use crate::backends::{Backend, Feature};
 
-/// The paths that a listing has named so far.
-pub enum Seen {
-    /// The last one is enough, as rclone sorts a directory and names can't repeat.
+/// Paths that a scan has listed so far.
+pub enum SeenPaths {
+    /// The last one, which is enough where names are unique: rclone sorts a directory.
     Last(String),
     /// A fingerprint of each: 16 bytes a path, in any order.
     All(HashSet<u128>),
 }
 
-impl Seen {
-    pub fn on(backend: &str) -> Self {
-        if UNIQUE_NAMES.contains(&backend) {
+impl SeenPaths {
+    /// Creates the empty set for a backend.
+    pub fn new(backend: Backend) -> Self {
+        if backend.has_feature(Feature::UniqueNames) {
             Self::Last(String::new())
         } else {
             Self::All(HashSet::new())
         }
     }
 
-    /// Whether the path is new.
+    /// Adds a path. Returns whether it is new.
     pub fn insert(&mut self, path: &str) -> bool {
         match self {
             Self::Last(last) => {
-                let new = last != path;
+                let is_new = last != path;
                 path.clone_into(last);
-                new
+                is_new
             }
             Self::All(seen) => seen.insert(fingerprint(path)),
         }
@@ -61,10 +46,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_comes_twice_is_noticed() {
-        let mut drive = Seen::on("drive");
+    fn a_repeated_path_is_detected() {
+        let mut drive = SeenPaths::new(Backend::find("drive"));
         assert_eq!(["a", "b", "a", "c"].map(|path| drive.insert(path)), [true, true, false, true]);
-        let mut s3 = Seen::on("s3");
+        let mut s3 = SeenPaths::new(Backend::find("s3"));
         assert_eq!(["a", "a", "b"].map(|path| s3.insert(path)), [true, false, true]);
     }
 }

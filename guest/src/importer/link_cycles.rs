@@ -1,132 +1,132 @@
-//! Cycles of symbolic links: a server that follows a link to a directory above it shows that
-//! directory again below itself, without end.
+//! Detection of cycles of symbolic links: a server that follows a link to a directory above it
+//! lists that directory again below itself, without end.
 
 use siphasher::sip::SipHasher13;
 use std::collections::HashMap;
 use std::hash::Hasher;
 
 use crate::bindings::plakar::connector::types::{Failure, Reason};
-use crate::lsjson::parser::Item;
+use crate::lsjson::Item;
 
-/// Backends that follow links without noticing a cycle, and those that show what another
-/// backend lists.
-const FOLLOWING: [&str; 8] =
-    ["sftp", "alias", "chunker", "combine", "compress", "crypt", "hasher", "union"];
+/// Number of directories above one with the same contents that make a cycle. Fewer may be there
+/// without any link: a directory may well have a child of the same name and time.
+const MIN_EQUAL_ANCESTORS: usize = 3;
 
-/// How many directories above one may hold just the same before it is taken for a cycle: a
-/// tree may well hold a directory in one of the same name and time.
-const ALIKE: usize = 3;
-
-/// A link that leads back to a directory above it.
+/// Link that leads back to a directory above it.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "a symbolic link leads back to a directory above it, at `{}`: remove it, or set `skip_links` on the remote, which leaves out all links",
+    "a symbolic link leads back to a directory above it, at `{}`: remove it, or set \
+     `skip_links` on the remote, which leaves out all links",
     path.escape_debug()
 )]
-pub struct Cycle {
-    /// The directory that the link shows, below which nothing else is to be listed.
+pub struct LinkCycle {
+    /// Path of the directory that the link shows, below which nothing else is to be listed.
     pub path: String,
 }
 
-impl From<Cycle> for Failure {
-    fn from(cycle: Cycle) -> Self {
+impl From<LinkCycle> for Failure {
+    fn from(cycle: LinkCycle) -> Self {
         Self::new(Reason::Unsupported, cycle.to_string())
     }
 }
 
-/// The directories that a listing has shown, by what they hold: 16 bytes each.
+/// Detector of link cycles in a listing, and in further passes that leave out the cycles found
+/// so far. It needs 16 bytes a directory.
 #[derive(Default)]
-pub struct Cycles {
-    follows: bool,
-    /// Digests of what directories hold, by those of their paths.
-    held: HashMap<u64, u64>,
-    /// The directory that is being listed. rclone prints what lies in one directory
-    /// together.
-    directory: Option<String>,
-    /// It was shown by a pass before this one.
-    is_known: bool,
-    /// The digest of what it holds so far.
-    holds: SipHasher13,
+pub struct CycleDetector {
+    is_enabled: bool,
+    /// Hashes of the contents of directories, by hashes of their paths.
+    contents: HashMap<u64, u64>,
+    /// Directory that is being listed. rclone prints the children of a directory together.
+    current: Option<String>,
+    /// Whether an earlier pass listed it.
+    is_current_known: bool,
+    /// Hash of its contents so far.
+    current_contents: SipHasher13,
 }
 
-impl Cycles {
-    /// Watches a listing of this backend.
-    pub fn on(backend: &str) -> Self {
-        Self { follows: FOLLOWING.contains(&backend), ..Self::default() }
+impl CycleDetector {
+    /// Creates a detector, which does nothing unless it is enabled.
+    pub fn new(is_enabled: bool) -> Self {
+        Self { is_enabled, ..Self::default() }
     }
 
-    /// Whether there may be a cycle, and another pass around it.
-    pub fn follows(&self) -> bool {
-        self.follows
+    /// Starts another pass over the same remote.
+    pub fn start_pass(&mut self) {
+        self.current = None;
+        self.current_contents = SipHasher13::default();
     }
 
-    /// Begins another pass over the same remote.
-    pub fn begin_pass(&mut self) {
-        self.directory = None;
-        self.holds = SipHasher13::default();
-    }
-
-    /// Takes the next items, and leaves those that no pass before this one has shown.
+    /// Adds the next items of the listing, and removes those that an earlier pass listed.
     ///
     /// # Errors
     ///
-    /// A directory holds the same as several above it. What comes after it isn't left.
-    pub fn follow(&mut self, items: &mut Vec<Item>) -> Result<(), Cycle> {
-        if !self.follows {
+    /// A directory has the same contents as several above it. The items after it are removed.
+    pub fn add(&mut self, items: &mut Vec<Item>) -> Result<(), LinkCycle> {
+        if !self.is_enabled {
             return Ok(());
         }
-        let mut found = Ok(());
+        let mut result = Ok(());
         items.retain(|item| {
-            if found.is_err() {
+            if result.is_err() {
                 return false;
             }
-            match self.add(item) {
+            match self.add_item(item) {
                 Ok(is_new) => is_new,
                 Err(cycle) => {
-                    found = Err(cycle);
+                    result = Err(cycle);
                     false
                 }
             }
         });
-        found
+        result
     }
 
-    /// Takes the next item; says whether no pass before this one has shown it.
-    fn add(&mut self, item: &Item) -> Result<bool, Cycle> {
+    /// Adds the next item. Returns whether it is new in this pass.
+    fn add_item(&mut self, item: &Item) -> Result<bool, LinkCycle> {
         let (directory, name) = item.path.rsplit_once('/').unwrap_or(("", &item.path));
-        if self.directory.as_deref() != Some(directory) {
-            self.close()?;
-            self.is_known = self.held.contains_key(&digest(directory));
-            self.directory = Some(directory.to_owned());
+        if self.current.as_deref() != Some(directory) {
+            self.finish_directory()?;
+            self.is_current_known = self.contents.contains_key(&path_hash(directory));
+            self.current = Some(directory.to_owned());
         }
         let modified = item.modified();
-        self.holds.write(name.as_bytes());
-        self.holds.write_u8(u8::from(item.is_dir));
-        self.holds.write_i64(modified.seconds);
-        self.holds.write_u32(modified.nanoseconds);
-        self.holds.write_i64(item.size());
-        Ok(!self.is_known)
+        self.current_contents.write(name.as_bytes());
+        self.current_contents.write_u8(u8::from(item.is_dir));
+        self.current_contents.write_i64(modified.seconds);
+        self.current_contents.write_u32(modified.nanoseconds);
+        self.current_contents.write_i64(item.size());
+        Ok(!self.is_current_known)
     }
 
     /// Compares the directory that is complete with those above it.
-    fn close(&mut self) -> Result<(), Cycle> {
-        let holds = std::mem::take(&mut self.holds).finish();
-        let Some(directory) = self.directory.take() else { return Ok(()) };
-        // A pass around a cycle doesn't show the link to it.
-        let holds = *self.held.entry(digest(&directory)).or_insert(holds);
-        let root = std::iter::once("").filter(|_| !directory.is_empty());
-        let above = directory.match_indices('/').map(|(at, _)| &directory[..at]);
-        let alike = root.chain(above).filter(|above| self.held.get(&digest(above)) == Some(&holds));
-        let alike: Vec<_> = alike.collect();
-        if alike.len() < ALIKE {
+    fn finish_directory(&mut self) -> Result<(), LinkCycle> {
+        let contents = std::mem::take(&mut self.current_contents).finish();
+        let Some(directory) = self.current.take() else { return Ok(()) };
+        // A later pass leaves out the link, so the contents of the first pass count.
+        let contents = *self.contents.entry(path_hash(&directory)).or_insert(contents);
+        let mut equal = Vec::new();
+        for ancestor in ancestors(&directory) {
+            if self.contents.get(&path_hash(ancestor)) == Some(&contents) {
+                equal.push(ancestor);
+            }
+        }
+        if equal.len() < MIN_EQUAL_ANCESTORS {
             return Ok(());
         }
-        // The first is the directory itself, the second where the link shows it.
-        Err(Cycle { path: alike[1].to_owned() })
+        // The first is the directory itself, the second is where the link shows it.
+        Err(LinkCycle { path: equal[1].to_owned() })
     }
 }
 
-pub fn digest(path: &str) -> u64 {
+/// Returns the directories above one, the root first.
+fn ancestors(directory: &str) -> impl Iterator<Item = &str> {
+    let root = (!directory.is_empty()).then_some("");
+    root.into_iter().chain(directory.match_indices('/').map(|(at, _)| &directory[..at]))
+}
+
+/// Returns a hash of a path.
+pub fn path_hash(path: &str) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write(path.as_bytes());
     hasher.finish()
@@ -141,59 +141,59 @@ mod tests {
         serde_json::from_value(line).unwrap()
     }
 
-    /// Lists directories that hold the same: the number of those that were taken, and the
-    /// cycle.
-    fn follow(
-        cycles: &mut Cycles,
+    /// Lists directories of equal contents. Returns the number of those that are kept, and the
+    /// path of the cycle.
+    fn list(
+        detector: &mut CycleDetector,
         directories: &[&str],
-        holds: &[(&str, bool)],
+        contents: &[(&str, bool)],
     ) -> (usize, Option<String>) {
-        let (mut taken, mut cycle) = (0, None);
+        let (mut kept, mut cycle) = (0, None);
         for directory in directories {
             let slash = if directory.is_empty() { "" } else { "/" };
-            let paths = holds.iter();
+            let paths = contents.iter();
             let mut items: Vec<_> = paths
                 .map(|(name, is_dir)| item(&format!("{directory}{slash}{name}"), *is_dir))
                 .collect();
-            let result = cycles.follow(&mut items);
-            taken += items.len().div_euclid(holds.len());
+            let result = detector.add(&mut items);
+            kept += items.len().div_euclid(contents.len());
             if let Err(found) = result {
                 cycle = Some(found.path);
                 break;
             }
         }
-        (taken, cycle)
+        (kept, cycle)
     }
 
     #[test]
-    fn a_directory_that_shows_itself_again_and_again_is_a_cycle() {
+    fn a_directory_listed_repeatedly_below_itself_is_a_cycle() {
         let directories = ["", "l", "l/l", "l/l/l", "l/l/l/l", "l/l/l/l/l"];
-        let holds = [("l", true), ("file", false)];
+        let contents = [("l", true), ("file", false)];
         let cycle = Some("l".to_owned());
-        assert_eq!(follow(&mut Cycles::on("sftp"), &directories, &holds), (4, cycle));
-        assert_eq!(follow(&mut Cycles::on("s3"), &directories, &holds), (6, None));
+        assert_eq!(list(&mut CycleDetector::new(true), &directories, &contents), (4, cycle));
+        assert_eq!(list(&mut CycleDetector::new(false), &directories, &contents), (6, None));
         // Three links, as they are listed.
         let three = ["", "a", "b", "c", "a/a", "a/b", "b/a", "a/b/a", "a/b/a/c", "x"];
-        let holds = [("a", true), ("b", true), ("c", true)];
+        let contents = [("a", true), ("b", true), ("c", true)];
         let cycle = Some("a".to_owned());
-        assert_eq!(follow(&mut Cycles::on("sftp"), &three, &holds), (8, cycle));
+        assert_eq!(list(&mut CycleDetector::new(true), &three, &contents), (8, cycle));
     }
 
     #[test]
-    fn another_pass_shows_only_what_none_before_it_has_shown() {
-        let mut cycles = Cycles::on("sftp");
-        let holds = [("l", true), ("d", true)];
+    fn another_pass_keeps_only_new_items() {
+        let mut detector = CycleDetector::new(true);
+        let contents = [("l", true), ("d", true)];
         let first = ["", "l", "l/l", "l/l/l", "d", "d/d"];
-        assert_eq!(follow(&mut cycles, &first, &holds), (4, Some("l".to_owned())));
-        cycles.begin_pass();
+        assert_eq!(list(&mut detector, &first, &contents), (4, Some("l".to_owned())));
+        detector.start_pass();
         let second = ["", "d", "d/x"];
-        assert_eq!(follow(&mut cycles, &second, &holds), (2, None));
+        assert_eq!(list(&mut detector, &second, &contents), (2, None));
     }
 
     #[test]
-    fn directories_side_by_side_may_hold_the_same() {
+    fn sibling_directories_may_have_equal_contents() {
         let directories = ["", "a", "b", "c", "a/d", "b/d", "c/d", "z"];
-        let holds = [("d", true), ("file", false)];
-        assert_eq!(follow(&mut Cycles::on("sftp"), &directories, &holds), (8, None));
+        let contents = [("d", true), ("file", false)];
+        assert_eq!(list(&mut CycleDetector::new(true), &directories, &contents), (8, None));
     }
 }

@@ -1,201 +1,229 @@
-//! The listing of a scan: one pass over the remote, and another around each cycle of links.
+//! Listing of a scan: one pass over the remote, and another one around each cycle of links.
 
+use futures::SinkExt;
 use futures::channel::mpsc;
-use futures::{FutureExt, SinkExt};
 use std::collections::HashSet;
 use wit_bindgen::{StreamReader, StreamResult};
 
-use super::link_cycles::{Cycle, Cycles, digest};
-use super::scan::PIECE;
-use crate::bindings::exports::plakar::connector::importer::Discovery;
+use super::events::EventSender;
+use super::link_cycles::{CycleDetector, LinkCycle, path_hash};
 use crate::bindings::plakar::connector::rclone::{self, Selection, Trouble};
 use crate::bindings::plakar::connector::types::{Failure, Reason};
-use crate::lsjson::parser::{Item, Parser};
-use crate::path::RemotePath;
-use crate::session::Session;
+use crate::lsjson::Item;
+use crate::lsjson::parser::Parser;
+use crate::lsjson::run::{READ_BYTES, READ_ERRORS};
+use crate::path::{RemotePath, join};
 
-/// How many paths are asked for again after a listing.
-const REFUSED: usize = 10_000;
+/// Maximum number of paths to list again after a listing.
+const MAX_RETRYABLE: usize = 10_000;
 
-/// How many cycles of links a scan goes around: each costs another listing.
-const CYCLES: usize = 100;
+/// Maximum number of link cycles that a scan leaves out: each costs another listing.
+const MAX_CYCLES: usize = 100;
 
-/// A listing that has begun. Its items have to be taken while its end is waited for.
+/// Number of groups of items that may wait for their receiver.
+const CHANNEL_CAPACITY: usize = 2;
+
+/// Properties of the remote on which a listing depends.
+#[derive(Clone, Copy)]
+pub struct ListingConfig {
+    /// Whether the backend follows links, so that there may be cycles.
+    pub follows_links: bool,
+    /// Whether temporary errors are kept for another try instead of being sent.
+    pub keeps_retryable: bool,
+}
+
+/// Listing in progress. The items have to be received while the end is awaited.
 pub struct Listing<E> {
     pub items: mpsc::Receiver<Vec<Item>>,
-    /// How it ended, once its items were taken.
+    /// Future of the summary.
     pub end: E,
 }
 
-/// What a listing came to.
+/// Summary of a listing.
 #[derive(Default)]
-pub struct Listed {
-    /// How many objects it named.
+pub struct ListingSummary {
+    /// Number of items listed.
     pub items: usize,
-    /// Why the first path that could not be listed couldn't.
-    pub first: Option<Failure>,
-    /// What a server refused for a while, and isn't reported yet.
-    pub refused: Vec<Trouble>,
-    /// Digests of the paths that were reported, where there may be another pass.
+    /// Failure of the first path that could not be listed.
+    pub first_error: Option<Failure>,
+    /// Temporary errors, which were not sent.
+    pub retryable: Vec<Trouble>,
+    /// Hashes of the paths with an error, where there may be another pass.
     reported: HashSet<u64>,
 }
 
-/// Begins a listing. Its paths are relative to the remote's root, whatever directory is
-/// listed. Those that can't be listed go to `failed`.
-pub async fn begin(
-    session: &Session,
-    mut selection: Selection,
-    mut failed: mpsc::Sender<Vec<Discovery>>,
-) -> Result<Listing<impl Future<Output = Result<Listed, Failure>>>, Failure> {
-    let mut pass = rclone::list(selection.clone()).await?;
-    let (mut items_in, items) = mpsc::channel(2);
-    let end = async move {
-        let mut cycles = Cycles::on(&session.backend);
-        let mut listed = Listed::default();
-        loop {
-            let (lines, troubles, end) = pass;
-            let directory = &selection.directory;
-            let follows = cycles.follows();
-            let taking = take(lines, directory, &mut items_in, &mut cycles);
-            let reporting = report(session, troubles, directory, &mut failed, &mut listed, follows);
-            let (taken, ()) = futures::join!(taking, reporting);
-            // A listing that can't be understood is given up, so its end would only say that.
-            let Taken { items, end: last } = taken?;
-            listed.items += items;
-            match last {
-                Last::Bracket => end.await?,
-                Last::Cut => {
-                    end.await?;
-                    if listed.first.is_none() {
-                        return Err(Failure::new(
-                            Reason::Corrupted,
-                            "rclone's listing ended before its end: run the backup again",
-                        ));
-                    }
-                }
-                Last::Cycle(cycle) if selection.excluded.len() == CYCLES => {
-                    return Err(cycle.into());
-                }
-                Last::Cycle(cycle) => {
-                    let path = session.root.absolute(&below(directory, cycle.path.clone()));
-                    selection.excluded.push(cycle.path.clone());
-                    // A closed channel ends the next listing, which says so itself.
-                    let _ = failed.send(vec![Discovery::Failed((path, cycle.into()))]).await;
-                    cycles.begin_pass();
-                    pass = rclone::list(selection.clone()).await?;
-                    continue;
+/// Starts a listing. Item paths are relative to the remote's root, whichever directory is
+/// listed. Errors of single paths are sent to `errors`.
+///
+/// # Errors
+///
+/// rclone cannot be started.
+pub async fn start(
+    selection: Selection,
+    config: ListingConfig,
+    errors: EventSender,
+) -> Result<Listing<impl Future<Output = Result<ListingSummary, Failure>>>, Failure> {
+    let first_pass = rclone::list(selection.clone()).await?;
+    let (sender, items) = mpsc::channel(CHANNEL_CAPACITY);
+    let passes = Passes {
+        selection,
+        config,
+        items: sender,
+        errors,
+        cycles: CycleDetector::new(config.follows_links),
+        summary: ListingSummary::default(),
+    };
+    Ok(Listing { items, end: passes.run(first_pass) })
+}
+
+/// All passes of a listing.
+struct Passes {
+    selection: Selection,
+    config: ListingConfig,
+    items: mpsc::Sender<Vec<Item>>,
+    errors: EventSender,
+    cycles: CycleDetector,
+    summary: ListingSummary,
+}
+
+impl Passes {
+    /// Runs passes until one has no cycle.
+    async fn run(mut self, mut pass: rclone::Listing) -> Result<ListingSummary, Failure> {
+        while let Some(cycle) = self.run_pass(pass).await? {
+            if self.selection.excluded.len() == MAX_CYCLES {
+                return Err(cycle.into());
+            }
+            self.selection.excluded.push(cycle.path.clone());
+            let path = join(&self.selection.directory, &cycle.path);
+            self.errors.send_errors(vec![Trouble { path, failure: cycle.into() }]).await;
+            self.cycles.start_pass();
+            pass = rclone::list(self.selection.clone()).await?;
+        }
+        Ok(self.summary)
+    }
+
+    /// Runs one pass. Returns the cycle that ended it early.
+    async fn run_pass(
+        &mut self,
+        (lines, list_errors, end): rclone::Listing,
+    ) -> Result<Option<LinkCycle>, Failure> {
+        let Self { selection, config, items, errors, cycles, summary } = self;
+        let directory = selection.directory.as_str();
+        let reading = read_items(lines, directory, items, cycles);
+        let reporting = report_errors(list_errors, directory, *config, errors, summary);
+        let (pass, ()) = futures::join!(reading, reporting);
+        // On an error the listing is dropped, so its end would only report that.
+        let Pass { item_count, end: pass_end } = pass?;
+        summary.items += item_count;
+        match pass_end {
+            PassEnd::Bracket => end.await?,
+            PassEnd::NoBracket => {
+                end.await?;
+                if summary.first_error.is_none() {
+                    return Err(Failure::new(
+                        Reason::Corrupted,
+                        "rclone's listing ended before its end: run the backup again",
+                    ));
                 }
             }
-            return Ok(listed);
+            PassEnd::Cycle(cycle) => return Ok(Some(cycle)),
         }
-    };
-    Ok(Listing { items, end })
+        Ok(None)
+    }
 }
 
-/// What one pass came to.
-struct Taken {
-    /// How many objects it named that no pass before it had.
-    items: usize,
-    end: Last,
+/// Result of one pass.
+struct Pass {
+    /// Number of items that no earlier pass listed.
+    item_count: usize,
+    end: PassEnd,
 }
 
-/// How one pass ended.
-enum Last {
-    /// With the bracket that closes it.
+/// End of a pass.
+enum PassEnd {
+    /// The closing bracket.
     Bracket,
-    /// Without.
-    Cut,
-    /// It was given up at a cycle of links.
-    Cycle(Cycle),
+    /// The end of the stream, without a bracket.
+    NoBracket,
+    /// A cycle of links, at which the pass was dropped.
+    Cycle(LinkCycle),
 }
 
-/// Takes one pass apart, and passes on what no pass before it has shown.
-async fn take(
+/// Reads one pass, and sends the items that no earlier pass listed.
+async fn read_items(
     mut lines: StreamReader<u8>,
     directory: &str,
-    items: &mut mpsc::Sender<Vec<Item>>,
-    cycles: &mut Cycles,
-) -> Result<Taken, Failure> {
-    let mut count = 0;
+    sender: &mut mpsc::Sender<Vec<Item>>,
+    cycles: &mut CycleDetector,
+) -> Result<Pass, Failure> {
+    let mut item_count = 0;
     let mut parser = Parser::default();
-    let mut buffer = Vec::with_capacity(PIECE);
+    let mut buffer = Vec::with_capacity(READ_BYTES);
     loop {
-        let (result, piece) = lines.read(buffer).await;
-        let mut some = Vec::new();
-        let mut parsed = parser.feed(&piece, |item| some.push(item)).map(|()| None);
+        let (result, bytes) = lines.read(buffer).await;
+        let mut items = Vec::new();
+        let mut parsed = parser.feed(&bytes, |item| items.push(item)).map(|()| None);
         if parsed.is_ok() && !matches!(result, StreamResult::Complete(_)) {
-            parsed = parser.end(|item| some.push(item)).map(Some);
+            parsed = parser.end(|item| items.push(item)).map(Some);
         }
-        let cycle = cycles.follow(&mut some).err();
-        count += some.len();
-        for item in &mut some {
-            item.path = below(directory, std::mem::take(&mut item.path));
+        let cycle = cycles.add(&mut items).err();
+        item_count += items.len();
+        if !directory.is_empty() {
+            for item in &mut items {
+                item.path = join(directory, &item.path);
+            }
         }
-        if !some.is_empty() && items.send(some).await.is_err() {
+        if !items.is_empty() && sender.send(items).await.is_err() {
             return Err(Failure::new(Reason::Cancelled, "the scan was cancelled"));
         }
         if let Some(cycle) = cycle {
-            return Ok(Taken { items: count, end: Last::Cycle(cycle) });
+            return Ok(Pass { item_count, end: PassEnd::Cycle(cycle) });
         }
-        if let Some(complete) = parsed? {
-            let end = if complete { Last::Bracket } else { Last::Cut };
-            return Ok(Taken { items: count, end });
+        if let Some(is_closed) = parsed? {
+            let end = if is_closed { PassEnd::Bracket } else { PassEnd::NoBracket };
+            return Ok(Pass { item_count, end });
         }
-        buffer = piece;
+        buffer = bytes;
         buffer.clear();
     }
 }
 
-/// Reports the paths that rclone couldn't list, but for those that may be found when they
-/// are asked for again; each path once, if there may be a pass `again`.
-async fn report(
-    session: &Session,
-    mut troubles: StreamReader<Trouble>,
+/// Sends the errors of single paths, except for temporary ones that are kept for another try.
+/// If there may be another pass, each path is reported once.
+async fn report_errors(
+    mut list_errors: StreamReader<Trouble>,
     directory: &str,
-    found: &mut mpsc::Sender<Vec<Discovery>>,
-    listed: &mut Listed,
-    again: bool,
+    config: ListingConfig,
+    sender: &mut EventSender,
+    summary: &mut ListingSummary,
 ) {
     loop {
-        let (result, some) = troubles.read(Vec::with_capacity(64)).await;
-        let mut failed = Vec::new();
-        for Trouble { path, failure } in some {
-            let trouble = Trouble { path: below(directory, path), failure };
-            if again && !listed.reported.insert(digest(&trouble.path)) {
+        let (result, read) = list_errors.read(Vec::with_capacity(READ_ERRORS)).await;
+        let mut errors = Vec::new();
+        for Trouble { path, failure } in read {
+            let error = Trouble { path: join(directory, &path), failure };
+            if config.follows_links && !summary.reported.insert(path_hash(&error.path)) {
                 continue;
             }
-            listed.first.get_or_insert_with(|| trouble.failure.clone());
-            if is_for_a_while(&trouble)
-                && session.photos.is_none()
-                && listed.refused.len() < REFUSED
+            summary.first_error.get_or_insert_with(|| error.failure.clone());
+            if config.keeps_retryable
+                && is_retryable(&error)
+                && summary.retryable.len() < MAX_RETRYABLE
             {
-                listed.refused.push(trouble);
+                summary.retryable.push(error);
             } else {
-                let Trouble { path, failure } = trouble;
-                failed.push(Discovery::Failed((session.root.absolute(&path), failure)));
+                errors.push(error);
             }
         }
-        if !failed.is_empty() {
-            // A closed channel ends the listing, which says so itself.
-            found.send(failed).map(drop).await;
-        }
+        sender.send_errors(errors).await;
         if !matches!(result, StreamResult::Complete(_)) {
             return;
         }
     }
 }
 
-/// A path below a directory as one below the root.
-fn below(directory: &str, path: String) -> String {
-    match (directory, path.as_str()) {
-        ("", _) => path,
-        (_, "") => directory.to_owned(),
-        _ => format!("{directory}/{path}"),
-    }
-}
-
-/// Whether a server may answer when it is asked for the path once more.
-fn is_for_a_while(trouble: &Trouble) -> bool {
-    matches!(trouble.failure.reason, Reason::RateLimited | Reason::Unavailable)
-        && RemotePath::parse(&trouble.path).is_ok()
+/// Reports whether a server may answer when it is asked for the path once more.
+fn is_retryable(error: &Trouble) -> bool {
+    matches!(error.failure.reason, Reason::RateLimited | Reason::Unavailable)
+        && RemotePath::parse(&error.path).is_ok()
 }

@@ -1,55 +1,115 @@
-//! Looks up files' own times where a listing has only those of the server.
+//! Lookup of single files, by which their modification times are found where a listing has only
+//! the server's.
 //!
-//! Some object stores keep the time of a file in its metadata, which costs a call
-//! for each. `lsjson` makes these calls one after the other; looked up by name, many
-//! are made at the same time.
+//! Some object stores keep the modification time of a file in its metadata, which costs a call
+//! for each. `lsjson` makes these calls one after the other. Files that are looked up by name
+//! are looked up at the same time.
 
 use futures::stream::{self, Stream, StreamExt};
 use std::collections::HashMap;
 
-use crate::bindings::plakar::connector::rclone::Selection;
+use crate::bindings::plakar::connector::rclone::{Selection, Trouble};
 use crate::bindings::plakar::connector::types::{Failure, Reason};
-use crate::importer::scan;
-use crate::lsjson::parser::Item;
+use crate::lsjson::Item;
+use crate::lsjson::run::{ListOutput, collect};
 use crate::path::RemotePath;
-use crate::session::Session;
 
-/// Backends whose listing doesn't hold the times that files had when they were
-/// uploaded (those whose `ModTime()` reads metadata, see rclone's documentation of
-/// `--use-server-modtime`).
-const COSTLY: [&str; 2] = ["s3", "swift"];
+/// Number of files that one process looks up.
+const GROUP_SIZE: usize = 1000;
 
-/// How many files are looked up by one process...
-const GROUP: usize = 1000;
-/// ...and how many of these run at the same time.
-const PROCESSES: usize = 2;
+/// Number of processes that look up files at the same time.
+const MAX_PROCESSES: usize = 2;
 
-/// How many processes look up the files of a group in which some fail.
-const TRIES: usize = 200;
+/// Maximum number of processes for one group of files with failures.
+const MAX_PROCESSES_PER_GROUP: usize = 200;
 
-/// Whether the times of this session's files have to be looked up.
-pub fn are_costly(session: &Session) -> bool {
-    session.options.own_times && COSTLY.contains(&session.backend.as_str())
+/// Result of a listing or a lookup for one path.
+pub type LookupResult = Result<Item, Trouble>;
+
+/// Lookup of files by their paths.
+#[derive(Clone, Copy)]
+pub struct FileLookup {
+    /// Whether to request content hashes.
+    pub hashes: bool,
+    /// Whether to take the server's times, which cost no call.
+    pub server_times: bool,
 }
 
-/// One item of a listing, or why it can't be had.
-pub type Known = Result<Item, (String, Failure)>;
+impl FileLookup {
+    /// Replaces the files among some items, whose order is kept, by what a lookup finds.
+    pub fn replace_files(
+        self,
+        items: impl Stream<Item = Vec<Item>> + Unpin,
+    ) -> impl Stream<Item = Vec<LookupResult>> {
+        groups(items).map(move |group| self.replace_group(group)).buffered(MAX_PROCESSES)
+    }
 
-/// Gives the items, in their order, with the files' own times.
-pub fn own<'a>(
-    session: &'a Session,
-    items: impl Stream<Item = Vec<Item>> + Unpin + 'a,
-) -> impl Stream<Item = Vec<Known>> + 'a {
-    groups(items).map(|group| look_up(session, group)).buffered(PROCESSES)
+    async fn replace_group(self, items: Vec<Item>) -> Vec<LookupResult> {
+        let files = items.iter().filter(|item| needs_lookup(item));
+        let files: Vec<String> = files.map(|item| item.path.clone()).collect();
+        if files.is_empty() {
+            return items.into_iter().map(Ok).collect();
+        }
+        let (mut found, mut failed) = self.find(files).await;
+        let replace = |item: Item| match found.remove(&item.path) {
+            Some(item) => Ok(item),
+            None if !needs_lookup(&item) => Ok(item),
+            None => {
+                let failure = failed.remove(&item.path).unwrap_or_else(removed);
+                Err(Trouble { path: item.path, failure })
+            }
+        };
+        items.into_iter().map(replace).collect()
+    }
+
+    /// Looks up files. Returns those that exist and the failures of others, by their paths. A
+    /// path in neither doesn't exist.
+    ///
+    /// The first lookup that fails ends rclone's run. The files without a result are then
+    /// looked up again in halves, until the failure belongs to one file.
+    pub async fn find(
+        self,
+        files: Vec<String>,
+    ) -> (HashMap<String, Item>, HashMap<String, Failure>) {
+        let (mut found, mut failed) = (HashMap::new(), HashMap::new());
+        let mut groups = vec![files];
+        for tries in 0.. {
+            let Some(group) = groups.pop() else { break };
+            let ListOutput { items, errors, result } = collect(self.selection(&group)).await;
+            found.extend(items.into_iter().map(|item| (item.path.clone(), item)));
+            failed.extend(errors.into_iter().map(|error| (error.path, error.failure)));
+            let Err(failure) = result else { continue };
+            let mut missing: Vec<_> =
+                group.into_iter().filter(|path| !found.contains_key(path)).collect();
+            missing.retain(|path| !failed.contains_key(path));
+            if missing.len() > 1 && tries < MAX_PROCESSES_PER_GROUP && may_be_of_one_file(&failure)
+            {
+                let half = missing.split_off(missing.len() / 2);
+                groups.extend([half, missing]);
+            } else {
+                failed.extend(missing.into_iter().map(|path| (path, failure.clone())));
+            }
+        }
+        (found, failed)
+    }
+
+    fn selection(self, files: &[String]) -> Selection {
+        Selection {
+            hashes: self.hashes,
+            server_times: self.server_times,
+            files: Some(files.to_vec()),
+            ..Selection::descendants("")
+        }
+    }
 }
 
-/// Collects items until there are enough for a process.
+/// Collects items into groups that are large enough for a process.
 fn groups(items: impl Stream<Item = Vec<Item>> + Unpin) -> impl Stream<Item = Vec<Item>> {
     stream::unfold(items, async |mut items| {
         let mut group: Vec<Item> = Vec::new();
-        while group.len() < GROUP {
+        while group.len() < GROUP_SIZE {
             match items.next().await {
-                Some(some) => group.extend(some),
+                Some(next) => group.extend(next),
                 None => break,
             }
         }
@@ -57,70 +117,19 @@ fn groups(items: impl Stream<Item = Vec<Item>> + Unpin) -> impl Stream<Item = Ve
     })
 }
 
-async fn look_up(session: &Session, items: Vec<Item>) -> Vec<Known> {
-    // A path that no snapshot can hold is reported as that, and can't be asked for.
-    let files = items.iter().filter(|item| is_to_be_asked(item));
-    let files: Vec<String> = files.map(|item| item.path.clone()).collect();
-    if files.is_empty() {
-        return items.into_iter().map(Ok).collect();
-    }
-    let (mut own, mut failed) = found(session, files).await;
-    let known = |item: Item| match own.remove(&item.path) {
-        Some(item) => Ok(item),
-        None if !is_to_be_asked(&item) => Ok(item),
-        None => {
-            let gone = "it was removed while the remote was listed: run the backup again";
-            let failure = failed.remove(&item.path);
-            Err((item.path, failure.unwrap_or_else(|| Failure::new(Reason::NotFound, gone))))
-        }
-    };
-    items.into_iter().map(known).collect()
-}
-
-fn is_to_be_asked(item: &Item) -> bool {
+/// Reports whether an item is a file that can be looked up. An invalid path cannot: it becomes
+/// an error later.
+fn needs_lookup(item: &Item) -> bool {
     !item.is_dir && RemotePath::parse(&item.path).is_ok()
 }
 
-/// Looks files up by their paths: those that were found, and why others could not be looked
-/// up. What is in neither isn't there.
-///
-/// The first look-up that fails ends rclone's run. So the files that are missing then are
-/// looked up again in halves, until the failure is one file's own.
-pub async fn found(
-    session: &Session,
-    files: Vec<String>,
-) -> (HashMap<String, Item>, HashMap<String, Failure>) {
-    let (mut own, mut failed) = (HashMap::new(), HashMap::new());
-    let mut groups = vec![files];
-    for tries in 0.. {
-        let Some(group) = groups.pop() else { break };
-        let selection = Selection {
-            directory: String::new(),
-            recursive: true,
-            hashes: session.lists_hashes(),
-            server_times: !session.options.own_times,
-            files: Some(group.clone()),
-            excluded: Vec::new(),
-        };
-        let (some, troubles, ended) = scan::whole(selection).await;
-        own.extend(some.into_iter().map(|item| (item.path.clone(), item)));
-        failed.extend(troubles.into_iter().map(|trouble| (trouble.path, trouble.failure)));
-        let Err(failure) = ended else { continue };
-        let mut missing: Vec<_> =
-            group.into_iter().filter(|path| !own.contains_key(path)).collect();
-        missing.retain(|path| !failed.contains_key(path));
-        if missing.len() > 1 && tries < TRIES && is_of_a_file(&failure) {
-            let half = missing.split_off(missing.len() / 2);
-            groups.extend([half, missing]);
-        } else {
-            failed.extend(missing.into_iter().map(|path| (path, failure.clone())));
-        }
-    }
-    (own, failed)
+fn removed() -> Failure {
+    let message = "it was removed while the remote was listed: run the backup again";
+    Failure::new(Reason::NotFound, message)
 }
 
-/// Whether a failure may be that of one file among others.
-fn is_of_a_file(failure: &Failure) -> bool {
+/// Reports whether a run may have failed because of one of its files.
+fn may_be_of_one_file(failure: &Failure) -> bool {
     !matches!(
         failure.reason,
         Reason::InvalidConfiguration | Reason::Unauthenticated | Reason::Cancelled

@@ -1,13 +1,12 @@
-//! Reads ahead of Plakar, which opens one file at a time: the contents of coming
-//! records are fetched, several at once and in the order of the records, before
-//! they are asked for.
+//! Read-ahead. Plakar opens one file at a time, in the order of the entries; the contents of
+//! the next files are fetched before it asks for them, several at the same time.
 //!
-//! How far ahead grows by one file with each file that Plakar opens, and falls to
-//! nothing when it passes one over. So a first backup soon has all streams busy,
-//! and a backup with few changes fetches nothing in vain: what was fetched and not
-//! wanted is never more than what was wanted before it.
+//! The window grows by one file with each file that Plakar opens, and closes when Plakar skips
+//! one. So a first backup soon has all streams busy, and a backup with few changes fetches
+//! nothing needlessly: the number of fetched files that are not wanted is never larger than the
+//! number of those that were wanted before.
 
-use futures::future::{Either, select};
+use futures::future::{Either, LocalBoxFuture, select};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -16,237 +15,253 @@ use tokio::sync::oneshot;
 use wit_bindgen::spawn_local;
 
 use crate::bindings::plakar::connector::types::{Content, Failure};
-use crate::importer::google_photos::shared_download::Photo;
-use crate::importer::reader_pool;
-use crate::session::Session;
 
-/// How much of one file the host holds; the rest of a larger one waits at rclone.
-const HELD: u64 = 1 << 20;
+/// Number of bytes of one file that the host buffers; the rest of a larger file waits in rclone.
+const HOST_BUFFER_BYTES: u64 = 1 << 20;
 
-/// What a file of unknown size counts for until it is known.
-const UNKNOWN: u64 = 256 << 10;
+/// Number of bytes that are reserved for a file of unknown size.
+const UNKNOWN_SIZE_BYTES: u64 = 256 << 10;
 
-/// The part of the files begun ahead, as a divisor, that is begun anew together.
-const TOGETHER: usize = 8;
+/// Part of the window, as a divisor, that has to be free before it is filled again.
+const REFILL_DIVISOR: usize = 8;
 
-/// How many large files are begun ahead: each is a process of its own.
-const LARGE: usize = 2;
+/// Maximum number of large files in flight: each needs a process of its own.
+const MAX_LARGE_IN_FLIGHT: usize = 2;
 
-/// How many photos may be new since the last backup without any other being fetched:
-/// they are listed first, before all that are old.
-const NEW_PHOTOS: usize = 16;
+/// Number of files opened in a row that makes a warm-up pay...
+const MIN_WARM_UP_STREAK: usize = 4;
 
-/// The most files that the reader may keep: some KiB apiece.
-const WARM: usize = 20_000;
+/// ...the number of queued files that it takes as well...
+const MIN_WARM_UP_QUEUE: usize = 32;
 
-/// The files that Plakar may open next, and what was fetched of them.
-#[derive(Default)]
-pub struct Ahead {
+/// ...and the number of files that a reader may remember at most: some KiB each.
+const MAX_WARM_UP_FILES: usize = 20_000;
+
+/// Limits of a prefetcher.
+#[derive(Clone, Copy, Debug)]
+pub struct PrefetchConfig {
+    /// Maximum number of files in flight.
+    pub max_in_flight: usize,
+    /// Maximum number of bytes reserved for files in flight.
+    pub max_bytes: u64,
+    /// Number of files opened in a row before the window opens.
+    pub min_streak: usize,
+    /// Size from which a file is large.
+    pub large_file_bytes: u64,
+}
+
+/// Function that opens a file, given its path and its size where that is known.
+type Opener = dyn Fn(Rc<str>, Option<u64>) -> LocalBoxFuture<'static, Result<Content, Failure>>;
+
+/// Result of a fetch. After a failure the file may be read again.
+pub type Fetch = oneshot::Receiver<Result<Content, Failure>>;
+
+/// Files that Plakar may open next, and their contents as far as they are fetched.
+pub struct Prefetcher {
+    config: PrefetchConfig,
+    opener: Box<Opener>,
     state: RefCell<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// What was found and not begun, in the order of the records.
-    coming: VecDeque<Rc<str>>,
-    /// What was found and isn't settled.
+    /// Paths of the queued files, in the order of the entries.
+    queue: VecDeque<Rc<str>>,
+    /// All files that Plakar hasn't acknowledged.
     files: HashMap<Rc<str>, File>,
-    /// Files that Plakar opened since it last passed one over.
+    /// Number of files that Plakar opened since it last skipped one.
     streak: usize,
-    /// Files that are begun and not opened.
-    held: usize,
-    /// Their bytes, as far as they are or will be held.
-    reserved: u64,
-    /// Those of them that have a process of their own.
-    large: usize,
-    /// How many files were found so far, and whether they were all.
+    /// Number of files that are being fetched, or fetched and not opened.
+    in_flight: usize,
+    /// Number of bytes reserved for them.
+    reserved_bytes: u64,
+    /// Number of large files among them.
+    large_in_flight: usize,
+    /// Number of files queued so far.
     total: usize,
-    listed: bool,
+    /// Whether all files are queued.
+    is_complete: bool,
 }
 
 struct File {
     size: Option<u64>,
-    /// The photo that this is a path of, and whether another path of it comes before.
-    photo: Option<Rc<Photo>>,
-    follows: bool,
+    /// Whether it is never fetched ahead.
+    is_skipped: bool,
     stage: Stage,
 }
 
-/// Where the outcome of a fetch goes; closed when nobody wants it any more.
-type Fetcher = oneshot::Sender<Result<Content, Failure>>;
-
-/// What comes of a fetch. A failure is no file's fate yet: it may be read again.
-pub type Fetching = oneshot::Receiver<Result<Content, Failure>>;
-
 enum Stage {
-    Found,
-    Begun { reserved: u64, large: bool, fetching: Fetching },
+    Queued,
+    Fetching { reserved_bytes: u64, is_large: bool, fetch: Fetch },
     Opened,
 }
 
-impl Ahead {
-    /// Notes a file that Plakar is going to be told of.
-    pub fn found(&self, path: &str, size: Option<u64>, photo: Option<Rc<Photo>>) {
+/// File whose fetch is to be started. The sender closes when the content is no longer wanted.
+struct NextFile {
+    path: Rc<str>,
+    size: Option<u64>,
+    sender: oneshot::Sender<Result<Content, Failure>>,
+}
+
+impl Prefetcher {
+    /// Creates a prefetcher that opens files with `opener`.
+    pub fn new(
+        config: PrefetchConfig,
+        opener: impl Fn(Rc<str>, Option<u64>) -> LocalBoxFuture<'static, Result<Content, Failure>>
+        + 'static,
+    ) -> Self {
+        Self { config, opener: Box::new(opener), state: RefCell::default() }
+    }
+
+    /// Queues a file whose entry is about to be sent. One that is skipped is never fetched
+    /// ahead.
+    pub fn queue(&self, path: &str, size: Option<u64>, is_skipped: bool) {
         let mut state = self.state.borrow_mut();
         let path: Rc<str> = path.into();
-        let follows = photo.as_ref().is_some_and(|photo| !photo.first());
         state.total += 1;
-        state.coming.push_back(path.clone());
-        state.files.insert(path, File { size, photo, follows, stage: Stage::Found });
+        state.queue.push_back(path.clone());
+        state.files.insert(path, File { size, is_skipped, stage: Stage::Queued });
     }
 
-    /// Notes that everything was found.
-    pub fn listed(&self) {
-        self.state.borrow_mut().listed = true;
+    /// Notes that all files are queued.
+    pub fn mark_complete(&self) {
+        self.state.borrow_mut().is_complete = true;
     }
 
-    /// Whether a listing by the reader itself would save more calls than it costs,
-    /// and fits in its memory: when many files are being read in a row and many are
-    /// still to come.
-    pub fn deserves_warmth(&self) -> bool {
+    /// Reports whether a listing by the reader itself would save more calls than it costs, and
+    /// fit in the reader's memory: many files are read in a row, and many are still queued.
+    pub fn should_warm_up(&self) -> bool {
         let state = self.state.borrow();
-        state.listed && state.total <= WARM && state.streak >= 4 && state.coming.len() >= 32
+        state.is_complete
+            && state.total <= MAX_WARM_UP_FILES
+            && state.streak >= MIN_WARM_UP_STREAK
+            && state.queue.len() >= MIN_WARM_UP_QUEUE
     }
 
-    /// The size of a file that isn't settled, where it is known.
+    /// Returns the size of a file that isn't acknowledged, where it is known.
     pub fn size(&self, path: &str) -> Option<u64> {
         self.state.borrow().files.get(path)?.size
     }
 
-    /// How many files were found so far.
-    pub fn total(&self) -> usize {
-        self.state.borrow().total
-    }
-
-    /// The photo that this is a path of.
-    pub fn photo(&self, path: &str) -> Option<Rc<Photo>> {
-        self.state.borrow().files.get(path)?.photo.clone()
-    }
-
-    /// Notes that Plakar is done with a file: what was fetched in vain is dropped.
-    pub fn settled(&self, path: &str) {
+    /// Notes that Plakar is done with a file, and drops its content if it wasn't wanted.
+    pub fn acknowledge(&self, path: &str) {
         let mut state = self.state.borrow_mut();
         let Some(file) = state.files.remove(path) else { return };
         if !matches!(file.stage, Stage::Opened) {
             state.streak = 0;
         }
         state.release(&file.stage);
-        file.photo.iter().for_each(|photo| photo.settled());
-        // Files are settled in about the order in which they were found.
-        while state.coming.front().is_some_and(|path| !state.files.contains_key(path)) {
-            state.coming.pop_front();
+        // Files are acknowledged roughly in the order in which they were queued.
+        while state.queue.front().is_some_and(|path| !state.files.contains_key(path)) {
+            state.queue.pop_front();
         }
     }
 
-    /// Drops what was fetched and Plakar hasn't opened, which may hold the room that what it
-    /// opens now needs; says whether there was anything. It is read when it is opened.
-    pub fn let_go(&self) -> bool {
+    /// Drops the contents that Plakar hasn't opened, which may use what the file needs that it
+    /// opens now. They are read when they are opened. Returns whether there were any.
+    pub fn drop_unopened(&self) -> bool {
         let mut state = self.state.borrow_mut();
         state.streak = 0;
-        let begun = |file: &&mut File| matches!(file.stage, Stage::Begun { .. });
-        let dropped: Vec<Stage> = state
-            .files
-            .values_mut()
-            .filter(begun)
-            .map(|file| std::mem::replace(&mut file.stage, Stage::Found))
-            .collect();
-        dropped.iter().for_each(|stage| state.release(stage));
+        let mut dropped = Vec::new();
+        for file in state.files.values_mut() {
+            if matches!(file.stage, Stage::Fetching { .. }) {
+                dropped.push(std::mem::replace(&mut file.stage, Stage::Queued));
+            }
+        }
+        for stage in &dropped {
+            state.release(stage);
+        }
         !dropped.is_empty()
     }
 
-    /// Takes what is being fetched of a file that Plakar opens. `None`: nothing is,
-    /// and it is to be read as if nothing had been tried.
-    pub fn take(&self, path: &str) -> Option<Fetching> {
+    /// Takes the fetch of a file that Plakar opens. Returns `None` if there is none: the file
+    /// is then read as if it had never been queued.
+    pub fn take(&self, path: &str) -> Option<Fetch> {
         let mut state = self.state.borrow_mut();
         state.streak += 1;
         let file = state.files.get_mut(path)?;
         let stage = std::mem::replace(&mut file.stage, Stage::Opened);
         state.release(&stage);
         match stage {
-            Stage::Begun { fetching, .. } => Some(fetching),
-            Stage::Found | Stage::Opened => None,
+            Stage::Fetching { fetch, .. } => Some(fetch),
+            Stage::Queued | Stage::Opened => None,
         }
     }
-}
 
-impl File {
-    fn is_to_be_fetched(&self) -> bool {
-        matches!(self.stage, Stage::Found) && !self.follows
+    /// Starts fetches until the window is full, unless it is nearly full.
+    pub fn fill(&self) {
+        if !self.state.borrow().has_room(&self.config) {
+            return;
+        }
+        loop {
+            let next = self.state.borrow_mut().next(&self.config);
+            let Some(NextFile { path, size, mut sender }) = next else { return };
+            let opening = (self.opener)(path, size);
+            spawn_local(async move {
+                // Dropping the call ends it in rclone, too.
+                let content = match select(opening, pin!(sender.closed())).await {
+                    Either::Left((content, _)) => content,
+                    Either::Right(_) => return,
+                };
+                let _ = sender.send(content);
+            });
+        }
     }
 }
 
 impl State {
     fn release(&mut self, stage: &Stage) {
-        if let Stage::Begun { reserved, large, .. } = stage {
-            self.held -= 1;
-            self.reserved -= reserved;
-            self.large -= usize::from(*large);
+        if let Stage::Fetching { reserved_bytes, is_large, .. } = stage {
+            self.in_flight -= 1;
+            self.reserved_bytes -= reserved_bytes;
+            self.large_in_flight -= usize::from(*is_large);
         }
     }
 
-    /// How many files may be begun and not opened.
-    fn most(&self, session: &Session) -> usize {
-        // A change or a few among many files say nothing of the next file.
-        let few = if session.photos.is_some() { NEW_PHOTOS } else { 1 };
-        self.streak.saturating_sub(few).min(session.options.streams)
+    /// Maximum number of files in flight at present.
+    fn window(&self, config: &PrefetchConfig) -> usize {
+        self.streak.saturating_sub(config.min_streak).min(config.max_in_flight)
     }
 
-    /// Whether there is room for several files: begun together they wake rclone, the host
-    /// and the component less often than one by one.
-    fn has_room(&self, session: &Session) -> bool {
-        let most = self.most(session);
-        most.saturating_sub(self.held) > most / TOGETHER
+    /// Reports whether there is room for several files: started together, they wake rclone, the
+    /// host and the component less often than one by one.
+    fn has_room(&self, config: &PrefetchConfig) -> bool {
+        let window = self.window(config);
+        window.saturating_sub(self.in_flight) > window / REFILL_DIVISOR
     }
 
-    /// The next file to begin, if there is one and room for it.
-    fn next(&mut self, session: &Session) -> Option<(Rc<str>, Fetcher)> {
-        while self.held < self.most(session) {
-            let path = self.coming.front()?.clone();
-            let Some(file) = self.files.get_mut(&path).filter(|file| file.is_to_be_fetched())
-            else {
-                // Settled or opened before its turn came, or read with another path.
-                self.coming.pop_front();
+    /// Takes the next file to fetch from the queue, if there is one and room for it.
+    fn next(&mut self, config: &PrefetchConfig) -> Option<NextFile> {
+        while self.in_flight < self.window(config) {
+            let path = self.queue.front()?.clone();
+            let file = self.files.get_mut(&path).filter(|file| file.needs_fetch());
+            let Some(file) = file else {
+                // Acknowledged or opened before its turn, or skipped.
+                self.queue.pop_front();
                 continue;
             };
-            let reserved = file.size.unwrap_or(UNKNOWN).min(HELD);
-            let large = file.size.is_some_and(|size| size >= reader_pool::LARGE);
-            if self.reserved + reserved > session.options.read_ahead || large && self.large >= LARGE
+            let size = file.size;
+            let reserved_bytes = size.unwrap_or(UNKNOWN_SIZE_BYTES).min(HOST_BUFFER_BYTES);
+            let is_large = size.is_some_and(|size| size >= config.large_file_bytes);
+            if self.reserved_bytes + reserved_bytes > config.max_bytes
+                || is_large && self.large_in_flight >= MAX_LARGE_IN_FLIGHT
             {
                 return None;
             }
-            let (sender, fetching) = oneshot::channel();
-            file.stage = Stage::Begun { reserved, large, fetching };
-            self.coming.pop_front();
-            self.held += 1;
-            self.reserved += reserved;
-            self.large += usize::from(large);
-            return Some((path, sender));
+            let (sender, fetch) = oneshot::channel();
+            file.stage = Stage::Fetching { reserved_bytes, is_large, fetch };
+            self.queue.pop_front();
+            self.in_flight += 1;
+            self.reserved_bytes += reserved_bytes;
+            self.large_in_flight += usize::from(is_large);
+            return Some(NextFile { path, size, sender });
         }
         None
     }
 }
 
-/// Begins as many files as may be begun, unless they are too few to be worth it yet.
-pub fn advance(session: &Rc<Session>) {
-    if !session.ahead.state.borrow().has_room(session) {
-        return;
-    }
-    loop {
-        let next = session.ahead.state.borrow_mut().next(session);
-        let Some((path, sender)) = next else { return };
-        let session = session.clone();
-        spawn_local(async move {
-            let mut sender = sender;
-            let fetched = {
-                let fetching = pin!(reader_pool::open(&session, &path));
-                let unwanted = pin!(sender.closed());
-                match select(fetching, unwanted).await {
-                    Either::Left((fetched, _)) => fetched,
-                    // Dropping the call ends it at rclone's end, too.
-                    Either::Right(_) => return,
-                }
-            };
-            let _ = sender.send(fetched);
-        });
+impl File {
+    fn needs_fetch(&self) -> bool {
+        matches!(self.stage, Stage::Queued) && !self.is_skipped
     }
 }

@@ -1,374 +1,191 @@
-//! The importer's scan: rclone's listing, entry by entry.
+//! Scan of a remote, in one listing, and of what a server temporarily refused, once more.
 
-use futures::channel::mpsc;
-use futures::{SinkExt, Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use std::collections::HashSet;
 use std::pin::pin;
-use std::rc::Rc;
-use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, spawn_local};
 
-use super::listing::Listed;
-pub use super::listing::{Listing, begin};
+use super::events::{EntryBuilder, EventSender};
+use super::listing::{self, Listing, ListingConfig, ListingSummary};
+use super::mod_times::{FileLookup, LookupResult};
+use super::prefetch::Prefetcher;
+use crate::backends::{Backend, Feature};
 use crate::bindings::exports::plakar::connector::importer::Discovery;
-use crate::bindings::plakar::connector::rclone::{self, Selection, Trouble};
-use crate::bindings::plakar::connector::types::{
-    Entry, Failure, Kind, Metadata, Reason, Timestamp,
-};
-use crate::bindings::{wit_future, wit_stream};
-use crate::importer::dedup::Seen;
-use crate::importer::google_photos;
-use crate::importer::google_photos::shared_download::Photo;
-use crate::importer::mod_times::{self, Known};
-use crate::lsjson::parser::{Item, Parser};
-use crate::path::RemotePath;
-use crate::session::{self, Session};
+use crate::bindings::plakar::connector::rclone::{Selection, Trouble};
+use crate::bindings::plakar::connector::types::{Failure, Kind, Reason};
+use crate::lsjson::Item;
+use crate::lsjson::run;
 
-/// How often what was refused for a while is asked for again.
-const TRIES: usize = 5;
+/// Maximum number of further tries for paths with a temporary error.
+const MAX_RETRIES: usize = 5;
 
-/// How much of the listing is taken at once.
-pub const PIECE: usize = 64 * 1024;
-
-/// Reaches the remote: lists until an entry came, which only the remote can tell.
-pub async fn ping() -> Result<(), Failure> {
-    let session = session::current()?;
-    let directory = match &session.photos {
-        Some(_) => google_photos::views::probe(session.root.path()).to_owned(),
-        None => String::new(),
-    };
-    let selection = Selection {
-        directory,
-        recursive: false,
-        hashes: false,
-        server_times: true,
-        files: None,
-        excluded: Vec::new(),
-    };
-    let (mut lines, mut troubles, end) = rclone::list(selection).await?;
-    loop {
-        let (result, piece) = lines.read(Vec::with_capacity(PIECE)).await;
-        if piece.contains(&b'{') {
-            return Ok(());
-        }
-        if !matches!(result, StreamResult::Complete(_)) {
-            // The end may wait until the troubles before it are taken.
-            let first = async move {
-                let (_, some) = troubles.read(Vec::with_capacity(1)).await;
-                some
-            };
-            let (end, some) = futures::join!(end.into_future(), first);
-            end?;
-            return some.into_iter().next().map_or(Ok(()), |trouble| Err(trouble.failure));
-        }
-    }
+/// Scan of one remote.
+pub struct Scan<'a> {
+    pub backend: Backend,
+    /// Whether files keep their own modification times.
+    pub own_times: bool,
+    /// Receives the files in the order of their entries.
+    pub prefetcher: &'a Prefetcher,
+    pub events: EventSender,
 }
 
-/// Starts the scan, which goes on after this returns.
-pub fn scan(
-    settled: StreamReader<String>,
-) -> (StreamReader<Discovery>, FutureReader<Result<(), Failure>>) {
-    let (discoveries, found) = wit_stream::new();
-    let (ended, end) = wit_future::new(|| Err(Failure::internal("the scan was given up")));
-    spawn_local(async move {
-        let result = match session::current() {
-            Ok(session) => {
-                spawn_local(settle(session.clone(), settled));
-                run(&session, discoveries).await
+impl Scan<'_> {
+    /// Runs the scan.
+    ///
+    /// # Errors
+    ///
+    /// The listing is not complete, or nothing could be listed.
+    pub async fn run(self) -> Result<(), Failure> {
+        let ListingSummary { items: mut item_count, first_error, mut retryable, .. } =
+            self.list(String::new()).await?;
+        for _ in 0..MAX_RETRIES {
+            if retryable.is_empty() {
+                break;
             }
-            Err(failure) => {
-                // Whoever takes the entries first learns that there are none.
-                drop(discoveries);
-                Err(failure)
+            let (files, remaining) = self.retry_files(retryable).await;
+            let (items, remaining) = self.retry_directories(remaining).await;
+            item_count += files + items;
+            retryable = remaining;
+        }
+        self.events.clone().send_errors(retryable).await;
+        match first_error {
+            // A remote that had files yesterday must not become an empty snapshot.
+            Some(failure) if item_count == 0 => Err(failure),
+            None if item_count == 0 && self.may_lack_root() => Err(Failure::new(
+                Reason::NotFound,
+                "nothing is there, and this backend has no empty directories: check the path",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reports whether an empty listing means that the root doesn't exist: it is in a bucket
+    /// of an object store.
+    fn may_lack_root(&self) -> bool {
+        self.backend.has_feature(Feature::ObjectStore)
+            && self.events.root().path().trim_matches('/').contains('/')
+    }
+
+    fn lookup(&self) -> FileLookup {
+        FileLookup {
+            hashes: self.backend.has_feature(Feature::FreeHashes),
+            server_times: !self.own_times,
+        }
+    }
+
+    /// Lists everything below a directory.
+    async fn list(&self, directory: String) -> Result<ListingSummary, Failure> {
+        let needs_lookup = self.own_times && self.backend.has_feature(Feature::CostlyModTimes);
+        let lookup = self.lookup();
+        let selection = Selection {
+            hashes: lookup.hashes && !needs_lookup,
+            server_times: lookup.server_times || needs_lookup,
+            ..Selection::descendants(directory)
+        };
+        let config = ListingConfig {
+            follows_links: self.backend.has_feature(Feature::FollowsLinks),
+            keeps_retryable: true,
+        };
+        let Listing { items, end } = listing::start(selection, config, self.events.clone()).await?;
+        let sending = async {
+            if needs_lookup {
+                self.send_items(lookup.replace_files(items)).await;
+            } else {
+                self.send_items(items.map(|items| items.into_iter().map(Ok).collect())).await;
             }
         };
-        // Nobody waiting for the end is as good as an end.
-        let _ = ended.write(result).await;
-    });
-    (found, end)
-}
+        let (summary, ()) = futures::join!(end, sending);
+        summary
+    }
 
-/// Forgets what Plakar is done with.
-async fn settle(session: Rc<Session>, mut settled: StreamReader<String>) {
-    loop {
-        let (result, paths) = settled.read(Vec::with_capacity(256)).await;
-        for path in &paths {
-            session.ahead.settled(path);
+    /// Looks up the files among the paths with a temporary error. Returns the number of files
+    /// found, and the remaining errors.
+    async fn retry_files(&self, retryable: Vec<Trouble>) -> (usize, Vec<Trouble>) {
+        let files = retryable.iter().map(|error| error.path.clone()).collect();
+        let (mut found, mut failed) = self.lookup().find(files).await;
+        let (mut items, mut remaining) = (Vec::<LookupResult>::new(), Vec::new());
+        for Trouble { path, failure } in retryable {
+            match found.remove(&path) {
+                Some(item) => items.push(Ok(item)),
+                None => {
+                    let failure = failed.remove(&path).unwrap_or(failure);
+                    remaining.push(Trouble { path, failure });
+                }
+            }
         }
-        if !matches!(result, StreamResult::Complete(_)) {
-            return;
+        let count = items.len();
+        self.send_items(stream::once(async { items })).await;
+        (count, remaining)
+    }
+
+    /// Lists the directories among the paths with a temporary error, one after the other.
+    /// Returns the number of items listed, and the remaining errors.
+    async fn retry_directories(&self, retryable: Vec<Trouble>) -> (usize, Vec<Trouble>) {
+        let (mut count, mut remaining) = (0, Vec::new());
+        // The errors of one directory follow each other.
+        let (mut listed, mut siblings) = (None, HashSet::new());
+        for error in retryable {
+            let (parent, name) = error.path.rsplit_once('/').unwrap_or(("", &error.path));
+            if listed.as_deref() != Some(parent) {
+                listed = Some(parent.to_owned());
+                siblings = child_directories(parent).await;
+            }
+            // rclone lists a file as if it were a directory that contains the file.
+            if !siblings.contains(name) {
+                remaining.push(error);
+                continue;
+            }
+            match self.list(error.path.clone()).await {
+                Ok(summary) => {
+                    count += summary.items;
+                    remaining.extend(summary.retryable);
+                }
+                Err(_) => remaining.push(error),
+            }
+        }
+        (count, remaining)
+    }
+
+    /// Sends the events of items.
+    async fn send_items(&self, items: impl Stream<Item = Vec<LookupResult>>) {
+        let mut entries = EntryBuilder::new(self.events.root().clone(), self.backend);
+        let mut events = self.events.clone();
+        let mut items = pin!(items);
+        while let Some(results) = items.next().await {
+            let results = results.into_iter();
+            let group = results.map(|result| self.event(&mut entries, result)).collect();
+            if !events.send(group).await {
+                // Dropping the items ends the listing, which reports that itself.
+                return;
+            }
         }
     }
-}
 
-async fn run(session: &Session, mut output: StreamWriter<Discovery>) -> Result<(), Failure> {
-    let (found, mut discoveries) = mpsc::channel::<Vec<Discovery>>(2);
-    let finding = async {
-        let ended = match &session.photos {
-            Some(photos) => google_photos::scan::scan(session, photos, found.clone()).await,
-            None => everything(session, found.clone()).await,
+    fn event(&self, entries: &mut EntryBuilder, result: LookupResult) -> Discovery {
+        let item = match result {
+            Ok(item) => item,
+            Err(Trouble { path, failure }) => return self.events.error(&path, failure),
         };
-        session.ahead.listed();
-        found.clone().close_channel();
-        ended
-    };
-    let sending = async {
-        output.write_all(vec![Discovery::Found(root_entry(session))]).await;
-        while let Some(some) = discoveries.next().await {
-            if !output.write_all(some).await.is_empty() {
-                // Nobody reads on: closing the channel stops the others.
-                return discoveries.close();
+        match entries.entry(&item) {
+            Ok(entry) => {
+                if matches!(entry.metadata.kind, Kind::File) {
+                    self.prefetcher.queue(&entry.path, entry.metadata.size, false);
+                }
+                Discovery::Found(entry)
             }
-        }
-    };
-    let (ended, ()) = futures::join!(finding, sending);
-    ended
-}
-
-/// Lists all that there is, in one listing, and again what was refused for a while.
-async fn everything(session: &Session, found: mpsc::Sender<Vec<Discovery>>) -> Result<(), Failure> {
-    let Listed { mut items, first, mut refused, .. } =
-        below(session, String::new(), &found).await?;
-    for _ in 0..TRIES {
-        if refused.is_empty() {
-            break;
-        }
-        let (files, left) = files_again(session, refused, &found).await;
-        let (listed, left) = directories_again(session, left, &found).await;
-        items += files + listed;
-        refused = left;
-    }
-    fail(session, refused, found).await;
-    match first {
-        // What was there yesterday must not become an empty snapshot.
-        Some(failure) if items == 0 => Err(failure),
-        None if items == 0 && session.is_nothing_missing() => Err(Failure::new(
-            Reason::NotFound,
-            "nothing is there, and this backend has no empty directories: check the path",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Lists all that is below a directory.
-async fn below(
-    session: &Session,
-    directory: String,
-    found: &mpsc::Sender<Vec<Discovery>>,
-) -> Result<Listed, Failure> {
-    let costly = mod_times::are_costly(session);
-    let selection = Selection {
-        directory,
-        recursive: true,
-        hashes: session.lists_hashes() && !costly,
-        server_times: costly || !session.options.own_times,
-        files: None,
-        excluded: Vec::new(),
-    };
-    let Listing { items, end } = begin(session, selection, found.clone()).await?;
-    let knowing = async {
-        if costly {
-            discover(session, mod_times::own(session, items), found.clone()).await;
-        } else {
-            let known = items.map(|some| some.into_iter().map(Ok).collect());
-            discover(session, known, found.clone()).await;
-        }
-    };
-    let (ended, ()) = futures::join!(end, knowing);
-    ended
-}
-
-/// Looks up what the server refused while everything was listed at once: how many files
-/// were found, and what still isn't known.
-async fn files_again(
-    session: &Session,
-    refused: Vec<Trouble>,
-    found: &mpsc::Sender<Vec<Discovery>>,
-) -> (usize, Vec<Trouble>) {
-    let files: Vec<_> = refused.iter().map(|trouble| trouble.path.clone()).collect();
-    let (mut known, mut failed) = mod_times::found(session, files).await;
-    let (mut items, mut left) = (Vec::<Known>::new(), Vec::new());
-    for Trouble { path, failure } in refused {
-        match known.remove(&path) {
-            Some(item) => items.push(Ok(item)),
-            None => {
-                let failure = failed.remove(&path).unwrap_or(failure);
-                left.push(Trouble { path, failure });
-            }
+            Err(failure) => self.events.error(&item.path, failure),
         }
     }
-    let count = items.len();
-    discover(session, stream::once(async { items }), found.clone()).await;
-    (count, left)
 }
 
-/// Lists again the directories among what the server refused, one after the other: how many
-/// objects they hold, and what is refused still.
-async fn directories_again(
-    session: &Session,
-    refused: Vec<Trouble>,
-    found: &mpsc::Sender<Vec<Discovery>>,
-) -> (usize, Vec<Trouble>) {
-    let (mut count, mut left) = (0, Vec::new());
-    // Those that lie together come together.
-    let mut above = (None, HashSet::new());
-    for trouble in refused {
-        let (parent, name) = trouble.path.rsplit_once('/').unwrap_or(("", &trouble.path));
-        if above.0.as_deref() != Some(parent) {
-            above = (Some(parent.to_owned()), directories_in(parent).await);
-        }
-        // rclone lists a file as if it were a directory with that file in it.
-        if !above.1.contains(name) {
-            left.push(trouble);
-            continue;
-        }
-        match below(session, trouble.path.clone(), found).await {
-            Ok(listed) => {
-                count += listed.items;
-                left.extend(listed.refused);
-            }
-            Err(_) => left.push(trouble),
-        }
-    }
-    (count, left)
-}
-
-/// The names of the directories in one, as far as they can be listed.
-async fn directories_in(directory: &str) -> HashSet<String> {
-    let selection = Selection {
-        directory: directory.to_owned(),
-        recursive: false,
-        hashes: false,
-        server_times: true,
-        files: None,
-        excluded: Vec::new(),
-    };
+/// Lists the names of the directories in a directory, as far as that succeeds.
+async fn child_directories(directory: &str) -> HashSet<String> {
     let mut names = HashSet::new();
-    let keep = |item: Item| {
+    let each = |item: Item| {
         if item.is_dir {
             names.insert(item.path);
         }
     };
-    // What isn't listed is refused still.
-    let _ = each(selection, keep).await;
+    // A path that isn't listed keeps its error.
+    let _ = run::for_each(Selection::children(directory), each).await;
     names
-}
-
-/// Reports what can't be listed.
-async fn fail(session: &Session, troubles: Vec<Trouble>, mut found: mpsc::Sender<Vec<Discovery>>) {
-    let failed = troubles.into_iter().map(|Trouble { path, failure }| {
-        Discovery::Failed((session.root.absolute(&path), failure))
-    });
-    let failed: Vec<_> = failed.collect();
-    if !failed.is_empty() {
-        // A closed channel ends the scan, which says so itself.
-        let _ = found.send(failed).await;
-    }
-}
-
-/// A listing that is short enough to be had at once: its items, what can't be listed, and
-/// how it ended.
-pub async fn whole(selection: Selection) -> (Vec<Item>, Vec<Trouble>, Result<(), Failure>) {
-    let mut items = Vec::new();
-    let (failed, ended) = each(selection, |item| items.push(item)).await;
-    (items, failed, ended)
-}
-
-/// Gives each item of a listing to `keep`: what can't be listed, and how it ended.
-async fn each(
-    selection: Selection,
-    mut keep: impl FnMut(Item),
-) -> (Vec<Trouble>, Result<(), Failure>) {
-    let mut failed = Vec::new();
-    let ended = async {
-        let (mut lines, mut troubles, end) = rclone::list(selection).await?;
-        let taking = async {
-            let mut parser = Parser::default();
-            loop {
-                let (result, piece) = lines.read(Vec::with_capacity(PIECE)).await;
-                parser.feed(&piece, &mut keep)?;
-                if !matches!(result, StreamResult::Complete(_)) {
-                    parser.end(&mut keep)?;
-                    return Ok::<(), Failure>(());
-                }
-            }
-        };
-        let telling = async {
-            loop {
-                let (result, some) = troubles.read(Vec::with_capacity(64)).await;
-                failed.extend(some);
-                if !matches!(result, StreamResult::Complete(_)) {
-                    return;
-                }
-            }
-        };
-        let (taken, ()) = futures::join!(taking, telling);
-        taken?;
-        end.await
-    }
-    .await;
-    (failed, ended)
-}
-
-/// The listing's own directory, which rclone doesn't list. Its time isn't known,
-/// so it is the same at every backup.
-fn root_entry(session: &Session) -> Entry {
-    Entry {
-        path: session.root.path().to_owned(),
-        metadata: Metadata {
-            kind: Kind::Directory,
-            size: Some(0),
-            permissions: 0o755,
-            modified: Timestamp { seconds: 0, nanoseconds: 0 },
-            identity: None,
-        },
-        link_target: None,
-    }
-}
-
-/// Turns what is known into discoveries.
-async fn discover(
-    session: &Session,
-    known: impl Stream<Item = Vec<Known>>,
-    mut found: mpsc::Sender<Vec<Discovery>>,
-) {
-    let mut seen = Seen::on(&session.backend);
-    let mut known = pin!(known);
-    while let Some(some) = known.next().await {
-        let discoveries = some.into_iter().map(|known| match known {
-            Ok(item) => discovery(session, &mut seen, &item, None),
-            Err((path, failure)) => Discovery::Failed((session.root.absolute(&path), failure)),
-        });
-        if found.send(discoveries.collect()).await.is_err() {
-            // Dropping what is known stops the listing, which says so itself.
-            return;
-        }
-    }
-}
-
-/// An item as Plakar is told of it. `photo` is the photo that the path is one of.
-pub fn discovery(
-    session: &Session,
-    seen: &mut Seen,
-    item: &Item,
-    photo: Option<&Rc<Photo>>,
-) -> Discovery {
-    let absolute = session.root.absolute(&item.path);
-    if let Err(error) = RemotePath::parse(&item.path) {
-        return Discovery::Failed((absolute, error.into()));
-    }
-    if !seen.insert(&item.path) {
-        let message = "the remote holds another object of the same name in this directory, \
-                       and only one of them was backed up: rename one of them (`rclone dedupe`)";
-        return Discovery::Failed((absolute, Failure::new(Reason::Unsupported, message)));
-    }
-    let mut metadata = item.metadata();
-    if matches!(metadata.kind, Kind::File) {
-        session.ahead.found(&absolute, metadata.size, photo.cloned());
-    } else if session.photos.is_some() {
-        // rclone gives its own start as the time of every directory there.
-        metadata.modified = Timestamp { seconds: 0, nanoseconds: 0 };
-        // By this a restore knows the album again.
-        metadata.identity = item.identity();
-    }
-    Discovery::Found(Entry { path: absolute, metadata, link_target: None })
 }

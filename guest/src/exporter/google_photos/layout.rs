@@ -1,23 +1,26 @@
-//! Where a restore puts what: Google Photos takes files into albums, and into the
-//! library by `upload`; every other view shows what is there.
+//! Destinations of a restore: Google Photos accepts files in albums, and in the library through
+//! `upload`. All other views are read-only.
 
-use crate::backends::google_photos_names as names;
+use crate::backends::google_photos_names::remove_id;
 use crate::bindings::plakar::connector::types::{Failure, Reason};
-use crate::path::RemotePath;
+use crate::path::{RemotePath, join};
 
-/// Where a file goes.
+/// Destination of a file.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Place<'a> {
-    /// Into the library. `view`: it shows a photo that may be uploaded with another of
-    /// its paths.
-    Library { view: bool },
-    /// Into the album that has this path in the snapshot, below where albums lie; an
-    /// empty one is the album that is restored to.
+pub enum Destination<'a> {
+    /// The library. A view shows a photo that may be uploaded with another of its paths.
+    Library { is_view: bool },
+    /// The album with this path in the snapshot, below the directory of albums. The empty path
+    /// is that of the album that is the root.
     Album(&'a str),
 }
 
-/// Refuses a root that takes no files.
-pub fn check(root: &str) -> Result<(), Failure> {
+/// Checks that a root accepts files.
+///
+/// # Errors
+///
+/// It doesn't.
+pub fn check_root(root: &str) -> Result<(), Failure> {
     let root = root.trim_matches('/');
     if matches!(root.split('/').next(), Some("" | "album" | "upload")) {
         return Ok(());
@@ -30,72 +33,76 @@ pub fn check(root: &str) -> Result<(), Failure> {
     ))
 }
 
-/// Where albums lie below the destination's root.
-pub fn albums(root: &str) -> &'static str {
+/// Returns the directory of albums, relative to the root.
+pub fn albums_directory(root: &str) -> &'static str {
     if root.trim_matches('/').is_empty() { "album" } else { "" }
 }
 
-/// Where a file of the snapshot goes.
-pub fn place<'a>(root: &str, path: &'a RemotePath) -> Result<Place<'a>, Failure> {
+/// Returns the destination of a file of the snapshot.
+///
+/// # Errors
+///
+/// The root accepts files in albums only, and the file is in none.
+pub fn destination<'a>(root: &str, path: &'a RemotePath) -> Result<Destination<'a>, Failure> {
     match (root.trim_matches('/'), path.parent()) {
-        ("", parent) => Ok(below(parent)),
+        ("", parent) => Ok(below_root(parent)),
         ("album", "") => Err(Failure::new(
             Reason::Unsupported,
             "a photo needs an album there: restore to rclone://album/NAME",
         )),
-        (root, _) if root.split('/').next() == Some("upload") => Ok(Place::Library { view: true }),
-        (_, album) => Ok(Place::Album(album)),
+        (root, _) if root.split('/').next() == Some("upload") => {
+            Ok(Destination::Library { is_view: true })
+        }
+        (_, album) => Ok(Destination::Album(album)),
     }
 }
 
-/// The album that a directory of the snapshot is, as [`Place::Album`] names it; `None`
-/// where others share it or it is none.
-pub fn album<'a>(root: &str, directory: &'a RemotePath) -> Option<&'a str> {
+/// Returns the path of the album that a directory of the snapshot is, as in
+/// [`Destination::Album`]. Returns `None` for a directory that is not an album, or that is shared
+/// by others.
+pub fn album_path<'a>(root: &str, directory: &'a RemotePath) -> Option<&'a str> {
     match root.trim_matches('/') {
-        "" => match (directory.as_str().split_once('/'), below(directory.as_str())) {
-            (Some(("shared-album", _)), _) | (_, Place::Library { .. }) => None,
-            // What is restored may begin in a directory of the snapshot.
-            (_, Place::Album(album)) => Some(album),
+        "" => match (directory.as_str().split_once('/'), below_root(directory.as_str())) {
+            (Some(("shared-album", _)), _) | (_, Destination::Library { .. }) => None,
+            // The restore may be of a directory of the snapshot.
+            (_, Destination::Album(album)) => Some(album),
         },
         root => (root.split('/').next() == Some("album")).then_some(directory.as_str()),
     }
 }
 
-/// Where the files of a directory of the snapshot go, where everything is restored.
-fn below(directory: &str) -> Place<'_> {
+/// Returns the destination of the files of a directory, if the root is that of the remote.
+fn below_root(directory: &str) -> Destination<'_> {
     let (top, rest) = directory.split_once('/').unwrap_or((directory, ""));
     match (top, rest) {
-        ("media", "all") | ("feature", "favorites") => Place::Library { view: true },
-        ("media", dates) if dates.starts_with("by-") => Place::Library { view: true },
-        ("" | "upload", _) => Place::Library { view: false },
-        ("album" | "shared-album", album) if !album.is_empty() => Place::Album(album),
-        _ => Place::Album(directory),
+        ("media", "all") | ("feature", "favorites") => Destination::Library { is_view: true },
+        ("media", dates) if dates.starts_with("by-") => Destination::Library { is_view: true },
+        ("" | "upload", _) => Destination::Library { is_view: false },
+        ("album" | "shared-album", album) if !album.is_empty() => Destination::Album(album),
+        _ => Destination::Album(directory),
     }
 }
 
-/// The file's path below the destination's root, once the album's title is known.
-pub fn target(root: &str, title: Option<&str>, path: &RemotePath) -> String {
-    let whole = root.trim_matches('/').is_empty();
-    let directories = match title {
-        None if whole => ["upload", ""],
-        None => ["", ""],
-        Some(title) => [albums(root), title],
+/// Returns the path of a file below the root. `title` is that of its album.
+pub fn target_path(root: &str, title: Option<&str>, path: &RemotePath) -> String {
+    let directory = match title {
+        Some(title) => join(albums_directory(root), title),
+        None if root.trim_matches('/').is_empty() => "upload".to_owned(),
+        None => String::new(),
     };
-    let directories = directories.into_iter().filter(|directory| !directory.is_empty());
-    directories.map(|directory| format!("{directory}/")).collect::<String>()
-        + &names::plain(path.name())
+    join(&directory, &remove_id(path.name()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Where a file goes, were there no album yet.
-    fn shown(root: &str, path: &str) -> (String, bool) {
+    /// Returns the target of a file, without any album at the destination.
+    fn target(root: &str, path: &str) -> (String, bool) {
         let path = RemotePath::parse(path).unwrap();
-        match place(root, &path).unwrap() {
-            Place::Library { view } => (target(root, None, &path), view),
-            Place::Album(album) => (target(root, Some(album), &path), false),
+        match destination(root, &path).unwrap() {
+            Destination::Library { is_view } => (target_path(root, None, &path), is_view),
+            Destination::Album(album) => (target_path(root, Some(album), &path), false),
         }
     }
 
@@ -110,26 +117,26 @@ mod tests {
             ("album/Trip/Day 1/a.jpg", "album/Trip/Day 1/a.jpg", false),
             ("shared-album/Trip/b.jpg", "album/Trip/b.jpg", false),
         ] {
-            assert_eq!(shown("", path), (expected.to_owned(), view), "{path}");
+            assert_eq!(target("", path), (expected.to_owned(), view), "{path}");
         }
     }
 
     #[test]
     fn the_folders_of_a_plain_tree_become_albums() {
-        assert_eq!(shown("", "a.jpg").0, "upload/a.jpg");
-        assert_eq!(shown("", "2024/Summer/a.jpg").0, "album/2024/Summer/a.jpg");
-        assert_eq!(shown("", "media/a.jpg").0, "album/media/a.jpg");
-        assert_eq!(shown("/album/Trip", "a.jpg").0, "a.jpg");
-        assert_eq!(shown("/album", "Trip/a.jpg").0, "Trip/a.jpg");
-        assert_eq!(shown("/upload", "2024/a.jpg"), ("a.jpg".to_owned(), true));
-        assert!(place("/album", &RemotePath::parse("a.jpg").unwrap()).is_err());
+        assert_eq!(target("", "a.jpg").0, "upload/a.jpg");
+        assert_eq!(target("", "2024/Summer/a.jpg").0, "album/2024/Summer/a.jpg");
+        assert_eq!(target("", "media/a.jpg").0, "album/media/a.jpg");
+        assert_eq!(target("/album/Trip", "a.jpg").0, "a.jpg");
+        assert_eq!(target("/album", "Trip/a.jpg").0, "Trip/a.jpg");
+        assert_eq!(target("/upload", "2024/a.jpg"), ("a.jpg".to_owned(), true));
+        assert!(destination("/album", &RemotePath::parse("a.jpg").unwrap()).is_err());
     }
 
     #[test]
-    fn directories_are_albums_where_their_files_would_go_into_one_of_our_own() {
+    fn directories_are_albums_if_their_files_go_into_an_own_album() {
         let album = |root, path| {
             let path = RemotePath::parse(path).unwrap();
-            album(root, &path).map(str::to_owned)
+            album_path(root, &path).map(str::to_owned)
         };
         assert_eq!(album("", "album/2024/Trip").as_deref(), Some("2024/Trip"));
         assert_eq!(album("", "Trip").as_deref(), Some("Trip"), "`/album` alone is restored");
@@ -141,19 +148,19 @@ mod tests {
     }
 
     #[test]
-    fn ids_go() {
+    fn ids_are_removed() {
         let name = format!("IMG {{{}}}.jpg", "a".repeat(60));
-        assert_eq!(shown("", &format!("album/Trip/{name}")).0, "album/Trip/IMG.jpg");
-        assert_eq!(shown("", &format!("media/all/{name}")).0, "upload/IMG.jpg");
+        assert_eq!(target("", &format!("album/Trip/{name}")).0, "album/Trip/IMG.jpg");
+        assert_eq!(target("", &format!("media/all/{name}")).0, "upload/IMG.jpg");
     }
 
     #[test]
-    fn only_places_that_take_files_are_destinations() {
+    fn only_roots_that_accept_files_are_valid() {
         for root in ["", "/", "album", "album/Trip", "upload"] {
-            assert!(check(root).is_ok(), "{root}");
+            assert!(check_root(root).is_ok(), "{root}");
         }
         for root in ["media/all", "shared-album/Trip", "feature/favorites", "albums"] {
-            assert!(check(root).is_err(), "{root}");
+            assert!(check_root(root).is_err(), "{root}");
         }
     }
 }

@@ -1,41 +1,77 @@
-//! Google Photos, as rclone shows it: a tree of views in which one photo has several
-//! paths, no known size, and an address that is good for an hour.
+//! The library of Google Photos, as rclone shows it: a tree of views in which one photo has
+//! several paths, no known size, and an address that is valid for an hour.
 //!
-//! - [`views`]: which parts of the tree are listed, and how
-//! - [`scan`]: the paths of one photo next to each other
+//! - [`library`]: photos that were found, by their paths
+//! - [`scan`], [`views`]: what is listed, the paths of one photo next to each other
+//! - [`name_collisions`]: names in the snapshot that differ from rclone's
 //! - [`shared_download`]: one download for all paths of a photo
-//! - [`reader`]: reads that need no look-up, by addresses that are fresh
+//! - [`reader`]: reads that need no lookup, by fresh addresses
 
-pub mod reader;
-pub mod scan;
-pub mod shared_download;
-pub mod views;
+mod library;
+mod name_collisions;
+mod reader;
+mod scan;
+mod shared_download;
+mod views;
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::exporter::google_photos::writer::Restored;
+use super::events::EventSender;
+use super::prefetch::Prefetcher;
+use crate::backends::Backend;
+use crate::bindings::plakar::connector::types::{Content, Failure};
+use crate::path::RemotePath;
+use library::Library;
+use reader::PhotoReaders;
+use scan::LibraryScan;
+use shared_download::Photo;
 
-/// rclone's name of the backend.
-pub const BACKEND: &str = "google photos";
+pub use shared_download::ReadPlan;
 
-/// What a session of this backend knows beside what every session knows.
+/// Importer of Google Photos.
 #[derive(Default)]
-pub struct Photos {
-    /// Paths in the snapshot that rclone knows by another name, and that name.
-    renamed: RefCell<HashMap<String, String>>,
-    /// Bytes of photos that are held for their other paths.
-    held: Rc<Cell<u64>>,
-    /// How many photos were asked for by their IDs.
-    asked: Cell<usize>,
-    readers: reader::Readers,
-    pub restored: Restored,
+pub struct GooglePhotos {
+    library: Library,
+    readers: PhotoReaders,
 }
 
-impl Photos {
-    /// The path, below the session's root, that rclone knows the file by.
-    fn remote_path(&self, path: &str) -> String {
-        self.renamed.borrow().get(path).cloned().unwrap_or_else(|| path.to_owned())
+impl GooglePhotos {
+    /// Lists the library. Files are queued in the order of their entries.
+    ///
+    /// # Errors
+    ///
+    /// The listing is not complete, or nothing could be listed.
+    pub async fn scan(
+        &self,
+        backend: Backend,
+        prefetcher: &Prefetcher,
+        events: EventSender,
+    ) -> Result<(), Failure> {
+        LibraryScan::new(&self.library, backend, prefetcher, events).run().await
+    }
+
+    /// Returns the photo at an absolute path.
+    pub fn photo(&self, path: &str) -> Option<Rc<Photo>> {
+        self.library.photo(path)
+    }
+
+    /// Returns the photo at an absolute path, if it has other paths, too.
+    pub fn shared_photo(&self, path: &str) -> Option<Rc<Photo>> {
+        self.library.photo(path).filter(|photo| photo.is_shared())
+    }
+
+    /// Notes that Plakar is done with an absolute path.
+    pub fn acknowledge(&self, path: &str) {
+        self.library.acknowledge(path);
+    }
+
+    /// Opens a photo at one of its paths.
+    ///
+    /// # Errors
+    ///
+    /// The photo cannot be downloaded.
+    pub async fn open(&self, path: &RemotePath, photo: &Photo) -> Result<Content, Failure> {
+        let remote_path = RemotePath::parse(&self.library.remote_path(path.as_str()))?;
+        self.readers.open(&remote_path, photo.id(), self.library.path_count()).await
     }
 }

@@ -1,125 +1,132 @@
-//! Reads of photos: through a process that has listed their directory, so that a read
-//! is one download and no call. Google lets the addresses that a listing gave expire
-//! after an hour; then a photo is asked for by its ID, until another listing pays.
+//! Readers of photos: processes that have listed a directory, so that a read is one download
+//! and no further call. Google lets the addresses of a listing expire after an hour. From then
+//! on, photos are looked up by ID until another listing costs less.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tokio::sync::Mutex;
 
-use super::Photos;
-use crate::backends::google_photos_names as names;
+use crate::backends::google_photos_names::{remove_id, with_id};
 use crate::bindings::plakar::connector::rclone::Reader;
 use crate::bindings::plakar::connector::types::{Content, Failure, Reason};
-use crate::importer::reader_pool::gone;
+use crate::importer::reader_pool::is_disconnected;
 use crate::path::RemotePath;
 
-/// The processes that read: for the directory that was read from first, which is the
-/// library as a rule, and for the last other one.
+/// Number of times that a reader whose process ends is started for one read.
+const MAX_STARTS: usize = 2;
+
+/// Maximum number of readers.
+const MAX_READERS: usize = 2;
+
+/// Number of photos that Google lists with one call.
+const PHOTOS_PER_CALL: usize = 100;
+
+/// Readers of two directories: the one that was read from first, which is the library as a rule,
+/// and the last other one.
 #[derive(Default)]
-pub struct Readers {
-    directories: RefCell<Vec<Rc<Directory>>>,
+pub struct PhotoReaders {
+    directories: RefCell<Vec<Rc<DirectoryReader>>>,
+    /// Number of lookups by ID so far.
+    lookups: Cell<usize>,
 }
 
-/// How often a process that is gone is started again for one read.
-const STARTS: usize = 2;
-
-/// How many processes may be there.
-const READERS: usize = 2;
-
-/// A process that has listed one directory.
-struct Directory {
+/// Reader of one directory, which is started when it is needed.
+struct DirectoryReader {
     path: String,
-    reader: Mutex<Option<Rc<Listed>>>,
+    reader: Mutex<Option<Rc<WarmReader>>>,
 }
 
-struct Listed {
+/// Reader that has listed its directory.
+struct WarmReader {
     reader: Reader,
-    /// How many photos were asked for by their IDs since it has listed.
-    asked: Cell<usize>,
+    /// Number of lookups by ID since that listing.
+    lookups: Cell<usize>,
 }
 
-/// How many photos a listing gives with one call.
-const PAGE: usize = 100;
-
-impl Readers {
-    fn of(&self, path: &str) -> Rc<Directory> {
-        let mut directories = self.directories.borrow_mut();
-        if let Some(known) = directories.iter().find(|directory| directory.path == path) {
-            return known.clone();
+impl PhotoReaders {
+    /// Opens the photo with an ID at a path, in a library of about `library_size` photos.
+    ///
+    /// # Errors
+    ///
+    /// The photo cannot be downloaded.
+    pub async fn open(
+        &self,
+        path: &RemotePath,
+        id: &str,
+        library_size: usize,
+    ) -> Result<Content, Failure> {
+        let directory = self.directory(path.parent());
+        for _ in 0..MAX_STARTS {
+            let warm = directory.get_or_start().await?;
+            let mut read = warm.reader.read(path.name().to_owned(), None).await;
+            if may_be_expired(&read) {
+                read = warm.reader.read(self.lookup_name(path.name(), id), None).await;
+                if read.is_ok() {
+                    warm.lookups.set(warm.lookups.get() + 1);
+                    directory.refresh(&warm, library_size).await;
+                }
+            }
+            if !is_disconnected(&read) {
+                return read;
+            }
+            directory.evict(&warm).await;
         }
-        directories.truncate(READERS - 1);
-        let directory = Rc::new(Directory { path: path.to_owned(), reader: Mutex::default() });
+        let message = "rclone ended again and again: run the backup again";
+        Err(Failure::new(Reason::Unavailable, message))
+    }
+
+    /// Returns a name by which rclone looks up a photo. rclone finds a name that it never
+    /// listed by the ID in it, and remembers the result, so each lookup needs a new name.
+    fn lookup_name(&self, name: &str, id: &str) -> String {
+        let number = self.lookups.replace(self.lookups.get() + 1);
+        with_id(&format!("{number}-{}", remove_id(name)), id)
+    }
+
+    fn directory(&self, path: &str) -> Rc<DirectoryReader> {
+        let mut directories = self.directories.borrow_mut();
+        if let Some(directory) = directories.iter().find(|directory| directory.path == path) {
+            return directory.clone();
+        }
+        directories.truncate(MAX_READERS - 1);
+        let directory =
+            Rc::new(DirectoryReader { path: path.to_owned(), reader: Mutex::default() });
         directories.push(directory.clone());
         directory
     }
 }
 
-impl Directory {
-    /// The process, started if need be.
-    async fn listed(&self) -> Result<Rc<Listed>, Failure> {
+impl DirectoryReader {
+    async fn get_or_start(&self) -> Result<Rc<WarmReader>, Failure> {
         let mut slot = self.reader.lock().await;
-        if let Some(listed) = &*slot {
-            return Ok(listed.clone());
+        if let Some(warm) = &*slot {
+            return Ok(warm.clone());
         }
         let reader = Reader::start(self.path.clone()).await?;
         reader.warm().await?;
-        let listed = Rc::new(Listed { reader, asked: Cell::default() });
-        *slot = Some(listed.clone());
-        Ok(listed)
+        let warm = Rc::new(WarmReader { reader, lookups: Cell::default() });
+        *slot = Some(warm.clone());
+        Ok(warm)
     }
 
-    /// Lists again, if that costs less than what was asked one by one since.
-    async fn refresh(&self, listed: &Listed, total: usize) {
+    /// Lists the directory again, if that costs less than the lookups since the last listing.
+    async fn refresh(&self, warm: &WarmReader, library_size: usize) {
         let _slot = self.reader.lock().await;
-        if listed.asked.get() > total.div_ceil(PAGE) {
-            listed.asked.set(0);
-            // Where it fails, photos are asked for by their IDs again.
-            let _ = listed.reader.warm().await;
+        if warm.lookups.get() > library_size.div_ceil(PHOTOS_PER_CALL) {
+            warm.lookups.set(0);
+            // After a failure photos are still looked up by ID.
+            let _ = warm.reader.warm().await;
         }
     }
 
-    /// Forgets a process that is gone.
-    async fn lost(&self, gone: &Rc<Listed>) {
-        let mut slot = self.reader.lock().await;
-        if slot.as_ref().is_some_and(|listed| Rc::ptr_eq(listed, gone)) {
-            *slot = None;
-        }
+    /// Removes a reader whose process has ended, unless another read has already replaced it.
+    async fn evict(&self, ended: &Rc<WarmReader>) {
+        self.reader.lock().await.take_if(|warm| Rc::ptr_eq(warm, ended));
     }
 }
 
-/// Whether asking for the photo itself may help: not where Google answers nobody.
-fn is_to_be_asked(read: &Result<Content, Failure>) -> bool {
-    let ends = [Reason::Cancelled, Reason::RateLimited, Reason::Unauthenticated];
-    read.as_ref().is_err_and(|failure| !ends.contains(&failure.reason))
-}
-
-/// Opens a photo of a library of about `total`.
-pub async fn open(
-    photos: &Photos,
-    path: &RemotePath,
-    id: &str,
-    total: usize,
-) -> Result<Content, Failure> {
-    let shown = RemotePath::parse(&photos.remote_path(path.as_str()))?;
-    let directory = photos.readers.of(shown.parent());
-    for _ in 0..STARTS {
-        let listed = directory.listed().await?;
-        let mut read = listed.reader.read(shown.name().to_owned(), None).await;
-        if is_to_be_asked(&read) {
-            // rclone finds a name that it never listed by the ID in it, and keeps what
-            // it found: so each time needs a name of its own.
-            let number = photos.asked.replace(photos.asked.get() + 1);
-            let name = format!("{number}-{}", names::plain(shown.name()));
-            read = listed.reader.read(names::with_id(&name, id), None).await;
-            if read.is_ok() {
-                listed.asked.set(listed.asked.get() + 1);
-                directory.refresh(&listed, total).await;
-            }
-        }
-        if !gone(&read) {
-            return read;
-        }
-        directory.lost(&listed).await;
-    }
-    Err(Failure::new(Reason::Unavailable, "rclone ended again and again: run the backup again"))
+/// Reports whether a lookup by ID may succeed after a failed read. After failures that concern
+/// all photos it cannot.
+fn may_be_expired(read: &Result<Content, Failure>) -> bool {
+    let final_reasons = [Reason::Cancelled, Reason::RateLimited, Reason::Unauthenticated];
+    read.as_ref().is_err_and(|failure| !final_reasons.contains(&failure.reason))
 }

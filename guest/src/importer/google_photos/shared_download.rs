@@ -1,224 +1,220 @@
-//! One download for all paths of a photo: what the first reader gets is held for the
-//! others, as far as memory allows; where it doesn't, they download it again.
+//! One download for all paths of a photo: the bytes that the first reader gets are cached for
+//! the others, as far as memory allows. The others download a photo again that is too large.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use tokio::sync::oneshot;
 use wit_bindgen::{StreamResult, StreamWriter, spawn_local};
 
-use super::Photos;
 use crate::bindings::plakar::connector::types::{Content, Failure};
 use crate::bindings::{wit_future, wit_stream};
-use crate::importer::prefetch;
-use crate::importer::reader_pool;
-use crate::session::Session;
 
-/// How many bytes of photos are held at most.
-const BUDGET: u64 = 64 << 20;
+/// Maximum number of bytes of all cached photos.
+const MAX_CACHED_BYTES: u64 = 64 << 20;
 
-/// How much is passed on at once.
-const PIECE: usize = 256 << 10;
+/// Number of bytes that are passed on at once.
+const CHUNK_BYTES: usize = 256 << 10;
 
-/// A photo and how many of its paths Plakar isn't done with.
+/// Number of cached bytes, counted for all photos of a library.
+#[derive(Clone, Default)]
+pub struct CacheBudget(Rc<Cell<u64>>);
+
+/// Photo with one or more paths.
 pub struct Photo {
-    pub id: String,
-    paths: usize,
-    told: Cell<bool>,
-    left: Cell<usize>,
-    state: RefCell<State>,
+    id: String,
+    path_count: usize,
+    /// Whether one of its paths was found.
+    is_found: Cell<bool>,
+    /// Number of its paths that Plakar hasn't acknowledged.
+    unacknowledged: Cell<usize>,
+    state: RefCell<DownloadState>,
+    budget: CacheBudget,
 }
 
-enum State {
-    /// Nobody has read it, or nobody to the end.
-    Unread,
-    /// Somebody reads it; these wait for the outcome.
-    Coming(Vec<oneshot::Sender<()>>),
-    Here(Rc<Held>),
+enum DownloadState {
+    /// Nothing is cached, and no download is in progress.
+    NotCached,
+    /// A download is in progress. The senders wake the readers that wait for its end.
+    Downloading(Vec<oneshot::Sender<()>>),
+    Cached(Rc<CachedPhoto>),
 }
 
-/// Bytes that count until they are dropped.
-struct Held {
-    all: Rc<Cell<u64>>,
+/// Bytes of a photo, which count towards the budget until they are dropped.
+pub struct CachedPhoto {
+    budget: CacheBudget,
     bytes: Vec<u8>,
 }
 
-impl Held {
-    /// Adds a piece, unless there is no room for it.
-    fn add(&mut self, piece: &[u8]) -> bool {
-        let all = self.all.get() + piece.len() as u64;
-        if all > BUDGET {
-            return false;
-        }
-        self.all.set(all);
-        self.bytes.extend_from_slice(piece);
-        true
-    }
+/// Way to read a photo at one of its paths.
+pub enum ReadPlan {
+    /// Download it for all paths.
+    Download(ReadClaim),
+    /// Take the cached bytes.
+    Cached(Rc<CachedPhoto>),
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.all.set(self.all.get() - self.bytes.len() as u64);
-    }
+/// Claim to download a photo for all its paths. Dropping it lets another reader try.
+pub struct ReadClaim {
+    photo: Rc<Photo>,
 }
 
 impl Photo {
-    pub fn new(id: &str, paths: usize) -> Self {
+    /// Creates a photo with this number of paths.
+    pub fn new(id: &str, path_count: usize, budget: CacheBudget) -> Self {
         Self {
             id: id.to_owned(),
-            paths,
-            told: Cell::new(false),
-            left: Cell::new(paths),
-            state: RefCell::new(State::Unread),
+            path_count,
+            is_found: Cell::new(false),
+            unacknowledged: Cell::new(path_count),
+            state: RefCell::new(DownloadState::NotCached),
+            budget,
         }
     }
 
-    /// Whether this is asked for the first time.
-    pub fn first(&self) -> bool {
-        !self.told.replace(true)
+    /// Returns Google's ID of it.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
-    /// Whether it has more than one path.
+    /// Notes that one of its paths was found. Returns whether it is the first one.
+    pub fn mark_found(&self) -> bool {
+        !self.is_found.replace(true)
+    }
+
+    /// Reports whether it has more than one path.
     pub fn is_shared(&self) -> bool {
-        self.paths > 1
+        self.path_count > 1
     }
 
     /// Notes that Plakar is done with one of its paths.
-    pub fn settled(&self) {
-        self.left.set(self.left.get().saturating_sub(1));
-        if self.left.get() == 0 {
-            self.become_(State::Unread);
+    pub fn acknowledge(&self) {
+        self.unacknowledged.set(self.unacknowledged.get().saturating_sub(1));
+        if self.unacknowledged.get() == 0 {
+            self.set_state(DownloadState::NotCached);
         }
     }
 
-    /// Changes the state; whoever waited looks again.
-    fn become_(&self, state: State) {
-        if let State::Coming(waiting) = self.state.replace(state) {
-            for one in waiting {
-                let _ = one.send(());
+    /// Decides how to read it, after a download in progress has ended.
+    pub async fn plan_read(self: &Rc<Self>) -> ReadPlan {
+        loop {
+            let end = match &mut *self.state.borrow_mut() {
+                DownloadState::Cached(cached) => return ReadPlan::Cached(cached.clone()),
+                DownloadState::Downloading(waiting) => {
+                    let (sender, end) = oneshot::channel();
+                    waiting.push(sender);
+                    end
+                }
+                state @ DownloadState::NotCached => {
+                    *state = DownloadState::Downloading(Vec::new());
+                    return ReadPlan::Download(ReadClaim { photo: self.clone() });
+                }
+            };
+            let _ = end.await;
+        }
+    }
+
+    /// Sets the state and wakes the readers that wait for it.
+    fn set_state(&self, state: DownloadState) {
+        if let DownloadState::Downloading(waiting) = self.state.replace(state) {
+            for sender in waiting {
+                let _ = sender.send(());
             }
         }
     }
 }
 
-/// The claim of whoever reads a photo for all. Dropping it lets another try.
-struct Reading(Rc<Photo>);
-
-impl Drop for Reading {
+impl Drop for ReadClaim {
     fn drop(&mut self) {
-        if matches!(&*self.0.state.borrow(), State::Coming(_)) {
-            self.0.become_(State::Unread);
+        let is_downloading = matches!(&*self.photo.state.borrow(), DownloadState::Downloading(_));
+        if is_downloading {
+            self.photo.set_state(DownloadState::NotCached);
         }
     }
 }
 
-enum Turn {
-    Read(Reading),
-    Wait(oneshot::Receiver<()>),
-    Take(Rc<Held>),
-}
-
-fn turn(photo: &Rc<Photo>) -> Turn {
-    let mut state = photo.state.borrow_mut();
-    match &mut *state {
-        State::Here(held) => Turn::Take(held.clone()),
-        State::Coming(waiting) => {
-            let (sender, receiver) = oneshot::channel();
-            waiting.push(sender);
-            Turn::Wait(receiver)
-        }
-        State::Unread => {
-            *state = State::Coming(Vec::new());
-            Turn::Read(Reading(photo.clone()))
-        }
+impl ReadClaim {
+    /// Passes a content on, and caches its bytes for the other paths.
+    pub fn tee(self, content: Content) -> Content {
+        let (output, stream) = wit_stream::new();
+        let (end_writer, end) = wit_future::new(read_dropped);
+        spawn_local(async move {
+            if let Some(result) = pass_on(content, output, self).await {
+                let _ = end_writer.write(result).await;
+            }
+        });
+        (stream, end)
     }
 }
 
-/// Reads a photo under one of its paths.
-pub async fn read(
-    session: &Rc<Session>,
-    photos: &Photos,
-    photo: &Rc<Photo>,
-    absolute: &str,
-) -> Result<Content, Failure> {
-    loop {
-        match turn(photo) {
-            Turn::Wait(outcome) => {
-                let _ = outcome.await;
-            }
-            Turn::Take(held) => {
-                // What was fetched of this path, if anything was, isn't needed.
-                drop(session.ahead.take(absolute));
-                prefetch::advance(session);
-                return Ok(given(&held));
-            }
-            Turn::Read(reading) => {
-                let content = reader_pool::read_alone(session, absolute).await?;
-                let held = Held { all: photos.held.clone(), bytes: Vec::new() };
-                return Ok(passed_on(content, held, reading));
-            }
-        }
-    }
-}
-
-/// What is held, as a content.
-fn given(held: &Rc<Held>) -> Content {
-    let (mut output, stream) = wit_stream::new();
-    let (ended, end) = wit_future::new(|| Err(Failure::internal("a read was given up")));
-    let held = held.clone();
-    spawn_local(async move {
-        for piece in held.bytes.chunks(PIECE) {
-            if !output.write_all(piece.to_vec()).await.is_empty() {
-                return;
-            }
-        }
-        drop(output);
-        // Whoever doesn't wait for the end doesn't want it.
-        let _ = ended.write(Ok(())).await;
-    });
-    (stream, end)
-}
-
-/// Passes a content on and holds what goes by.
-fn passed_on(content: Content, held: Held, reading: Reading) -> Content {
-    let (output, stream) = wit_stream::new();
-    let (ended, end) = wit_future::new(|| Err(Failure::internal("a read was given up")));
-    spawn_local(async move {
-        if let Some(result) = pass_on(content, output, held, reading).await {
-            let _ = ended.write(result).await;
-        }
-    });
-    (stream, end)
-}
-
-/// Returns how the content ended; `None` if nobody wanted it to its end.
+/// Passes on a content. Returns how it ended, or `None` if its reader dropped it before.
 async fn pass_on(
     (mut input, end): Content,
     mut output: StreamWriter<u8>,
-    held: Held,
-    reading: Reading,
+    claim: ReadClaim,
 ) -> Option<Result<(), Failure>> {
-    let mut held = Some(held);
-    let mut buffer = Vec::with_capacity(PIECE);
+    let photo = &claim.photo;
+    let mut cached = Some(CachedPhoto { budget: photo.budget.clone(), bytes: Vec::new() });
+    let mut buffer = Vec::with_capacity(CHUNK_BYTES);
     loop {
-        let (result, piece) = input.read(buffer).await;
-        if held.as_mut().is_some_and(|held| !held.add(&piece)) {
-            held = None;
+        let (result, chunk) = input.read(buffer).await;
+        if cached.as_mut().is_some_and(|cached| !cached.add(&chunk)) {
+            cached = None;
         }
-        buffer = output.write_all(piece).await;
+        buffer = output.write_all(chunk).await;
         if !buffer.is_empty() {
             return None;
         }
         if buffer.capacity() == 0 {
-            buffer = Vec::with_capacity(PIECE);
+            buffer = Vec::with_capacity(CHUNK_BYTES);
         }
         if !matches!(result, StreamResult::Complete(_)) {
-            let ended = end.await;
-            if let (Ok(()), Some(held)) = (&ended, held)
-                && reading.0.left.get() > 0
+            let end = end.await;
+            if let (Ok(()), Some(cached)) = (&end, cached)
+                && photo.unacknowledged.get() > 0
             {
-                reading.0.become_(State::Here(Rc::new(held)));
+                photo.set_state(DownloadState::Cached(Rc::new(cached)));
             }
-            return Some(ended);
+            return Some(end);
         }
     }
+}
+
+impl CachedPhoto {
+    /// Adds a chunk. Returns false if the budget is exhausted.
+    fn add(&mut self, chunk: &[u8]) -> bool {
+        let total = self.budget.0.get() + chunk.len() as u64;
+        if total > MAX_CACHED_BYTES {
+            return false;
+        }
+        self.budget.0.set(total);
+        self.bytes.extend_from_slice(chunk);
+        true
+    }
+
+    /// Returns the bytes as a content.
+    pub fn content(self: Rc<Self>) -> Content {
+        let (mut output, stream) = wit_stream::new();
+        let (end_writer, end) = wit_future::new(read_dropped);
+        spawn_local(async move {
+            for chunk in self.bytes.chunks(CHUNK_BYTES) {
+                if !output.write_all(chunk.to_vec()).await.is_empty() {
+                    return;
+                }
+            }
+            drop(output);
+            // The host may have dropped the future.
+            let _ = end_writer.write(Ok(())).await;
+        });
+        (stream, end)
+    }
+}
+
+impl Drop for CachedPhoto {
+    fn drop(&mut self) {
+        self.budget.0.set(self.budget.0.get() - self.bytes.len() as u64);
+    }
+}
+
+fn read_dropped() -> Result<(), Failure> {
+    Err(Failure::internal("a read was dropped"))
 }

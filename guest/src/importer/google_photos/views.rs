@@ -1,47 +1,43 @@
-//! Which parts of rclone's tree are listed: every photo is in `media/all`, and again by
-//! year, month and day, which would cost thousands of calls and show nothing new.
+//! Views of rclone's tree that are listed. Every photo is in `media/all`, and again by year,
+//! month and day: to list these would cost thousands of calls without finding anything new.
 
-/// What is listed of a remote, and in how many listings. Directories that a listing
-/// leaves out are relative to the session's root.
+/// Listings of a library, each given by the directories that it leaves out, relative to the
+/// remote's root.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Views {
-    /// The listing of albums and favourites: photos that have another path as well.
+    /// Listing of albums and favourites, whose photos have other paths as well.
     pub albums: Option<Vec<&'static str>>,
-    /// The listing that may be long, and is passed on as it comes.
+    /// Listing that may be long, and is passed on as it arrives.
     pub library: Option<Vec<&'static str>>,
-    /// Whether they hold every photo of the account.
-    pub everything: bool,
+    /// Whether they show every photo of the account.
+    pub has_all_photos: bool,
 }
 
-/// What lies in each directory of dates lies in `media/all`, too.
-const DATES: [&str; 3] = ["media/by-year", "media/by-month", "media/by-day"];
+/// Views by date, whose photos are in `media/all`, too.
+const DATE_VIEWS: [&str; 3] = ["media/by-year", "media/by-month", "media/by-day"];
 
-/// The views below this path of the remote.
-pub fn below(root: &str) -> Views {
+/// Selects the listings of a path of the remote.
+pub fn select(root: &str) -> Views {
     let root = root.trim_matches('/');
     let top = root.split('/').next().unwrap_or_default();
     match (root, top) {
         ("", _) => Views {
             albums: Some(vec!["media", "upload"]),
-            library: Some([&DATES[..], &["album", "shared-album", "feature", "upload"]].concat()),
-            everything: true,
+            library: Some(
+                [&DATE_VIEWS[..], &["album", "shared-album", "feature", "upload"]].concat(),
+            ),
+            has_all_photos: true,
         },
         ("media", _) => Views {
             albums: None,
             library: Some(vec!["by-year", "by-month", "by-day"]),
-            everything: true,
+            has_all_photos: true,
         },
         (_, "album" | "shared-album" | "feature") => {
-            Views { albums: Some(Vec::new()), library: None, everything: false }
+            Views { albums: Some(Vec::new()), library: None, has_all_photos: false }
         }
-        _ => Views { albums: None, library: Some(Vec::new()), everything: root == "media/all" },
+        _ => Views { albums: None, library: Some(Vec::new()), has_all_photos: root == "media/all" },
     }
-}
-
-/// The directory that is listed to see whether Google answers: rclone knows the root by
-/// heart, but not the albums.
-pub fn probe(root: &str) -> &'static str {
-    if root.trim_matches('/').is_empty() { "album" } else { "" }
 }
 
 #[cfg(test)]
@@ -49,20 +45,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_of_dates_are_listed_only_where_they_are_asked_for() {
-        let all = below("");
+    fn date_views_are_listed_only_on_request() {
+        let all = select("");
         let library = all.library.unwrap();
-        assert!(DATES.iter().all(|date| library.contains(date)));
+        assert!(DATE_VIEWS.iter().all(|date| library.contains(date)));
         assert!(all.albums.unwrap().contains(&"media"));
-        assert_eq!(below("/media/").library, Some(vec!["by-year", "by-month", "by-day"]));
-        let year = Views { albums: None, library: Some(Vec::new()), everything: false };
-        assert_eq!(below("media/by-year/2024"), year);
+        assert_eq!(select("/media/").library, Some(vec!["by-year", "by-month", "by-day"]));
+        let year = Views { albums: None, library: Some(Vec::new()), has_all_photos: false };
+        assert_eq!(select("media/by-year/2024"), year);
     }
 
     #[test]
     fn one_album_is_listed_alone() {
         for root in ["album", "album/Trip/2024", "shared-album/x", "feature/favorites"] {
-            let views = below(root);
+            let views = select(root);
             assert_eq!((views.albums, views.library), (Some(Vec::new()), None), "{root}");
         }
     }
