@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# mutations.sh DIRECTORY [MUTATION...]: puts each bug of tests/mutations into a copy of the
-# guest, one at a time, and prints which scenarios catch it under the stock wasmtime. Fails
-# if one isn't caught. Takes a minute a bug; everything it makes lies in the directory.
+# mutations.sh DIRECTORY [MUTATION...]: applies each bug of tests/mutations to a copy of the
+# guest, one at a time, and prints which scenarios catch it under the stock wasmtime. Fails if
+# one isn't caught. Needs a minute for each bug, and writes to the directory only.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p "$1"
@@ -10,9 +10,9 @@ shift
 [ $# -gt 0 ] || set -- tests/mutations/*.patch
 wasm=wasm32-wasip2 tree=$place/tree bin=$place/bin
 export CARGO_TARGET_DIR=$place/target
-# Without a bug the slowest scenario takes a few seconds; with one it may have no end.
+# Without a bug the slowest scenario needs a few seconds; with one it may never end.
 export PLAKBOX_WATCHDOG=${PLAKBOX_WATCHDOG:-20}
-# What git applies in the copy is no change of this repository.
+# Makes git apply patches to the copy, and not to this repository.
 export GIT_CEILING_DIRECTORIES=$place
 
 rm -rf "$tree"

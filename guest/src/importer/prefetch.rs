@@ -28,13 +28,13 @@ const REFILL_DIVISOR: usize = 8;
 /// Maximum number of large files in flight: each needs a process of its own.
 const MAX_LARGE_IN_FLIGHT: usize = 2;
 
-/// Number of files opened in a row that makes a warm-up pay...
+/// Minimum number of files opened in a row for a warm-up.
 const MIN_WARM_UP_STREAK: usize = 4;
 
-/// ...the number of queued files that it takes as well...
+/// Minimum number of queued files for a warm-up.
 const MIN_WARM_UP_QUEUE: usize = 32;
 
-/// ...and the number of files that a reader may remember at most: some KiB each.
+/// Maximum number of files for a warm-up: the reader remembers each, with some KiB.
 const MAX_WARM_UP_FILES: usize = 20_000;
 
 /// Limits of a prefetcher.

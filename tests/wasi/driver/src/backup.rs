@@ -1,4 +1,4 @@
-//! A backup as Plakar makes it: records come, files are read, each record is settled.
+//! A backup as Plakar makes it: entries arrive, files are read, each entry is acknowledged.
 
 use futures::future::join_all;
 use scenarios::backup::{Backup, Observed, Reading, Record, Seen, judge};
@@ -8,8 +8,9 @@ use wit_bindgen::{StreamResult, StreamWriter};
 use crate::bindings::plakar::connector::importer::{self, Discovery};
 use crate::bindings::plakar::connector::types::{Entry, Kind};
 use crate::bindings::wit_stream;
-use crate::session::{failure, remote, taken};
+use crate::session::{failure, read_all, remote};
 
+/// Runs the scans of a backup, and checks what they find.
 pub async fn run(scenario: &Scenario, backup: &Backup) -> Vec<Check> {
     let opened = importer::open(remote(scenario)).await.map(drop).map_err(failure);
     let mut checks = vec![Check::end("opening", Ok(()), &opened)];
@@ -19,7 +20,7 @@ pub async fn run(scenario: &Scenario, backup: &Backup) -> Vec<Check> {
     for number in 0..backup.scans {
         let seen = scan(backup.reading).await;
         for check in judge(scenario, backup, number, &seen) {
-            // A promise is one line, however many scans keep it.
+            // Each promise is printed once for all scans.
             match checks.iter_mut().find(|known| known.promise == check.promise) {
                 Some(known) if known.broken.is_some() => {}
                 Some(known) => {
@@ -32,21 +33,21 @@ pub async fn run(scenario: &Scenario, backup: &Backup) -> Vec<Check> {
     checks
 }
 
-/// Scans once, and reads what is found.
+/// Runs one scan, and reads the files that it finds.
 async fn scan(reading: Reading) -> Observed {
-    let (settle, settled) = wit_stream::new();
-    let mut settling = Settling(Some(settle));
-    let (mut found, end) = importer::scan(settled).await;
+    let (sender, acknowledged) = wit_stream::new();
+    let mut acknowledgements = Acknowledgements(Some(sender));
+    let (mut events, end) = importer::scan(acknowledged).await;
     let mut records = Vec::new();
     loop {
-        let (result, some) = found.read(Vec::with_capacity(64)).await;
-        for discovery in some {
+        let (result, read_events) = events.read(Vec::with_capacity(64)).await;
+        for discovery in read_events {
             let (path, mut record) = record(discovery);
             if reading == Reading::InTurn {
                 read(&path, &mut record).await;
             }
             if matches!(reading, Reading::InTurn | Reading::Nothing) {
-                settling.settle(&path).await;
+                acknowledgements.send(&path).await;
             }
             records.push((path, record));
         }
@@ -62,7 +63,7 @@ async fn scan(reading: Reading) -> Observed {
         Reading::Backwards => {
             for (path, record) in records.iter_mut().rev() {
                 read(path, record).await;
-                settling.settle(path).await;
+                acknowledgements.send(path).await;
             }
         }
         Reading::InTurn | Reading::Nothing => {}
@@ -70,13 +71,13 @@ async fn scan(reading: Reading) -> Observed {
     Observed { records, end }
 }
 
-/// Tells what is settled, to a connector that wants to know.
-struct Settling(Option<StreamWriter<String>>);
+/// Sender of acknowledged paths, until the connector drops the stream.
+struct Acknowledgements(Option<StreamWriter<String>>);
 
-impl Settling {
-    async fn settle(&mut self, path: &str) {
-        if let Some(settle) = &mut self.0
-            && !settle.write_all(vec![path.to_owned()]).await.is_empty()
+impl Acknowledgements {
+    async fn send(&mut self, path: &str) {
+        if let Some(sender) = &mut self.0
+            && !sender.write_all(vec![path.to_owned()]).await.is_empty()
         {
             self.0 = None;
         }
@@ -87,7 +88,7 @@ async fn read(path: &str, record: &mut Record) {
     if let Record::Found(seen) = record
         && !seen.directory
     {
-        seen.read = Some(taken(importer::read(path.to_owned()).await).await);
+        seen.read = Some(read_all(importer::read(path.to_owned()).await).await);
     }
 }
 

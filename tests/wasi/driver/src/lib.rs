@@ -1,16 +1,16 @@
-//! Does with a connector what Plakar would, and compares what it sees with what the
-//! scenario promises. The last argument names the scenario; without one, the names are
-//! printed.
+//! Driver of a connector: calls it as Plakar would, and checks the results against a scenario.
+//! The last argument is the scenario's name. Without a name, all names are printed.
 //!
-//! - [`session`]: opening, and what the contract's types mean here
-//! - [`backup`], [`restore`]: Plakar's two ways
-//! - [`own`]: scenarios that need code of their own
+//! - [`session`]: the remote, and conversions of the contract's types
+//! - [`backup`], [`restore`]: what Plakar does
+//! - [`custom`]: scenarios that need code of their own
 
 mod backup;
-mod own;
+mod custom;
 mod restore;
 mod session;
 
+/// The contract's types and functions, generated from `wit/`.
 mod bindings {
     wit_bindgen::generate!({
         path: ["../../../wit", "../wit"],
@@ -22,6 +22,12 @@ mod bindings {
 use scenarios::{Act, Check, Scenario, list};
 use std::fs;
 use std::path::Path;
+
+/// Interval between two reads of the calls, in milliseconds.
+const POLL_INTERVAL_MS: u64 = 50;
+
+/// Maximum number of these reads.
+const MAX_POLLS: usize = 20;
 
 struct Driver;
 
@@ -45,30 +51,30 @@ impl bindings::exports::wasi::cli::run::Guest for Driver {
     }
 }
 
+/// Prepares and runs a scenario.
 async fn checks(name: &str, scenario: &Scenario) -> Vec<Check> {
     let place = list::place(name);
-    // It is a scenario's own: an earlier run left it.
+    // Left by an earlier run of the scenario.
     let _ = fs::remove_dir_all(&place);
     scenario.lay(&place.join("remote")).unwrap();
     let mut checks = match &scenario.act {
         Act::Backup(plan) => backup::run(scenario, plan).await,
         Act::Restore(plan) => restore::run(scenario, plan, &place.join("remote")).await,
-        Act::Own => own::run(name, scenario).await,
+        Act::Custom => custom::run(name, scenario).await,
     };
-    checks.extend(calls(&place, scenario).await);
+    checks.extend(check_calls(&place, scenario).await);
     checks
 }
 
-/// Compares what the fake was called for with what was promised. What was given up may
-/// take a while to end.
-async fn calls(place: &Path, scenario: &Scenario) -> Vec<Check> {
-    for _ in 0..20 {
+/// Checks the calls of the fake rclone. A cancelled call may need some time to end.
+async fn check_calls(place: &Path, scenario: &Scenario) -> Vec<Check> {
+    for _ in 0..MAX_POLLS {
         let calls = fs::read_to_string(place.join("calls")).unwrap_or_default();
         let checks = scenario.judge_calls(&calls);
         if checks.iter().all(|check| check.broken.is_none()) {
             return checks;
         }
-        session::wait(50).await;
+        session::wait(POLL_INTERVAL_MS).await;
     }
     scenario.judge_calls(&fs::read_to_string(place.join("calls")).unwrap_or_default())
 }

@@ -1,5 +1,5 @@
-//! A restore as Plakar makes it: records and contents come one after the other, and
-//! fates come back when they are known.
+//! A restore as Plakar makes it: entries and contents are sent one after the other, and results
+//! arrive when they are known.
 
 use futures::StreamExt;
 use futures::future::{Either, select};
@@ -16,6 +16,7 @@ use crate::bindings::plakar::connector::types::{
 use crate::bindings::{wit_future, wit_stream};
 use crate::session::{failure, remote};
 
+/// Runs a restore, and checks its results and the destination.
 pub async fn run(scenario: &Scenario, restore: &Restore, destination: &Path) -> Vec<Check> {
     let opened = exporter::open(remote(scenario)).await.map(drop).map_err(failure);
     let mut seen = Observed { opened, outcomes: Vec::new(), finished: None, left: [].into() };
@@ -34,44 +35,46 @@ pub async fn run(scenario: &Scenario, restore: &Restore, destination: &Path) -> 
 
 type Outcomes = Vec<(String, Result<(), scenarios::Failure>)>;
 
-/// Writes all entries. Each is begun when the one before has given its content, and
-/// none is waited for.
+/// Writes all entries. Each write begins when the content of the previous entry is sent, without
+/// waiting for its result.
 async fn write(restore: &Restore) -> (Outcomes, Result<(), Failure>) {
-    let mut fates = FuturesUnordered::new();
+    let mut writes = FuturesUnordered::new();
     let mut outcomes = Vec::new();
     for entry in &restore.entries {
         let (contents, content) = content(entry).unzip();
         let path = entry.node.path.clone();
-        let told = exporter::write(told(entry), content);
-        let mut fate = Box::pin(async move { (path, told.await.map_err(failure)) });
-        // Begins it, in its turn.
-        let begun = futures::poll!(&mut fate);
-        match begun {
+        let result = exporter::write(contract_entry(entry), content);
+        let mut write = Box::pin(async move { (path, result.await.map_err(failure)) });
+        // The first poll begins the write.
+        match futures::poll!(&mut write) {
             std::task::Poll::Ready(outcome) => outcomes.push(outcome),
-            std::task::Poll::Pending => fates.push(fate),
+            std::task::Poll::Pending => writes.push(write),
         }
         if let Some(contents) = contents {
             let mut feeding = pin!(feed(entry, contents));
-            // Fates that come meanwhile are taken.
-            while let Either::Right((Some(outcome), _)) = select(&mut feeding, fates.next()).await {
+            // Meanwhile the results of earlier writes may arrive.
+            while let Either::Right((Some(outcome), _)) = select(&mut feeding, writes.next()).await
+            {
                 outcomes.push(outcome);
             }
         }
     }
     let mut finishing = pin!(exporter::finish());
     let finished = loop {
-        match select(&mut finishing, fates.next()).await {
+        match select(&mut finishing, writes.next()).await {
             Either::Left((finished, _)) => break finished,
             Either::Right((Some(outcome), _)) => outcomes.push(outcome),
             Either::Right((None, _)) => break finishing.await,
         }
     };
-    outcomes.extend(fates.collect::<Vec<_>>().await);
+    outcomes.extend(writes.collect::<Vec<_>>().await);
     (outcomes, finished)
 }
 
-/// The entry as the connector is told of it.
-fn told(restore::Entry { node, kind, identity, announced, .. }: &restore::Entry) -> Entry {
+/// Creates the entry that the connector receives.
+fn contract_entry(
+    restore::Entry { node, kind, identity, announced, .. }: &restore::Entry,
+) -> Entry {
     let size = node.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
     let kind = match (kind, &node.bytes) {
         (Plan::Symlink, _) => Kind::Symlink,
@@ -93,26 +96,27 @@ fn told(restore::Entry { node, kind, identity, announced, .. }: &restore::Entry)
     }
 }
 
-/// Where a content's bytes and its end go.
+/// Writers of a content's bytes and of its end.
 struct Contents {
     bytes: wit_bindgen::StreamWriter<u8>,
     end: wit_bindgen::FutureWriter<Result<(), Failure>>,
 }
 
+/// Creates the content of an entry that is a file.
 fn content(entry: &restore::Entry) -> Option<(Contents, Content)> {
     entry.node.bytes.as_ref()?;
     let (bytes, stream) = wit_stream::new();
-    let given_up = || Err(Failure { reason: Reason::Internal, message: "given up".to_owned() });
-    let (end, ending) = wit_future::new(given_up);
+    let dropped = || Err(Failure { reason: Reason::Internal, message: "dropped".to_owned() });
+    let (end, ending) = wit_future::new(dropped);
     Some((Contents { bytes, end }, (stream, ending)))
 }
 
-/// Gives the content, as far as it comes.
+/// Sends a content, up to where it breaks.
 async fn feed(entry: &restore::Entry, Contents { mut bytes, end }: Contents) {
-    const CHUNK: usize = 1 << 20;
+    const CHUNK_BYTES: usize = 1 << 20;
     let all = entry.node.bytes.as_deref().unwrap_or_default();
-    let whole = &all[..entry.breaks.unwrap_or(all.len())];
-    for chunk in whole.chunks(CHUNK) {
+    let sent = &all[..entry.breaks.unwrap_or(all.len())];
+    for chunk in sent.chunks(CHUNK_BYTES) {
         if !bytes.write_all(chunk.to_vec()).await.is_empty() {
             break;
         }
@@ -121,10 +125,10 @@ async fn feed(entry: &restore::Entry, Contents { mut bytes, end }: Contents) {
     let ended = match entry.breaks {
         None => Ok(()),
         Some(_) => {
-            let message = "the snapshot's store broke off".to_owned();
+            let message = "the snapshot's store disconnected".to_owned();
             Err(Failure { reason: Reason::Unavailable, message })
         }
     };
-    // Whoever doesn't wait for the end doesn't want it.
+    // The connector may have dropped the future.
     let _ = end.write(ended).await;
 }

@@ -1,22 +1,22 @@
-//! Opening a session, and what the contract's types mean here.
+//! The remote of a session, and conversions of the contract's types.
 
 use scenarios::{Failure, Reason, Scenario};
 
 use crate::bindings::plakar::connector::types::{self, Content, Remote};
 use crate::bindings::wasi::clocks::monotonic_clock::wait_for;
 
-/// The remote as the connector is told of it.
+/// Creates the remote that the connector receives.
 pub fn remote(scenario: &Scenario) -> Remote {
-    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    let to_owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     Remote {
         backend: scenario.backend.to_owned(),
         root: scenario.root.to_owned(),
         streams: 64,
-        options: scenario.options.iter().map(owned).collect(),
+        options: scenario.options.iter().map(to_owned).collect(),
     }
 }
 
-/// A failure of the contract, as the scenarios have it.
+/// Converts a failure of the contract into one of the scenarios.
 pub fn failure(failure: types::Failure) -> Failure {
     let reason = match failure.reason {
         types::Reason::InvalidConfiguration => Reason::InvalidConfiguration,
@@ -33,8 +33,8 @@ pub fn failure(failure: types::Failure) -> Failure {
     Failure { reason, message: failure.message }
 }
 
-/// A content to its end: what came, and how it ended.
-pub async fn taken(content: Result<Content, types::Failure>) -> (Vec<u8>, Result<(), Failure>) {
+/// Reads a content to its end. Returns its bytes, and how it ended.
+pub async fn read_all(content: Result<Content, types::Failure>) -> (Vec<u8>, Result<(), Failure>) {
     let (stream, end) = match content {
         Ok(content) => content,
         Err(why) => return (Vec::new(), Err(failure(why))),
@@ -43,7 +43,7 @@ pub async fn taken(content: Result<Content, types::Failure>) -> (Vec<u8>, Result
     (bytes, end.await.map_err(failure))
 }
 
-/// Waits for so many milliseconds.
+/// Waits for a number of milliseconds.
 pub async fn wait(milliseconds: u64) {
     wait_for(milliseconds * 1_000_000).await;
 }

@@ -1,9 +1,8 @@
-//! Stands in for the capability `rclone`: what its host would give of a remote, from a
-//! directory, as rclone would list, read and write it, and wrong where the scenario
-//! says so. The last argument names the scenario.
+//! Fake of the `rclone` interface: lists, reads and writes a directory as rclone would a remote,
+//! with the faults of a scenario. The last argument is the scenario's name.
 //!
-//! - [`world`]: the scenario, what was called, what was counted
-//! - [`remote`]: what the remote holds, as its backend shows it
+//! - [`run_state`]: the scenario, the log of calls, counters
+//! - [`remote`]: contents of the remote, as its backend shows them
 //! - [`listing`]: the verb `list`
 //! - [`reading`]: the verbs `cat` and `reader`
 //! - [`writing`]: the verbs `batch` and `receive`
@@ -11,9 +10,10 @@
 mod listing;
 mod reading;
 mod remote;
-mod world;
+mod run_state;
 mod writing;
 
+/// The contract's types and functions, generated from `wit/`.
 mod bindings {
     wit_bindgen::generate!({
         path: ["../../../wit", "../wit"],

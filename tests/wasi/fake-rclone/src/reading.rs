@@ -1,4 +1,4 @@
-//! The verbs `cat` and `reader`: the bytes of files.
+//! The function `cat` and the resource `reader`: contents of files.
 
 use scenarios::Reason;
 use scenarios::fault::Fault;
@@ -11,250 +11,264 @@ use crate::bindings::exports::plakar::connector::rclone::{self, GuestReader};
 use crate::bindings::plakar::connector::types::{Content, Failure};
 use crate::bindings::{wit_future, wit_stream};
 use crate::remote;
-use crate::world::{World, failure, sound, wait, world};
+use crate::run_state::{RunState, check_path, failure, run_state, wait};
 
-/// A content is given when it is complete or this much of it is there.
-const BEGINNING: usize = 1 << 20;
+/// Number of bytes that are buffered before a content is returned.
+const INITIAL_BUFFER_BYTES: usize = 1 << 20;
 
-/// How much is passed on at once.
-const PIECE: usize = 256 << 10;
+/// Number of bytes that are passed on at once.
+const CHUNK_BYTES: usize = 256 << 10;
 
+/// Reads a file by a process of its own.
 pub async fn cat(path: String, size: Option<u64>) -> Result<Content, Failure> {
-    let world = world();
-    world.note("cat", &path);
-    sound(&path)?;
-    content(&world, &path, None, size).await
+    let state = run_state();
+    state.log("cat", &path);
+    check_path(&path)?;
+    content(&state, &path, None, size).await
 }
 
-/// A process that reads many files.
+/// Process that reads many files.
 pub struct Reader {
     root: String,
     reads: Cell<usize>,
-    dead: Cell<bool>,
-    warm: Cell<bool>,
-    /// Photos' addresses by their names: whose it is, and after how many downloads it
-    /// was had.
-    known: RefCell<HashMap<String, (String, usize)>>,
+    is_dead: Cell<bool>,
+    is_warm: Cell<bool>,
+    /// Addresses of photos by their names: the ID, and the number of downloads when the address
+    /// was obtained.
+    addresses: RefCell<HashMap<String, (String, usize)>>,
 }
 
 impl GuestReader for Reader {
     async fn start(root: String) -> Result<rclone::Reader, Failure> {
-        let world = world();
-        world.note("reader", &root);
+        let state = run_state();
+        state.log("reader", &root);
         if !root.is_empty() {
-            sound(&root)?;
+            check_path(&root)?;
         }
-        if world.has(&Fault::NoReader) {
+        if state.has_fault(&Fault::NoReader) {
             return Err(failure(Reason::Internal, "rclone serve doesn't answer"));
         }
         Ok(rclone::Reader::new(Self {
             root,
             reads: Cell::default(),
-            dead: Cell::default(),
-            warm: Cell::default(),
-            known: RefCell::default(),
+            is_dead: Cell::default(),
+            is_warm: Cell::default(),
+            addresses: RefCell::default(),
         }))
     }
 
     async fn warm(&self) -> Result<(), Failure> {
-        let world = world();
-        world.note("warm", &self.root);
-        if world.has(&Fault::NoWarmth) {
-            return Err(failure(Reason::Unavailable, "it takes too long"));
+        let state = run_state();
+        state.log("warm", &self.root);
+        if state.has_fault(&Fault::NoWarmUp) {
+            return Err(failure(Reason::Unavailable, "timed out"));
         }
-        self.warm.set(true);
-        if world.scenario.is_photos() {
-            self.learn(&world)?;
+        self.is_warm.set(true);
+        if state.scenario.is_photos() {
+            self.list_photos(&state)?;
         }
         Ok(())
     }
 
     async fn read(&self, path: String, size: Option<u64>) -> Result<Content, Failure> {
-        let world = world();
-        world.note("read", &path);
-        sound(&path)?;
-        self.live(&world)?;
-        if redirected(&path) {
-            return Err(failure(Reason::Unsupported, "it would be taken for another file"));
+        let state = run_state();
+        state.log("read", &path);
+        check_path(&path)?;
+        self.count_read(&state)?;
+        if is_redirected(&path) {
+            return Err(failure(
+                Reason::Unsupported,
+                "the server would take it for a different file",
+            ));
         }
-        let photo = match world.scenario.is_photos() {
-            true => Some(self.photo(&world, &path)?),
+        let photo = match state.scenario.is_photos() {
+            true => Some(self.photo(&state, &path)?),
             false => None,
         };
-        if !self.warm.get() && photo.is_none() {
-            world.note("look-up", &path);
+        if !self.is_warm.get() && photo.is_none() {
+            state.log("look-up", &path);
         }
         let below = match self.root.as_str() {
             "" => path,
             root => format!("{root}/{path}"),
         };
-        let content = content(&world, &below, photo.as_deref(), size).await;
-        // It may have gone meanwhile.
-        if self.dead.get() { Err(gone()) } else { content }
+        let content = content(&state, &below, photo.as_deref(), size).await;
+        // The process may have ended meanwhile.
+        if self.is_dead.get() { Err(disconnected()) } else { content }
     }
 }
 
 impl Reader {
-    /// Counts a read; the process may be gone.
-    fn live(&self, world: &World) -> Result<(), Failure> {
+    /// Counts a read.
+    ///
+    /// # Errors
+    ///
+    /// The process has ended.
+    fn count_read(&self, state: &RunState) -> Result<(), Failure> {
         self.reads.set(self.reads.get() + 1);
-        for fault in &world.scenario.faults {
+        for fault in &state.scenario.faults {
             if let Fault::ReaderDies { after, times } = fault
-                && !self.dead.get()
+                && !self.is_dead.get()
                 && self.reads.get() > *after
-                && world.counted("died") < *times
+                && state.counter("died") < *times
             {
-                world.count("died");
-                self.dead.set(true);
+                state.increment("died");
+                self.is_dead.set(true);
             }
         }
-        if self.dead.get() { Err(gone()) } else { Ok(()) }
+        if self.is_dead.get() { Err(disconnected()) } else { Ok(()) }
     }
 
-    /// Lists its directory of photos, which gives each one's address.
-    fn learn(&self, world: &World) -> Result<(), Failure> {
-        let mut known = self.known.borrow_mut();
-        for item in remote::entries(world, &self.root)? {
+    /// Lists its directory of photos, which returns the address of each.
+    fn list_photos(&self, state: &RunState) -> Result<(), Failure> {
+        let mut addresses = self.addresses.borrow_mut();
+        for item in remote::entries(state, &self.root)? {
             let name = item.path.rsplit('/').next().unwrap_or_default().to_owned();
-            known.insert(name, (item.id, world.counted("downloads")));
+            addresses.insert(name, (item.id, state.counter("downloads")));
         }
         Ok(())
     }
 
-    /// The ID of the photo with this name: known, asked for by an ID in the name, or
-    /// looked for by listing all; and whether Google still gives it.
-    fn photo(&self, world: &World, name: &str) -> Result<String, Failure> {
-        if !self.known.borrow().contains_key(name) {
-            match remote::id_in(name) {
+    /// Returns the ID of the photo with a name: from its address, from an ID in the name, or from
+    /// a listing.
+    ///
+    /// # Errors
+    ///
+    /// There is no such photo, or its address has expired.
+    fn photo(&self, state: &RunState, name: &str) -> Result<String, Failure> {
+        if !self.addresses.borrow().contains_key(name) {
+            match remote::id_in_name(name) {
                 Some(id) => {
-                    world.note("look-up", id);
-                    let found = (id.to_owned(), world.counted("downloads"));
-                    self.known.borrow_mut().insert(name.to_owned(), found);
+                    state.log("look-up", id);
+                    let address = (id.to_owned(), state.counter("downloads"));
+                    self.addresses.borrow_mut().insert(name.to_owned(), address);
                 }
-                None => self.learn(world)?,
+                None => self.list_photos(state)?,
             }
         }
-        let known = self.known.borrow();
-        let Some((id, had)) = known.get(name) else {
+        let addresses = self.addresses.borrow();
+        let Some((id, obtained)) = addresses.get(name) else {
             return Err(failure(Reason::NotFound, "file not found"));
         };
-        let lasts = world.fault(|fault| match fault {
+        let lifetime = state.find_fault(|fault| match fault {
             Fault::Expires(downloads) => Some(*downloads),
             _ => None,
         });
-        if lasts.is_some_and(|lasts| world.counted("downloads") - had >= lasts) {
+        if lifetime.is_some_and(|lifetime| state.counter("downloads") - obtained >= lifetime) {
             return Err(failure(Reason::Denied, "403 Forbidden"));
         }
-        world.count("downloads");
+        state.increment("downloads");
         Ok(id.clone())
     }
 }
 
-fn gone() -> Failure {
-    failure(Reason::Cancelled, "rclone serve broke off")
+fn disconnected() -> Failure {
+    failure(Reason::Cancelled, "rclone serve disconnected")
 }
 
-/// Whether rclone's server would take the path for `data/xx/name`.
-fn redirected(path: &str) -> bool {
+/// Reports whether rclone's server would take the path for `data/xx/name`.
+fn is_redirected(path: &str) -> bool {
     let mut names = path.rsplit('/');
     let name = names.next().unwrap_or_default();
     names.next() == Some("data") && name.len() >= 2
 }
 
-/// What came of a file before its end, and the end; `None`: it never comes.
-struct Given {
+/// Bytes of a file as rclone reads them.
+struct ReadResult {
     bytes: Vec<u8>,
+    /// How the read ends, or `None` if it never does.
     end: Option<Result<(), Failure>>,
 }
 
-/// Reads a file as rclone does here, and gives it as the host does.
+/// Reads a file, and returns its content as the host does.
 async fn content(
-    world: &Rc<World>,
+    state: &Rc<RunState>,
     path: &str,
     photo: Option<&str>,
     size: Option<u64>,
 ) -> Result<Content, Failure> {
-    let reading = world.begin_read();
-    match world.slowness() {
+    let reading = state.begin_read();
+    match state.delay_ms() {
         0 => {}
         milliseconds => wait(milliseconds).await,
     }
-    let Given { bytes, end } = given(world, path, photo, size)?;
-    let whole = bytes.len() < BEGINNING;
-    match (whole, end) {
+    let ReadResult { bytes, end } = read_bytes(state, path, photo, size)?;
+    let is_buffered = bytes.len() < INITIAL_BUFFER_BYTES;
+    match (is_buffered, end) {
         (true, None) => std::future::pending().await,
         (true, Some(Err(failure))) => Err(failure),
         (_, end) => {
-            // What is whole is read, whoever takes it when.
-            let reading = (!whole).then_some(reading);
-            Ok(pass_on(world.clone(), path.to_owned(), bytes, end, reading))
+            // A buffered file counts as read before its content is.
+            let reading = (!is_buffered).then_some(reading);
+            Ok(pass_on(state.clone(), path.to_owned(), bytes, end, reading))
         }
     }
 }
 
-fn given(
-    world: &World,
+/// Reads a file with the faults of the scenario.
+fn read_bytes(
+    state: &RunState,
     path: &str,
     photo: Option<&str>,
     size: Option<u64>,
-) -> Result<Given, Failure> {
-    let mut bytes = remote::bytes(world, path, photo)?;
-    // Faults of photos are of all their paths.
-    let is = |other: &str| other == path || photo.is_some_and(|id| id.ends_with(other));
+) -> Result<ReadResult, Failure> {
+    let mut bytes = remote::bytes(state, path, photo)?;
+    // A fault of a photo applies to all its paths.
+    let applies_to = |other: &str| other == path || photo.is_some_and(|id| id.ends_with(other));
     let mut end = None;
     let mut stalls = false;
-    for fault in &world.scenario.faults {
+    for fault in &state.scenario.faults {
         match fault {
-            Fault::Refused(other, reason) if is(other) => {
+            Fault::Refused(other, reason) if applies_to(other) => {
                 return Err(failure(*reason, format!("`{path}` can't be read")));
             }
-            Fault::Grows { path: other, by } if is(other) => {
+            Fault::Grows { path: other, by } if applies_to(other) => {
                 bytes.extend(std::iter::repeat_n(b'+', *by));
             }
-            Fault::Breaks { path: other, at, said, times }
-                if is(other) && world.count(&format!("break {other}")) < *times =>
+            Fault::Breaks { path: other, at, reported, times }
+                if applies_to(other) && state.increment(&format!("break {other}")) < *times =>
             {
                 bytes.truncate(*at);
-                if *said {
+                if *reported {
                     let message = "the transfer broke: run the backup again";
                     end = Some(Err(failure(Reason::Unavailable, message)));
                 }
             }
-            Fault::Stalls { path: other, at } if is(other) => {
+            Fault::Stalls { path: other, at } if applies_to(other) => {
                 bytes.truncate(*at);
                 stalls = true;
             }
             _ => {}
         }
     }
-    let counted = counted(bytes.len() as u64, size);
-    Ok(Given { bytes, end: (!stalls).then(|| end.unwrap_or(counted)) })
+    let checked = check_size(bytes.len() as u64, size);
+    Ok(ReadResult { bytes, end: (!stalls).then(|| end.unwrap_or(checked)) })
 }
 
-/// Compares what came with what was announced.
-pub fn counted(count: u64, size: Option<u64>) -> Result<(), Failure> {
+/// Compares the number of bytes with the expected size.
+pub fn check_size(count: u64, size: Option<u64>) -> Result<(), Failure> {
     match size {
         Some(size) if size != count => {
-            Err(failure(Reason::Corrupted, format!("{count} bytes came where {size} were listed")))
+            Err(failure(Reason::Corrupted, format!("{count} bytes instead of {size}")))
         }
         _ => Ok(()),
     }
 }
 
 fn pass_on(
-    world: Rc<World>,
+    state: Rc<RunState>,
     path: String,
     bytes: Vec<u8>,
     end: Option<Result<(), Failure>>,
     reading: Option<impl Sized + 'static>,
 ) -> Content {
     let (mut output, stream) = wit_stream::new();
-    let (ended, ending) = wit_future::new(|| Err(failure(Reason::Internal, "given up")));
+    let (ended, ending) = wit_future::new(|| Err(failure(Reason::Internal, "dropped")));
     spawn_local(async move {
         let _reading = reading;
-        for piece in bytes.chunks(PIECE) {
-            if !output.write_all(piece.to_vec()).await.is_empty() {
-                return world.note("dropped", &path);
+        for chunk in bytes.chunks(CHUNK_BYTES) {
+            if !output.write_all(chunk.to_vec()).await.is_empty() {
+                return state.log("dropped", &path);
             }
         }
         let Some(end) = end else { return std::future::pending().await };

@@ -1,4 +1,4 @@
-//! The verbs `batch` and `receive`: files on their way to the remote.
+//! The resource `batch` and the function `receive`: uploads.
 
 use scenarios::Reason;
 use scenarios::fault::Fault;
@@ -12,18 +12,18 @@ use wit_bindgen::{FutureReader, StreamReader, StreamResult, spawn_local};
 use crate::bindings::exports::plakar::connector::rclone::{self, GuestBatch, Outcome};
 use crate::bindings::plakar::connector::types::{Content, Entry, Failure, Kind, Timestamp};
 use crate::bindings::{wit_future, wit_stream};
-use crate::reading::counted;
+use crate::reading::check_size;
 use crate::remote;
-use crate::world::{World, disk, failure, sound, wait, world};
+use crate::run_state::{RunState, check_path, failure, io_failure, run_state, wait};
 
-/// How many bytes a batch may hold.
-const BUDGET: u64 = 256 << 20;
+/// Maximum number of bytes of a batch.
+const MAX_BATCH_BYTES: u64 = 256 << 20;
 
-/// Entries in a directory of their own.
+/// Batch, whose entries are in a directory of their own.
 pub struct Batch {
     directory: PathBuf,
     bytes: Cell<u64>,
-    /// The directories that were added; others are only made.
+    /// Directories that were added. Others are created without a time.
     directories: RefCell<HashSet<String>>,
 }
 
@@ -35,17 +35,17 @@ impl Drop for Batch {
 
 impl GuestBatch for Batch {
     async fn create() -> Result<rclone::Batch, Failure> {
-        let world = world();
-        world.note("batch", "");
-        let refused = world.fault(|fault| match fault {
+        let state = run_state();
+        state.log("batch", "");
+        let refused = state.find_fault(|fault| match fault {
             Fault::NoBatch(reason) => Some(*reason),
             _ => None,
         });
         if let Some(reason) = refused {
-            return Err(failure(reason, "no batch can be made: make room on the disk"));
+            return Err(failure(reason, "no batch can be created: make room on the disk"));
         }
-        let directory = world.batches.join(world.count("batches").to_string());
-        fs::create_dir_all(&directory).map_err(disk)?;
+        let directory = state.batches.join(state.increment("batches").to_string());
+        fs::create_dir_all(&directory).map_err(io_failure)?;
         Ok(rclone::Batch::new(Self {
             directory,
             bytes: Cell::default(),
@@ -54,12 +54,12 @@ impl GuestBatch for Batch {
     }
 
     async fn add(&self, entry: Entry, content: Option<Content>) -> Result<(), Failure> {
-        let world = world();
-        sound(&entry.path)?;
-        for fault in &world.scenario.faults {
+        let state = run_state();
+        check_path(&entry.path)?;
+        for fault in &state.scenario.faults {
             match fault {
                 Fault::NotAdded(path, reason) if *path == entry.path => {
-                    return Err(failure(*reason, format!("`{path}` can't be collected")));
+                    return Err(failure(*reason, format!("`{path}` can't be added")));
                 }
                 _ => {}
             }
@@ -72,34 +72,35 @@ impl GuestBatch for Batch {
             }
             (Kind::File, Some(content)) => {
                 if self.directory.join(&entry.path).exists() {
-                    return Err(failure(Reason::Internal, "it is in the batch already"));
+                    return Err(failure(Reason::Internal, "it is already in the batch"));
                 }
-                let room = BUDGET - self.bytes.get();
-                let bytes = taken(content, entry.metadata.size, room).await?;
+                let room = MAX_BATCH_BYTES - self.bytes.get();
+                let bytes = read_all(content, entry.metadata.size, room).await?;
                 self.bytes.set(self.bytes.get() + bytes.len() as u64);
                 Node { path: entry.path, bytes: Some(bytes), modified }
             }
             _ => return Err(failure(Reason::Unsupported, "neither a file nor a directory")),
         };
-        tree::put(&self.directory, &node).map_err(disk)?;
-        tree::touch(&self.directory.join(&node.path), modified).map_err(disk)
+        tree::put(&self.directory, &node).map_err(io_failure)?;
+        tree::touch(&self.directory.join(&node.path), modified).map_err(io_failure)
     }
 
     async fn send(
         batch: rclone::Batch,
     ) -> (StreamReader<Outcome>, FutureReader<Result<(), Failure>>) {
-        let world = world();
-        world.note("send", "");
+        let state = run_state();
+        state.log("send", "");
         let (mut output, outcomes) = wit_stream::new();
-        let (ended, end) = wit_future::new(|| Err(failure(Reason::Internal, "given up")));
+        let (ended, end) = wit_future::new(|| Err(failure(Reason::Internal, "dropped")));
         let batch: Self = batch.into_inner();
         spawn_local(async move {
-            let (writing, another) = world.begin_write();
-            // Others have the time to begin while this goes on.
-            wait(world.slowness().max(1)).await;
-            let (told, result) = batch.sent(&world, another && world.scenario.is_photos());
-            drop(writing);
-            output.write_all(told).await;
+            let (uploading, is_concurrent) = state.begin_upload();
+            // Other uploads may begin meanwhile.
+            wait(state.delay_ms().max(1)).await;
+            let (reported, result) =
+                batch.upload(&state, is_concurrent && state.scenario.is_photos());
+            drop(uploading);
+            output.write_all(reported).await;
             drop(output);
             let _ = ended.write(result).await;
         });
@@ -108,62 +109,62 @@ impl GuestBatch for Batch {
 }
 
 impl Batch {
-    /// Uploads all; gives what is said of it, and how it ends.
-    fn sent(&self, world: &World, another: bool) -> (Vec<Outcome>, Result<(), Failure>) {
+    /// Uploads the batch. Returns the outcomes that are reported, and how the upload ends.
+    fn upload(&self, state: &RunState, is_concurrent: bool) -> (Vec<Outcome>, Result<(), Failure>) {
         let nodes = match tree::show(&self.directory) {
             Ok(nodes) => nodes,
-            Err(error) => return (Vec::new(), Err(disk(error))),
+            Err(error) => return (Vec::new(), Err(io_failure(error))),
         };
-        let mut told = Vec::new();
-        if world.has(&Fault::Strangers) {
-            told.push(Outcome { path: "a stranger".to_owned(), outcome: Ok(()) });
+        let mut reported = Vec::new();
+        if state.has_fault(&Fault::UnknownOutcomes) {
+            reported.push(Outcome { path: "unknown".to_owned(), outcome: Ok(()) });
         }
         let (directories, files): (Vec<_>, Vec<_>) =
             nodes.into_values().partition(|node| node.bytes.is_none());
         for node in files {
-            let outcome = match another {
+            let outcome = match is_concurrent {
                 true => Err(failure(Reason::RateLimited, "concurrent write request")),
-                false => upload(world, &node),
+                false => upload(state, &node),
             };
-            told.extend(said(world, node.path, outcome));
-            if let Some(reason) = ending(world, told.len()) {
-                return (told, Err(failure(reason, "rclone ended: run the restore again")));
+            reported.extend(outcomes(state, node.path, outcome));
+            if let Some(reason) = early_end(state, reported.len()) {
+                return (reported, Err(failure(reason, "rclone ended: run the restore again")));
             }
         }
         for node in directories.into_iter().rev() {
             let added = self.directories.borrow().contains(&node.path);
-            // Google Photos makes albums with what goes into them.
-            let known = world.scenario.is_photos()
-                || world.remote.join(remote::full(world, &node.path)).is_dir();
+            // Google Photos creates albums with their photos.
+            let exists = state.scenario.is_photos()
+                || state.remote.join(remote::full_path(state, &node.path)).is_dir();
             // rclone only mentions directories that fail.
-            if (added || !known)
-                && let Err(failure) = upload(world, &node)
+            if (added || !exists)
+                && let Err(failure) = upload(state, &node)
             {
-                told.push(Outcome { path: node.path, outcome: Err(failure) });
+                reported.push(Outcome { path: node.path, outcome: Err(failure) });
             }
         }
-        if let Some(reason) = ending(world, usize::MAX) {
-            return (told, Err(failure(reason, "rclone ended: run the restore again")));
+        if let Some(reason) = early_end(state, usize::MAX) {
+            return (reported, Err(failure(reason, "rclone ended: run the restore again")));
         }
-        (told, Ok(()))
+        (reported, Ok(()))
     }
 }
 
-/// Why a batch ends now, when so much was said.
-fn ending(world: &World, told: usize) -> Option<Reason> {
-    world.fault(|fault| match fault {
-        Fault::BatchEnds { after, reason } if told >= *after => Some(*reason),
+/// Returns why a batch ends early, after a number of reported outcomes.
+fn early_end(state: &RunState, reported: usize) -> Option<Reason> {
+    state.find_fault(|fault| match fault {
+        Fault::BatchEnds { after, reason } if reported >= *after => Some(*reason),
         _ => None,
     })
 }
 
-/// What is said of one file: once, as a rule.
-fn said(world: &World, path: String, outcome: Result<(), Failure>) -> Vec<Outcome> {
-    for fault in &world.scenario.faults {
+/// Returns the outcomes that are reported of one file: one, as a rule.
+fn outcomes(state: &RunState, path: String, outcome: Result<(), Failure>) -> Vec<Outcome> {
+    for fault in &state.scenario.faults {
         match fault {
-            Fault::Silent(silent) if *silent == path => return Vec::new(),
-            Fault::Twice(twice) if *twice == path => {
-                let again = Err(failure(Reason::Internal, "it was said before"));
+            Fault::NoOutcome(silent) if *silent == path => return Vec::new(),
+            Fault::TwoOutcomes(twice) if *twice == path => {
+                let again = Err(failure(Reason::Internal, "it was reported before"));
                 return vec![
                     Outcome { path: path.clone(), outcome },
                     Outcome { path, outcome: again },
@@ -175,36 +176,38 @@ fn said(world: &World, path: String, outcome: Result<(), Failure>) -> Vec<Outcom
     vec![Outcome { path, outcome }]
 }
 
-fn upload(world: &World, node: &Node) -> Result<(), Failure> {
-    let fails = world.fault(|fault| match fault {
+/// Uploads one file or directory.
+fn upload(state: &RunState, node: &Node) -> Result<(), Failure> {
+    let fails = state.find_fault(|fault| match fault {
         Fault::NotSent(path, reason) if *path == node.path => Some(*reason),
         _ => None,
     });
     match fails {
         Some(reason) => Err(failure(reason, format!("`{}` can't be uploaded", node.path))),
-        None => remote::put(world, node),
+        None => remote::put(state, node),
     }
 }
 
+/// Uploads one file as it arrives.
 pub async fn receive(
     path: String,
     size: u64,
     modified: Timestamp,
     content: Content,
 ) -> Result<(), Failure> {
-    let world = world();
-    world.note("receive", &path);
-    sound(&path)?;
-    let (_writing, another) = world.begin_write();
-    if another && world.scenario.is_photos() {
+    let state = run_state();
+    state.log("receive", &path);
+    check_path(&path)?;
+    let (_uploading, is_concurrent) = state.begin_upload();
+    if is_concurrent && state.scenario.is_photos() {
         return Err(failure(Reason::RateLimited, "concurrent write request"));
     }
-    let bytes = taken(content, Some(size), u64::MAX).await?;
-    upload(&world, &Node { path, bytes: Some(bytes), modified: time(modified) })
+    let bytes = read_all(content, Some(size), u64::MAX).await?;
+    upload(&state, &Node { path, bytes: Some(bytes), modified: time(modified) })
 }
 
-/// Takes a content that must be whole.
-async fn taken(
+/// Reads a content, which has to be complete.
+async fn read_all(
     (mut stream, end): Content,
     size: Option<u64>,
     room: u64,
@@ -221,7 +224,7 @@ async fn taken(
         }
     }
     end.await?;
-    counted(bytes.len() as u64, size)?;
+    check_size(bytes.len() as u64, size)?;
     Ok(bytes)
 }
 

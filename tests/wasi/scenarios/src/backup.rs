@@ -1,54 +1,54 @@
-//! A backup: what is read in which order, what was seen, and what was promised.
+//! A backup: how files are read, what was observed, and what is promised.
 
 use std::collections::BTreeMap;
 
 use crate::tree::{Node, Time};
 use crate::{Check, Failure, Reason, Scenario};
 
-/// What is done, and what is promised of it.
+/// Plan of a backup, and its promises.
 #[derive(Debug, Clone)]
 pub struct Backup {
     /// How the files are read.
     pub reading: Reading,
-    /// How many times the remote is scanned, one scan after the other.
+    /// Number of scans, one after the other.
     pub scans: usize,
-    /// What must be found: paths below the remote's own root.
+    /// Nodes that have to be found, with paths relative to the remote's own root.
     pub tree: Vec<Node>,
-    /// What is found or read otherwise than the tree says.
-    pub but: BTreeMap<String, Fate>,
-    /// How each scan ends; the last one said is that of all that follow.
+    /// Paths whose outcome differs from the tree.
+    pub exceptions: BTreeMap<String, Outcome>,
+    /// How each scan ends. The last element also applies to all further scans.
     pub ends: Vec<Result<(), Reason>>,
     /// Whether sizes are known before files are read.
     pub sizes: bool,
     /// Whether directories have times.
     pub directory_times: bool,
-    /// Whether each object has an identity of its own; where not, none has any.
+    /// Whether each object has a unique identity. If not, none has one.
     pub identities: bool,
 }
 
-/// How files are read.
+/// Order in which files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
-    /// As Plakar does: each when its record comes, the next one after that.
+    /// As Plakar does: each when its entry arrives, one after the other.
     InTurn,
-    /// All at the same time, once all are found.
+    /// All at the same time, after the scan.
     AtOnce,
-    /// One after the other, in the order that nobody expects.
+    /// One after the other, in reverse order.
     Backwards,
-    /// None: all are unchanged.
+    /// None, as if all were unchanged.
     Nothing,
 }
 
-/// What becomes of a path.
+/// Outcome of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// It is nothing but an error.
+pub enum Outcome {
+    /// It is only an error.
     Failed(Reason),
-    /// It is found, and an error besides.
+    /// It is found, and also an error.
     FoundAndFailed(Reason),
     /// It is found, and its read fails.
     Unread(Reason),
-    /// Nobody hears of it.
+    /// It is neither found nor an error.
     Absent,
 }
 
@@ -58,7 +58,7 @@ impl Default for Backup {
             reading: Reading::InTurn,
             scans: 1,
             tree: Vec::new(),
-            but: BTreeMap::new(),
+            exceptions: BTreeMap::new(),
             ends: vec![Ok(())],
             sizes: true,
             directory_times: true,
@@ -68,48 +68,49 @@ impl Default for Backup {
 }
 
 impl Backup {
-    /// One path fares otherwise.
-    pub fn but(&mut self, path: &str, fate: Fate) {
-        self.but.insert(path.to_owned(), fate);
+    /// Sets the outcome of one path.
+    pub fn except(&mut self, path: &str, outcome: Outcome) {
+        self.exceptions.insert(path.to_owned(), outcome);
     }
 }
 
-/// What a scan showed.
+/// Observations of one scan.
 #[derive(Debug)]
 pub struct Observed {
-    /// In their order; absolute paths.
+    /// Absolute paths and records, in the order of the scan.
     pub records: Vec<(String, Record)>,
     pub end: Result<(), Failure>,
 }
 
+/// Event of a scan.
 #[derive(Debug)]
 pub enum Record {
     Found(Seen),
     Failed(Failure),
 }
 
-/// An entry, and what came of reading it.
+/// Entry, and the result of its read.
 #[derive(Debug)]
 pub struct Seen {
     pub directory: bool,
     pub size: Option<u64>,
     pub modified: Time,
     pub identity: Option<u64>,
-    /// What came before the end, and the end.
+    /// Bytes read, and how the read ended.
     pub read: Option<(Vec<u8>, Result<(), Failure>)>,
 }
 
-/// What was seen of one path.
+/// Records of one path.
 #[derive(Default)]
-struct Known<'a> {
+struct PathRecords<'a> {
     found: Vec<&'a Seen>,
     failed: Vec<&'a Failure>,
 }
 
-/// Compares what a scan showed with what was promised. `number` counts scans from 0.
+/// Checks the observations of a scan. `number` counts scans from 0.
 pub fn judge(scenario: &Scenario, backup: &Backup, number: usize, seen: &Observed) -> Vec<Check> {
     let end = backup.ends.get(number).or(backup.ends.last()).copied().unwrap_or(Ok(()));
-    let mut known = BTreeMap::<&str, Known>::new();
+    let mut known = BTreeMap::<&str, PathRecords>::new();
     for (path, record) in &seen.records {
         let known = known.entry(path).or_default();
         match record {
@@ -120,13 +121,10 @@ pub fn judge(scenario: &Scenario, backup: &Backup, number: usize, seen: &Observe
     let expected = expected(scenario, backup);
     vec![
         Check::end("the scan", end, &seen.end),
-        Check::new("a directory comes before what is in it", order(&root(scenario), seen)),
-        Check::new("what is found is as the remote has it", found(backup, &expected, &known)),
-        Check::new("what can't be had is an error of its path", failed(backup, &known)),
-        Check::new(
-            "what may have changed is told by its identity",
-            identities(scenario, backup, &known),
-        ),
+        Check::new("a directory comes before its contents", order(&root(scenario), seen)),
+        Check::new("entries are as at the remote", found(backup, &expected, &known)),
+        Check::new("a failure is an error of its path", failed(backup, &known)),
+        Check::new("identities are unique", identities(scenario, backup, &known)),
         Check::new(
             "nothing is left out",
             match end {
@@ -134,31 +132,31 @@ pub fn judge(scenario: &Scenario, backup: &Backup, number: usize, seen: &Observe
                 Err(_) => Vec::new(),
             },
         ),
-        Check::new("each file has its own bytes or fails", read(backup, &expected, &known)),
+        Check::new("each file has its bytes or fails", read(backup, &expected, &known)),
     ]
 }
 
-/// The absolute path of the session's root, without its last slash.
+/// Returns the absolute path of the session's root, without its last slash.
 fn root(scenario: &Scenario) -> String {
     let names = scenario.root.split('/').filter(|name| !name.is_empty());
     names.fold(String::new(), |path, name| path + "/" + name)
 }
 
-/// The nodes below the session's root, by their absolute paths.
+/// Returns the nodes below the session's root, by their absolute paths.
 fn expected<'a>(scenario: &Scenario, backup: &'a Backup) -> BTreeMap<String, &'a Node> {
     let root = root(scenario) + "/";
     let nodes = backup.tree.iter().map(|node| (absolute(&node.path), node));
     nodes.filter(|(path, _)| path.starts_with(&root)).collect()
 }
 
-/// Where a path below the remote's own root lies in a snapshot.
+/// Returns the path in a snapshot of a path relative to the remote's own root.
 fn absolute(path: &str) -> String {
     ["/", path].concat()
 }
 
-/// What becomes of an absolute path.
-fn fate(backup: &Backup, path: &str) -> Option<Fate> {
-    backup.but.get(path.strip_prefix('/').unwrap_or(path)).copied()
+/// Returns the exceptional outcome of an absolute path.
+fn exception(backup: &Backup, path: &str) -> Option<Outcome> {
+    backup.exceptions.get(path.strip_prefix('/').unwrap_or(path)).copied()
 }
 
 fn order(root: &str, seen: &Observed) -> Vec<String> {
@@ -183,22 +181,22 @@ fn order(root: &str, seen: &Observed) -> Vec<String> {
 fn found(
     backup: &Backup,
     expected: &BTreeMap<String, &Node>,
-    known: &BTreeMap<&str, Known>,
+    known: &BTreeMap<&str, PathRecords>,
 ) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (path, Known { found, .. }) in known {
+    for (path, PathRecords { found, .. }) in known {
         let Some(entry) = found.first() else { continue };
         if found.len() > 1 {
             wrong.push(format!("`{path}` was found {} times", found.len()));
         }
         let Some(node) = expected.get(*path) else {
-            // The root itself is no node of the tree.
+            // The root itself is not a node of the tree.
             if !entry.directory || expected.keys().any(|below| !below.starts_with(*path)) {
-                wrong.push(format!("`{path}` is none of the remote's"));
+                wrong.push(format!("`{path}` is not at the remote"));
             }
             continue;
         };
-        if matches!(fate(backup, path), Some(Fate::Failed(_) | Fate::Absent)) {
+        if matches!(exception(backup, path), Some(Outcome::Failed(_) | Outcome::Absent)) {
             wrong.push(format!("`{path}` was found"));
         }
         let size =
@@ -216,25 +214,25 @@ fn found(
     wrong
 }
 
-fn failed(backup: &Backup, known: &BTreeMap<&str, Known>) -> Vec<String> {
+fn failed(backup: &Backup, known: &BTreeMap<&str, PathRecords>) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (path, Known { failed, .. }) in known {
+    for (path, PathRecords { failed, .. }) in known {
         for failure in failed {
-            let promised = match fate(backup, path) {
-                Some(Fate::Failed(reason) | Fate::FoundAndFailed(reason)) => Some(reason),
+            let promised = match exception(backup, path) {
+                Some(Outcome::Failed(reason) | Outcome::FoundAndFailed(reason)) => Some(reason),
                 _ => None,
             };
-            if promised != Some(failure.reason) || !failure.is_sound() {
+            if promised != Some(failure.reason) || !failure.has_valid_message() {
                 wrong.push(format!("`{path}` failed: {failure:?}"));
             }
         }
     }
-    for (path, fate) in &backup.but {
+    for (path, outcome) in &backup.exceptions {
         let path = absolute(path);
-        if let Fate::Failed(_) | Fate::FoundAndFailed(_) = fate
+        if let Outcome::Failed(_) | Outcome::FoundAndFailed(_) = outcome
             && known.get(path.as_str()).is_none_or(|known| known.failed.is_empty())
         {
-            wrong.push(format!("nothing is said of `{path}`"));
+            wrong.push(format!("`{path}` is not an error"));
         }
     }
     wrong
@@ -244,17 +242,22 @@ fn missing(
     backup: &Backup,
     scenario: &Scenario,
     expected: &BTreeMap<String, &Node>,
-    known: &BTreeMap<&str, Known>,
+    known: &BTreeMap<&str, PathRecords>,
 ) -> Vec<String> {
     let root = root(scenario);
     let root = if root.is_empty() { "/" } else { &root };
     let paths = expected.keys().map(String::as_str).chain([root]);
     let found = |path: &str| known.get(path).is_some_and(|known| !known.found.is_empty());
-    let due = |path: &str| !matches!(fate(backup, path), Some(Fate::Failed(_) | Fate::Absent));
-    paths.filter(|path| due(path) && !found(path)).map(|path| format!("`{path}`")).collect()
+    let is_expected =
+        |path: &str| !matches!(exception(backup, path), Some(Outcome::Failed(_) | Outcome::Absent));
+    paths.filter(|path| is_expected(path) && !found(path)).map(|path| format!("`{path}`")).collect()
 }
 
-fn identities(scenario: &Scenario, backup: &Backup, known: &BTreeMap<&str, Known>) -> Vec<String> {
+fn identities(
+    scenario: &Scenario,
+    backup: &Backup,
+    known: &BTreeMap<&str, PathRecords>,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut seen = BTreeMap::new();
     for (path, known) in known {
@@ -277,11 +280,11 @@ fn identities(scenario: &Scenario, backup: &Backup, known: &BTreeMap<&str, Known
 fn read(
     backup: &Backup,
     expected: &BTreeMap<String, &Node>,
-    known: &BTreeMap<&str, Known>,
+    known: &BTreeMap<&str, PathRecords>,
 ) -> Vec<String> {
     let mut wrong = Vec::new();
     for (path, node) in expected {
-        let Some(own) = &node.bytes else { continue };
+        let Some(expected) = &node.bytes else { continue };
         let seen = known.get(path.as_str()).and_then(|known| known.found.first());
         let Some(seen) = seen else { continue };
         let Some((bytes, end)) = &seen.read else {
@@ -290,21 +293,21 @@ fn read(
             }
             continue;
         };
-        match (fate(backup, path), end) {
-            (Some(Fate::Unread(reason)), Err(failure)) if failure.reason == reason => {
-                if !failure.is_sound() {
+        match (exception(backup, path), end) {
+            (Some(Outcome::Unread(reason)), Err(failure)) if failure.reason == reason => {
+                if !failure.has_valid_message() {
                     wrong.push(format!("`{path}` failed: {failure:?}"));
                 }
             }
-            (Some(Fate::Unread(reason)), end) => {
-                wrong.push(format!("`{path}` should fail: {reason:?}, and came: {end:?}"));
+            (Some(Outcome::Unread(reason)), end) => {
+                wrong.push(format!("`{path}` should fail: {reason:?}, but: {end:?}"));
             }
             (_, Err(failure)) => wrong.push(format!("`{path}` can't be read: {failure:?}")),
-            (_, Ok(())) if bytes == own => {}
+            (_, Ok(())) if bytes == expected => {}
             (_, Ok(())) => wrong.push(format!(
-                "`{path}` has other bytes: {} instead of {}",
+                "`{path}` has wrong bytes: {} instead of {}",
                 bytes.len(),
-                own.len()
+                expected.len()
             )),
         }
     }

@@ -1,42 +1,42 @@
-//! What a remote, or its rclone, does wrong or in its own way.
+//! Faults and peculiarities of a remote or of its rclone.
 
 use crate::Reason;
 
-/// Paths are below the session's root, as rclone takes them.
+/// Fault. Its paths are relative to the session's root, as rclone takes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    // What listings show.
+    // Listings.
     /// The first listing is cut in two before its first byte, the next one after it...
     CutFurtherEachTime,
-    /// It comes in pieces of so many bytes.
+    /// The listing arrives in pieces of this number of bytes.
     Pieces(usize),
     /// These lines follow those of the remote.
     Lines(Vec<&'static [u8]>),
-    /// A line that never ends follows.
+    /// A line without end follows.
     EndlessLine,
-    /// Entries follow for ever.
+    /// Entries follow without end.
     EndlessListing,
-    /// So many files are listed that are nowhere.
-    MadeUp(usize),
-    /// The closing bracket doesn't come.
+    /// This number of files is listed, none of which exists.
+    SyntheticFiles(usize),
+    /// The closing bracket is missing.
     NoBracket,
-    /// This comes after the closing bracket.
+    /// This follows the closing bracket.
     After(&'static str),
-    /// So many bytes of the listing come, and then it ends well.
+    /// The listing ends after this number of bytes, without a failure.
     ListingBreaks(usize),
-    /// All comes, and then it fails: for this reason, or for the next one each time.
+    /// The listing is complete and then fails for this reason, or for the next one each time.
     ListingEnds(Option<Reason>),
-    /// The call fails: for the next reason each time.
+    /// The call fails, for the next reason each time.
     NoListing,
-    /// A directory that can't be listed, which rclone says.
+    /// A directory cannot be listed, which rclone reports.
     Trouble(&'static str, Reason),
     /// A file is removed after it was listed.
     Removed(&'static str),
-    /// The look-up of this file ends the run that looks up others with it.
+    /// The lookup of this file ends the run that looks up others with it.
     NoLookUp(&'static str, Reason),
 
-    // What the remote is like.
-    /// Sizes aren't known.
+    // The remote.
+    /// Sizes are unknown.
     NoSizes,
     /// Objects have IDs.
     Ids,
@@ -44,43 +44,43 @@ pub enum Fault {
     NoTimes,
     /// Nothing can be written.
     ReadOnly,
-    /// A name with this in it can't be written.
+    /// A name that contains this can't be written.
     Refuses(&'static str),
 
-    // What happens to reads.
-    /// rclone gives so many bytes of the file, the first times; whether it says why.
-    Breaks { path: &'static str, at: usize, said: bool, times: usize },
-    /// So many bytes more come than the file has.
+    // Reads.
+    /// The first reads of the file end after `at` bytes, with or without a failure.
+    Breaks { path: &'static str, at: usize, reported: bool, times: usize },
+    /// The file has this number of bytes more than were listed.
     Grows { path: &'static str, by: usize },
     /// Every read of the file fails.
     Refused(&'static str, Reason),
-    /// A reader's process is gone after so many reads, as often as this.
+    /// The process of a reader ends after a number of reads, a number of times.
     ReaderDies { after: usize, times: usize },
     /// No reader can be started.
     NoReader,
-    /// No reader can list what lies below its root.
-    NoWarmth,
-    /// Each read, and each upload of a batch, takes so many milliseconds.
+    /// No reader can list everything below its root.
+    NoWarmUp,
+    /// Each read, and each upload of a batch, takes this number of milliseconds.
     Slow(u64),
-    /// So many bytes of the file come, and then nothing, for ever.
+    /// A read of the file stalls after `at` bytes.
     Stalls { path: &'static str, at: usize },
 
-    // What only Google Photos does.
-    /// Addresses of photos expire after so many downloads by a reader.
+    // Google Photos.
+    /// Addresses of photos expire after this number of downloads by a reader.
     Expires(usize),
 
-    // What happens to writes.
-    /// A file's outcome doesn't come.
-    Silent(&'static str),
-    /// It comes twice, the second time as a failure.
-    Twice(&'static str),
-    /// Outcomes come of files that nobody knows.
-    Strangers,
+    // Writes.
+    /// The outcome of a file is not reported.
+    NoOutcome(&'static str),
+    /// The outcome of a file is reported twice, the second time as a failure.
+    TwoOutcomes(&'static str),
+    /// Outcomes of unknown files are reported.
+    UnknownOutcomes,
     /// A file can't be uploaded.
     NotSent(&'static str, Reason),
-    /// A batch ends so, after so many outcomes.
+    /// A batch fails after a number of outcomes.
     BatchEnds { after: usize, reason: Reason },
-    /// No batch can be made.
+    /// No batch can be created.
     NoBatch(Reason),
     /// No entry can be added.
     NotAdded(&'static str, Reason),

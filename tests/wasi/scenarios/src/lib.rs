@@ -1,11 +1,11 @@
-//! What a connector promises, as data: a remote, what goes wrong with it, what is done,
-//! and what must be seen then. The same data make the fake rclone's remote, tell the
-//! driver what to expect, and are tried with the real rclone.
+//! Promises of a connector, as data: a remote, its faults, the actions, and the expected results.
+//! The fake rclone creates its remote from these data, the driver checks results against them,
+//! and they are tested with the real rclone, too.
 //!
-//! - [`tree`]: files and directories, made, laid out and read back
+//! - [`tree`]: files and directories, generated, written and read
 //! - [`photos`]: an account of Google Photos in a directory
-//! - [`fault`]: what a remote or its rclone does wrong
-//! - [`backup`], [`restore`]: what is done, what was seen, and what was promised
+//! - [`fault`]: faults of a remote or of its rclone
+//! - [`backup`], [`restore`]: actions, observations and checks
 //! - [`list`]: the scenarios
 
 pub mod backup;
@@ -25,7 +25,7 @@ use photos::Photo;
 use restore::Restore;
 use tree::Node;
 
-/// One promise, and how it is tried.
+/// One promise, and how it is tested.
 #[derive(Debug, Clone)]
 pub struct Scenario {
     /// rclone's name of the backend.
@@ -33,31 +33,31 @@ pub struct Scenario {
     /// The path inside the remote that is backed up or restored to.
     pub root: &'static str,
     pub options: Vec<(&'static str, &'static str)>,
-    /// What lies at the remote, below its own root and not the session's.
+    /// Contents of the remote, with paths relative to its own root and not to the session's.
     pub remote: Vec<Node>,
-    /// The same where the remote is Google Photos.
+    /// Contents of the remote if it is Google Photos.
     pub photos: Vec<Photo>,
     pub faults: Vec<Fault>,
     pub act: Act,
-    /// How often the fake rclone may be called for what: see [`Scenario::calls`].
+    /// Expected numbers of calls of the fake rclone: see [`Scenario::calls`].
     pub calls: Vec<(&'static str, RangeInclusive<usize>)>,
-    /// Whether it is tried with the real rclone, too.
+    /// Whether it is tested with the real rclone, too.
     pub real: bool,
 }
 
-/// What is done.
+/// Action.
 #[derive(Debug, Clone)]
 pub enum Act {
     Backup(Backup),
     Restore(Restore),
-    /// What only the driver can do: its code for this has the scenario's name.
-    Own,
+    /// Code of the driver, which has the scenario's name.
+    Custom,
 }
 
-/// A scenario by its name, which is its promise.
+/// Scenario with its name, which is its promise.
 pub type Named = (&'static str, fn() -> Scenario);
 
-/// Why something failed: the contract's `reason`.
+/// Reason of a failure, as in the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     InvalidConfiguration,
@@ -73,6 +73,7 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All reasons.
     pub const ALL: [Self; 10] = [
         Self::InvalidConfiguration,
         Self::Unauthenticated,
@@ -87,46 +88,47 @@ impl Reason {
     ];
 }
 
-/// A failure as it was seen.
+/// Failure as it was observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     pub reason: Reason,
     pub message: String,
 }
 
-/// One thing that was promised, and what is wrong if it wasn't kept.
+/// Check of one promise.
 #[derive(Debug)]
 pub struct Check {
     pub promise: String,
+    /// How the promise is broken, if it is.
     pub broken: Option<String>,
 }
 
 impl Check {
-    /// Checks that nothing is wrong; `wrong` says what is.
-    pub fn new(promise: impl Into<String>, wrong: Vec<String>) -> Self {
-        const SHOWN: usize = 5;
-        let more = wrong.len().saturating_sub(SHOWN);
-        let mut text = wrong[..wrong.len() - more].join("; ");
+    /// Creates a check that passes without errors.
+    pub fn new(promise: impl Into<String>, errors: Vec<String>) -> Self {
+        const MAX_SHOWN: usize = 5;
+        let more = errors.len().saturating_sub(MAX_SHOWN);
+        let mut text = errors[..errors.len() - more].join("; ");
         if more > 0 {
             text += &format!("; and {more} more");
         }
-        Self { promise: promise.into(), broken: (!wrong.is_empty()).then_some(text) }
+        Self { promise: promise.into(), broken: (!errors.is_empty()).then_some(text) }
     }
 
-    /// The same for one thing.
-    pub fn that(promise: impl Into<String>, kept: bool, otherwise: impl Into<String>) -> Self {
-        Self::new(promise, if kept { Vec::new() } else { vec![otherwise.into()] })
+    /// Creates a check of a condition, with the error to show if it is false.
+    pub fn that(promise: impl Into<String>, is_kept: bool, error: impl Into<String>) -> Self {
+        Self::new(promise, if is_kept { Vec::new() } else { vec![error.into()] })
     }
 
-    /// A failure, or none, is as promised.
+    /// Creates a check that something succeeds, or fails for a reason.
     pub fn end(what: &str, promised: Result<(), Reason>, seen: &Result<(), Failure>) -> Self {
         let promise = match promised {
-            Ok(()) => format!("{what} ends well"),
+            Ok(()) => format!("{what} succeeds"),
             Err(reason) => format!("{what} fails: {reason:?}"),
         };
         let same = match (promised, seen) {
             (Ok(()), Ok(())) => true,
-            (Err(reason), Err(failure)) => reason == failure.reason && failure.is_sound(),
+            (Err(reason), Err(failure)) => reason == failure.reason && failure.has_valid_message(),
             _ => false,
         };
         Self::that(promise, same, format!("{seen:?}"))
@@ -134,14 +136,14 @@ impl Check {
 }
 
 impl Failure {
-    /// Whether its message is a line for a person.
-    pub fn is_sound(&self) -> bool {
+    /// Reports whether its message is one line of text.
+    pub fn has_valid_message(&self) -> bool {
         !self.message.trim().is_empty() && !self.message.contains(['\n', '\r'])
     }
 }
 
 impl Scenario {
-    fn with(act: Act, remote: Vec<Node>) -> Self {
+    fn new(act: Act, remote: Vec<Node>) -> Self {
         Self {
             backend: "webdav",
             root: "",
@@ -155,56 +157,59 @@ impl Scenario {
         }
     }
 
-    /// Backs up a remote that holds this.
+    /// Creates a backup of a remote with these contents.
     pub fn backup(remote: Vec<Node>) -> Self {
         let tree = remote.clone();
-        Self::with(Act::Backup(Backup { tree, ..Backup::default() }), remote)
+        Self::new(Act::Backup(Backup { tree, ..Backup::default() }), remote)
     }
 
-    /// Restores this to an empty remote.
+    /// Creates a restore to an empty remote.
     pub fn restore(nodes: Vec<Node>) -> Self {
-        Self::with(Act::Restore(Restore::of(nodes)), Vec::new())
+        Self::new(Act::Restore(Restore::new(nodes)), Vec::new())
     }
 
-    /// What the driver has code for.
-    pub fn own(remote: Vec<Node>) -> Self {
-        Self::with(Act::Own, remote)
+    /// Creates a scenario for which the driver has code.
+    pub fn custom(remote: Vec<Node>) -> Self {
+        Self::new(Act::Custom, remote)
     }
 
-    pub fn on(mut self, backend: &'static str) -> Self {
+    /// Sets the backend.
+    pub fn with_backend(mut self, backend: &'static str) -> Self {
         self.backend = backend;
         self
     }
 
-    pub fn below(mut self, root: &'static str) -> Self {
+    /// Sets the path inside the remote.
+    pub fn with_root(mut self, root: &'static str) -> Self {
         self.root = root;
         self
     }
 
+    /// Adds an option of the user.
     pub fn option(mut self, key: &'static str, value: &'static str) -> Self {
         self.options.push((key, value));
         self
     }
 
+    /// Adds a fault.
     pub fn fault(mut self, fault: Fault) -> Self {
         self.faults.push(fault);
         self
     }
 
-    /// The fake rclone writes down what it is called for, one word and an object a
-    /// line; this word may come so many times.
+    /// Adds an expected number of calls. The fake rclone logs each call as a word and an object.
     pub fn calls(mut self, word: &'static str, times: RangeInclusive<usize>) -> Self {
         self.calls.push((word, times));
         self
     }
 
-    /// The real rclone shows the same.
+    /// Makes it a test of the real rclone, too.
     pub fn and_real(mut self) -> Self {
         self.real = true;
         self
     }
 
-    /// Changes what a backup does or promises.
+    /// Changes the backup.
     pub fn backing_up(mut self, change: impl FnOnce(&mut Backup)) -> Self {
         if let Act::Backup(backup) = &mut self.act {
             change(backup);
@@ -212,7 +217,7 @@ impl Scenario {
         self
     }
 
-    /// Changes what a restore does or promises.
+    /// Changes the restore.
     pub fn restoring(mut self, change: impl FnOnce(&mut Restore)) -> Self {
         if let Act::Restore(restore) = &mut self.act {
             change(restore);
@@ -220,11 +225,12 @@ impl Scenario {
         self
     }
 
+    /// Reports whether the remote is Google Photos.
     pub fn is_photos(&self) -> bool {
         self.backend == photos::BACKEND
     }
 
-    /// Makes the remote in a directory.
+    /// Creates the remote in a directory.
     pub fn lay(&self, directory: &Path) -> std::io::Result<()> {
         match self.is_photos() {
             true => photos::lay(directory, &self.photos),
@@ -232,7 +238,7 @@ impl Scenario {
         }
     }
 
-    /// Compares what the fake rclone was called for with what was promised.
+    /// Checks the log of calls of the fake rclone.
     pub fn judge_calls(&self, log: &str) -> Vec<Check> {
         let mut counts = BTreeMap::<&str, usize>::new();
         for word in log.lines().filter_map(|line| line.split(' ').next()) {
@@ -240,18 +246,18 @@ impl Scenario {
         }
         let checks = self.calls.iter().map(|(word, times)| {
             let count = counts.get(word).copied().unwrap_or_default();
-            let (least, most) = (times.start(), times.end());
-            let promise = match least == most {
-                true => format!("`{word}` is needed {least} times"),
-                false => format!("`{word}` is needed {least} to {most} times"),
+            let (min, max) = (times.start(), times.end());
+            let promise = match min == max {
+                true => format!("`{word}` is called {min} times"),
+                false => format!("`{word}` is called {min} to {max} times"),
             };
-            Check::that(promise, times.contains(&count), format!("it was {count} times"))
+            Check::that(promise, times.contains(&count), format!("it is called {count} times"))
         });
         checks.collect()
     }
 }
 
-/// Makes the table of scenarios of a module: each function's name is its promise.
+/// Creates the table of scenarios of a module. The name of each function is its promise.
 #[macro_export]
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {

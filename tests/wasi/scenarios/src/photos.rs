@@ -1,6 +1,5 @@
-//! An account of Google Photos in a directory: `photos/ID/NAME` holds a photo, and
-//! `album/TITLE/ID`, `shared-album/TITLE/ID` and `feature/favorites/ID` say where it is
-//! shown.
+//! An account of Google Photos in a directory: `photos/ID/NAME` is a photo, and `album/TITLE/ID`,
+//! `shared-album/TITLE/ID` and `feature/favorites/ID` are the places where it is shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,24 +11,24 @@ use crate::tree::{self, Node, Time};
 /// rclone's name of the backend.
 pub const BACKEND: &str = "google photos";
 
-/// A photo.
+/// Photo.
 #[derive(Debug, Clone)]
 pub struct Photo {
-    /// As long as Google's.
+    /// ID of the same length as Google's.
     pub id: String,
     pub name: String,
     pub bytes: Vec<u8>,
     pub made: Time,
-    /// Directories of rclone's that show it, beside `media/all`.
+    /// Directories in which rclone shows it, in addition to `media/all`.
     pub shown: Vec<String>,
-    /// Whether the library has it; if not, only `shown` does.
+    /// Whether it is in the library. If not, only `shown` has it.
     pub own: bool,
 }
 
-/// How a JPEG begins.
+/// First bytes of a JPEG file.
 const MAGIC: [u8; 3] = [0xff, 0xd8, 0xff];
 
-/// A photo, its number making its ID, its bytes and its age: higher is newer.
+/// Creates a photo. The ID, the bytes and the time depend on its number: a higher one is newer.
 pub fn photo(number: u32, name: &str, shown: &[&str]) -> Photo {
     let id = format!("A-_{number:0>60}");
     let bytes = tree::bytes(u64::from(number), 1000 + number as usize);
@@ -43,7 +42,7 @@ pub fn photo(number: u32, name: &str, shown: &[&str]) -> Photo {
     }
 }
 
-/// Makes an account.
+/// Creates an account.
 pub fn lay(root: &Path, photos: &[Photo]) -> io::Result<()> {
     fs::create_dir_all(root.join("photos"))?;
     for photo in photos {
@@ -65,7 +64,8 @@ pub fn add(root: &Path, photo: &Photo) -> io::Result<()> {
     Ok(())
 }
 
-/// The IDs that a directory of rclone's shows, and the names of directories in it.
+/// Returns the IDs of the photos that rclone shows in a directory, and the names of its child
+/// directories.
 pub fn shown(root: &Path, directory: &str) -> io::Result<(Vec<String>, BTreeSet<String>)> {
     let (mut ids, mut directories) = (Vec::new(), BTreeSet::new());
     if !root.join(directory).is_dir() {
@@ -81,7 +81,7 @@ pub fn shown(root: &Path, directory: &str) -> io::Result<(Vec<String>, BTreeSet<
     Ok((ids, directories))
 }
 
-/// A photo by its ID: its name, and when it was made. One that isn't there is an error.
+/// Returns the name and the time of the photo with an ID.
 pub fn get(root: &Path, id: &str) -> io::Result<(String, Time)> {
     let found = tree::entries(root, &format!("photos/{id}"))?.pop();
     let found = found.ok_or(io::ErrorKind::NotFound)?;
@@ -89,14 +89,14 @@ pub fn get(root: &Path, id: &str) -> io::Result<(String, Time)> {
     Ok((name, found.modified))
 }
 
-/// Its bytes.
+/// Returns the bytes of the photo with an ID.
 pub fn bytes(root: &Path, id: &str) -> io::Result<Vec<u8>> {
     let (name, _) = get(root, id)?;
     fs::read(root.join("photos").join(id).join(name))
 }
 
-/// What is in the account: `DIRECTORY/NAME` for each photo where it is shown, and
-/// `upload/NAME` for those that only the library has.
+/// Returns the contents of the account: `DIRECTORY/NAME` for each place where a photo is shown,
+/// and `upload/NAME` for a photo that is only in the library.
 pub fn show(root: &Path) -> io::Result<BTreeMap<String, Node>> {
     let mut shown_in = BTreeMap::<String, Vec<String>>::new();
     let tree = tree::show(root)?;

@@ -1,32 +1,32 @@
-//! A restore: what is written, what was seen, and what was promised.
+//! A restore: what is written, what was observed, and what is promised.
 
 use std::collections::BTreeMap;
 
 use crate::tree::{Node, Time};
 use crate::{Check, Failure, Reason, Scenario};
 
-/// What is done, and what is promised of it.
+/// Plan of a restore, and its promises.
 #[derive(Debug, Clone)]
 pub struct Restore {
     /// In the order in which Plakar walks a snapshot.
     pub entries: Vec<Entry>,
-    /// What fails, and why; all else is there afterwards.
+    /// Paths that fail, with their reasons. All others have to exist afterwards.
     pub fails: BTreeMap<String, Reason>,
-    /// What is there afterwards, if not the entries that succeed.
+    /// Nodes that exist afterwards, if they are not the entries that succeed.
     pub leaves: Option<Vec<Node>>,
     /// Whether opening the session fails.
     pub opens: Result<(), Reason>,
-    /// What of the entries is kept.
+    /// Properties of the entries that are kept.
     pub keeps: Keeps,
-    /// How it ends.
+    /// How the restore ends.
     pub finishes: Result<(), Reason>,
 }
 
-/// What a remote keeps.
+/// Properties that a remote keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeps {
     Everything,
-    /// Names and bytes of files, no directories and no times.
+    /// Names and bytes of files, but no directories and no times.
     Bytes,
 }
 
@@ -35,11 +35,11 @@ pub enum Keeps {
 pub struct Entry {
     pub node: Node,
     pub kind: Kind,
-    /// The inode that it had.
+    /// Inode in the snapshot.
     pub identity: Option<u64>,
-    /// The content breaks after so many bytes.
+    /// Number of bytes after which the content breaks.
     pub breaks: Option<usize>,
-    /// The size that is announced, where it isn't that of the content.
+    /// Size in the metadata, if it isn't that of the content.
     pub announced: Option<u64>,
 }
 
@@ -51,15 +51,17 @@ pub enum Kind {
 }
 
 impl Entry {
-    pub fn of(node: Node) -> Self {
+    /// Creates the entry of a node.
+    pub fn new(node: Node) -> Self {
         Self { node, kind: Kind::Node, identity: None, breaks: None, announced: None }
     }
 }
 
 impl Restore {
-    pub fn of(nodes: Vec<Node>) -> Self {
+    /// Creates a restore that succeeds.
+    pub fn new(nodes: Vec<Node>) -> Self {
         Self {
-            entries: nodes.into_iter().map(Entry::of).collect(),
+            entries: nodes.into_iter().map(Entry::new).collect(),
             fails: BTreeMap::new(),
             leaves: None,
             opens: Ok(()),
@@ -68,7 +70,7 @@ impl Restore {
         }
     }
 
-    /// One path fails.
+    /// Makes one path fail.
     pub fn fails(&mut self, path: &str, reason: Reason) {
         self.fails.insert(path.to_owned(), reason);
     }
@@ -79,28 +81,29 @@ impl Restore {
     }
 }
 
-/// What a restore showed.
+/// Observations of a restore.
 #[derive(Debug)]
 pub struct Observed {
     pub opened: Result<(), Failure>,
-    /// What became of each entry, in their order.
+    /// Result of each entry, in the order of their arrival.
     pub outcomes: Vec<(String, Result<(), Failure>)>,
-    /// `None`: nobody could tell.
+    /// How the restore ended, if that was observed.
     pub finished: Option<Result<(), Failure>>,
-    /// What is at the destination.
+    /// Contents of the destination.
     pub left: BTreeMap<String, Node>,
 }
 
-/// Compares what a restore showed with what was promised.
+/// Checks the observations of a restore.
 pub fn judge(scenario: &Scenario, restore: &Restore, seen: &Observed) -> Vec<Check> {
     let mut checks = vec![Check::end("opening", restore.opens, &seen.opened)];
     if let Some(finished) = &seen.finished {
         checks.push(Check::end("the end", restore.finishes, finished));
     }
     if restore.opens.is_ok() {
-        checks.push(Check::new("each entry's fate is told", outcomes(restore, seen)));
+        checks.push(Check::new("each entry has its result", outcomes(restore, seen)));
     }
-    checks.push(Check::new("the destination holds what succeeded", left(scenario, restore, seen)));
+    checks
+        .push(Check::new("the destination contains what succeeded", left(scenario, restore, seen)));
     checks
 }
 
@@ -112,7 +115,9 @@ fn outcomes(restore: &Restore, seen: &Observed) -> Vec<String> {
     for (path, outcome) in &seen.outcomes {
         let same = match (restore.fails.get(path), outcome) {
             (None, Ok(())) => true,
-            (Some(reason), Err(failure)) => *reason == failure.reason && failure.is_sound(),
+            (Some(reason), Err(failure)) => {
+                *reason == failure.reason && failure.has_valid_message()
+            }
             _ => false,
         };
         if !same {
@@ -137,11 +142,14 @@ fn left(scenario: &Scenario, restore: &Restore, seen: &Observed) -> Vec<String> 
     for (path, node) in &promised {
         match seen.left.get(path) {
             None => wrong.push(format!("`{path}` is missing")),
-            Some(there) if there.bytes != node.bytes => {
-                wrong.push(format!("`{path}` has other bytes"));
+            Some(found) if found.bytes != node.bytes => {
+                wrong.push(format!("`{path}` has wrong bytes"));
             }
-            Some(there) if time(restore, there) != time(restore, node) => {
-                wrong.push(format!("`{path}` is of {:?}, not {:?}", there.modified, node.modified));
+            Some(found) if time(restore, found) != time(restore, node) => {
+                wrong.push(format!(
+                    "`{path}` has the time {:?}, not {:?}",
+                    found.modified, node.modified
+                ));
             }
             Some(_) => {}
         }
@@ -150,7 +158,7 @@ fn left(scenario: &Scenario, restore: &Restore, seen: &Observed) -> Vec<String> 
     for (path, node) in &seen.left {
         let counts = kept(restore, node) && !(node.bytes.is_none() && implied(path));
         if counts && !promised.contains_key(path) {
-            wrong.push(format!("`{path}` is too many"));
+            wrong.push(format!("`{path}` is unexpected"));
         }
     }
     wrong

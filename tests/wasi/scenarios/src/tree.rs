@@ -1,4 +1,4 @@
-//! Trees: made from nothing, laid out in a directory, read back from it.
+//! Trees: generated, written to a directory, and read from it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
@@ -9,27 +9,28 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Seconds since 1970 and nanoseconds past them.
 pub type Time = (u64, u32);
 
-/// A file or a directory.
+/// File or directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Relative, with `/` between names.
+    /// Relative path, with `/` between names.
     pub path: String,
-    /// `None`: a directory.
+    /// Contents of a file; `None` for a directory.
     pub bytes: Option<Vec<u8>>,
     pub modified: Time,
 }
 
-/// A file of so many bytes, which are another file's only by chance.
+/// Creates a file of this size. Its bytes depend on its path.
 pub fn file(path: &str, size: usize) -> Node {
     let seed = number(path);
     Node { path: path.to_owned(), bytes: Some(bytes(seed, size)), modified: time(seed) }
 }
 
+/// Creates a directory.
 pub fn directory(path: &str) -> Node {
     Node { path: path.to_owned(), bytes: None, modified: time(number(path)) }
 }
 
-/// Bytes that are the same at every run (SplitMix64).
+/// Generates bytes, which are the same in every run (SplitMix64).
 pub fn bytes(mut seed: u64, size: usize) -> Vec<u8> {
     let mut next = || {
         seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -45,19 +46,19 @@ pub fn bytes(mut seed: u64, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// A number for each path (FNV-1a).
+/// Returns the hash of a path (FNV-1a).
 fn number(path: &str) -> u64 {
     path.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// A time with nanoseconds, another one for each number.
+/// Returns a time with nanoseconds that depends on a number.
 fn time(number: u64) -> Time {
     (1_000_000_000 + number % 500_000_000, u32::try_from(number % 999_999_937).unwrap())
 }
 
-/// Names that programs stumble over. Each is fine on Linux.
+/// Names that programs often handle wrongly. All are valid on Linux.
 pub const DIFFICULT_NAMES: [&str; 25] = [
     "two words",
     " leading",
@@ -86,12 +87,12 @@ pub const DIFFICULT_NAMES: [&str; 25] = [
     "data",
 ];
 
-/// Names that rclone shows otherwise than a disk does, but as they are where its remote
-/// has no disk's rules.
+/// Names that rclone shows differently for a disk, and unchanged for a remote without the rules
+/// of a disk.
 pub const CONTROL_NAMES: [&str; 4] = ["tab\there", "new\nline", "ab␊cd", "del\u{7f}"];
 
-/// Lays the nodes out below a directory, which is made. Directories get their times
-/// last, after what is in them.
+/// Writes nodes below a directory, which is created. Directories get their times last, after
+/// their contents.
 pub fn lay(root: &Path, nodes: &[Node]) -> io::Result<()> {
     fs::create_dir_all(root)?;
     for node in nodes {
@@ -102,7 +103,7 @@ pub fn lay(root: &Path, nodes: &[Node]) -> io::Result<()> {
     directories.iter().try_for_each(|node| touch(&root.join(&node.path), node.modified))
 }
 
-/// Puts one node below a directory, and the directories above it.
+/// Writes one node below a directory, and creates the directories above it.
 pub fn put(root: &Path, node: &Node) -> io::Result<()> {
     let path = root.join(&node.path);
     let Some(bytes) = &node.bytes else {
@@ -115,13 +116,13 @@ pub fn put(root: &Path, node: &Node) -> io::Result<()> {
     touch(&path, node.modified)
 }
 
-/// Sets a time.
+/// Sets the modification time of a file.
 pub fn touch(path: &Path, (seconds, nanoseconds): Time) -> io::Result<()> {
     let modified = UNIX_EPOCH + Duration::new(seconds, nanoseconds);
     File::open(path)?.set_times(FileTimes::new().set_modified(modified))
 }
 
-/// What lies below a directory, by its paths.
+/// Reads everything below a directory, by path.
 pub fn show(root: &Path) -> io::Result<BTreeMap<String, Node>> {
     let mut shown = BTreeMap::new();
     let mut left = vec![String::new()];
@@ -137,16 +138,16 @@ pub fn show(root: &Path) -> io::Result<BTreeMap<String, Node>> {
     Ok(shown)
 }
 
-/// A file or a directory, without its bytes.
+/// File or directory without its bytes.
 #[derive(Debug, Clone)]
 pub struct Listed {
     pub path: String,
-    /// `None`: a directory.
+    /// Size of a file; `None` for a directory.
     pub size: Option<u64>,
     pub modified: Time,
 }
 
-/// What lies directly in a directory below `root`, by name.
+/// Lists the children of a directory below `root`, by name.
 pub fn entries(root: &Path, directory: &str) -> io::Result<Vec<Listed>> {
     let mut listed = Vec::new();
     for found in fs::read_dir(root.join(directory))? {
@@ -158,13 +159,14 @@ pub fn entries(root: &Path, directory: &str) -> io::Result<Vec<Listed>> {
     Ok(listed)
 }
 
-/// One of them.
+/// Returns one file or directory below `root`.
 pub fn entry(root: &Path, path: &str) -> io::Result<Listed> {
     let meta = fs::metadata(root.join(path))?;
     let size = (!meta.is_dir()).then_some(meta.len());
     Ok(Listed { path: path.to_owned(), size, modified: since_1970(meta.modified()?) })
 }
 
+/// Converts a time.
 pub fn since_1970(time: SystemTime) -> Time {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     (since.as_secs(), since.subsec_nanos())

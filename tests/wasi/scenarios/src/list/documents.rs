@@ -1,7 +1,7 @@
-//! The example connector, which backs up documents alone: the contract isn't about one
-//! connector. Names begin with `documents`, by which they are told from all others.
+//! The example connector, which backs up documents only. The names of its scenarios begin with
+//! `documents`.
 
-use crate::backup::Fate;
+use crate::backup::Outcome;
 use crate::fault::Fault;
 use crate::restore::Keeps;
 use crate::tree::{Node, directory, file};
@@ -11,9 +11,9 @@ scenarios![
     documents_come_whole_and_nothing_else_does,
     documents_that_break_fail_alone,
     documents_that_end_early_fail_alone,
-    documents_of_a_directory_that_cannot_be_listed_are_told_of,
-    documents_of_half_a_listing_are_no_backup,
-    documents_of_a_listing_that_fails_are_no_backup,
+    documents_of_a_directory_that_cannot_be_listed_are_an_error,
+    documents_of_half_a_listing_fail_the_backup,
+    documents_of_a_failed_listing_fail_the_backup,
     documents_are_restored,
     documents_that_cannot_be_sent_fail_alone,
 ];
@@ -26,16 +26,16 @@ fn documents() -> Vec<Node> {
 
 fn backup() -> Scenario {
     let nodes = [documents(), vec![file("dir/photo.jpg", 30)]].concat();
-    Scenario::backup(nodes).backing_up(|backup| backup.but("dir/photo.jpg", Fate::Absent))
+    Scenario::backup(nodes).backing_up(|backup| backup.except("dir/photo.jpg", Outcome::Absent))
 }
 
 fn documents_come_whole_and_nothing_else_does() -> Scenario {
     backup().calls("cat", 3..=3)
 }
 
-fn broken(said: bool, reason: Reason) -> Scenario {
-    let fault = Fault::Breaks { path: "dir/b.PDF", at: 2 << 20, said, times: usize::MAX };
-    backup().fault(fault).backing_up(|backup| backup.but("dir/b.PDF", Fate::Unread(reason)))
+fn broken(reported: bool, reason: Reason) -> Scenario {
+    let fault = Fault::Breaks { path: "dir/b.PDF", at: 2 << 20, reported, times: usize::MAX };
+    backup().fault(fault).backing_up(|backup| backup.except("dir/b.PDF", Outcome::Unread(reason)))
 }
 
 fn documents_that_break_fail_alone() -> Scenario {
@@ -46,18 +46,18 @@ fn documents_that_end_early_fail_alone() -> Scenario {
     broken(false, Reason::Corrupted)
 }
 
-fn documents_of_a_directory_that_cannot_be_listed_are_told_of() -> Scenario {
+fn documents_of_a_directory_that_cannot_be_listed_are_an_error() -> Scenario {
     Scenario::backup(vec![directory("dir"), directory("shut"), file("dir/a.txt", 20)])
         .fault(Fault::Trouble("shut", Reason::Denied))
-        .backing_up(|backup| backup.but("shut", Fate::FoundAndFailed(Reason::Denied)))
+        .backing_up(|backup| backup.except("shut", Outcome::FoundAndFailed(Reason::Denied)))
 }
 
-fn documents_of_half_a_listing_are_no_backup() -> Scenario {
+fn documents_of_half_a_listing_fail_the_backup() -> Scenario {
     let half = backup().fault(Fault::ListingBreaks(100));
     half.backing_up(|backup| backup.ends = vec![Err(Reason::Corrupted)])
 }
 
-fn documents_of_a_listing_that_fails_are_no_backup() -> Scenario {
+fn documents_of_a_failed_listing_fail_the_backup() -> Scenario {
     let failed = backup().fault(Fault::ListingEnds(Some(Reason::Denied)));
     failed.backing_up(|backup| backup.ends = vec![Err(Reason::Denied)])
 }

@@ -1,7 +1,7 @@
-//! What becomes of listings.
+//! Listings.
 
-use super::some;
-use crate::backup::Fate;
+use super::small_tree;
+use crate::backup::Outcome;
 use crate::fault::Fault;
 use crate::tree::{Node, directory, file};
 use crate::{Reason, Scenario, scenarios};
@@ -13,7 +13,7 @@ scenarios![
     a_listing_reads_the_same_wherever_it_is_cut,
     a_listing_reads_the_same_byte_by_byte,
     a_malformed_line_fails_the_scan,
-    a_line_that_is_no_text_fails_the_scan,
+    a_line_that_is_not_utf8_fails_the_scan,
     a_line_without_end_fails_the_scan,
     a_listing_that_breaks_off_in_a_line_fails_the_scan,
     a_listing_that_breaks_off_between_lines_fails_the_scan,
@@ -24,7 +24,7 @@ scenarios![
     each_reason_of_a_listing_that_cannot_begin_is_passed_on,
     a_directory_that_cannot_be_listed_is_an_error_of_its_path,
     names_that_no_snapshot_can_hold_are_errors_of_their_paths,
-    a_name_that_was_no_text_fails_alone,
+    a_name_that_was_not_utf8_fails_alone,
     two_objects_of_one_name_are_never_one_silently,
 ];
 
@@ -36,34 +36,34 @@ fn a_path_inside_the_remote_is_backed_up_alone() -> Scenario {
     let nodes = ["other", "some", "some/where", "some/where/else"].map(directory);
     let files = ["other/a", "some/b", "some/where/c", "some/where/else/d"];
     let files = files.map(|path| file(path, 50));
-    Scenario::backup([&nodes[..], &files].concat()).below("some/where").and_real()
+    Scenario::backup([&nodes[..], &files].concat()).with_root("some/where").and_real()
 }
 
 fn a_missing_root_fails_the_scan() -> Scenario {
-    failing(Reason::NotFound).below("nowhere").and_real()
+    failing(Reason::NotFound).with_root("nowhere").and_real()
 }
 
 fn a_listing_reads_the_same_wherever_it_is_cut() -> Scenario {
     let nodes = vec![directory("d"), file("d/\u{fc}\n", 3), file("e", 0)];
     let cut = Scenario::backup(nodes).fault(Fault::CutFurtherEachTime);
-    // Some more than the listing has bytes.
+    // More than the listing has bytes.
     cut.backing_up(|backup| backup.scans = 400)
 }
 
 fn a_listing_reads_the_same_byte_by_byte() -> Scenario {
-    Scenario::backup(some()).fault(Fault::Pieces(1))
+    Scenario::backup(small_tree()).fault(Fault::Pieces(1))
 }
 
-/// The scan fails.
+/// Creates a scenario whose scan fails.
 fn failing(reason: Reason) -> Scenario {
-    Scenario::backup(some()).backing_up(|backup| backup.ends = vec![Err(reason)])
+    Scenario::backup(small_tree()).backing_up(|backup| backup.ends = vec![Err(reason)])
 }
 
 fn a_malformed_line_fails_the_scan() -> Scenario {
     failing(Reason::Corrupted).fault(Fault::Lines(vec![b"2026/01/01 NOTICE: hello"]))
 }
 
-fn a_line_that_is_no_text_fails_the_scan() -> Scenario {
+fn a_line_that_is_not_utf8_fails_the_scan() -> Scenario {
     let line = b"{\"Path\":\"a\xff\",\"Name\":\"a\xff\",\"Size\":1,\"IsDir\":false}";
     failing(Reason::Corrupted).fault(Fault::Lines(vec![line]))
 }
@@ -92,9 +92,9 @@ fn a_listing_that_fails_at_its_end_fails_the_scan() -> Scenario {
     failing(Reason::Unavailable).fault(Fault::ListingEnds(Some(Reason::Unavailable)))
 }
 
-/// One scan for each reason.
+/// Creates a scenario with one scan for each reason.
 fn each_reason() -> Scenario {
-    Scenario::backup(some()).backing_up(|backup| {
+    Scenario::backup(small_tree()).backing_up(|backup| {
         backup.scans = Reason::ALL.len();
         backup.ends = Reason::ALL.map(Err).into();
     })
@@ -109,11 +109,11 @@ fn each_reason_of_a_listing_that_cannot_begin_is_passed_on() -> Scenario {
 }
 
 fn a_directory_that_cannot_be_listed_is_an_error_of_its_path() -> Scenario {
-    Scenario::backup(some()).fault(Fault::Trouble("dir/deep", Reason::Denied)).backing_up(
+    Scenario::backup(small_tree()).fault(Fault::Trouble("dir/deep", Reason::Denied)).backing_up(
         |backup| {
-            backup.but("dir/deep", Fate::FoundAndFailed(Reason::Denied));
-            backup.but("dir/deep/er", Fate::Absent);
-            backup.but("dir/deep/er/three", Fate::Absent);
+            backup.except("dir/deep", Outcome::FoundAndFailed(Reason::Denied));
+            backup.except("dir/deep/er", Outcome::Absent);
+            backup.except("dir/deep/er/three", Outcome::Absent);
         },
     )
 }
@@ -127,32 +127,32 @@ fn names_that_no_snapshot_can_hold_are_errors_of_their_paths() -> Scenario {
         br#"{"Path":"trail/","Name":"","Size":-1,"IsDir":true}"#,
         br#"{"Path":"nul\u0000","Name":"nul\u0000","Size":1,"IsDir":false}"#,
     ];
-    Scenario::backup(some()).fault(Fault::Lines(lines.into())).backing_up(|backup| {
+    Scenario::backup(small_tree()).fault(Fault::Lines(lines.into())).backing_up(|backup| {
         for path in ["../up", "a//b", "/lead", "x/./y", "trail/", "nul\0"] {
-            backup.but(path, Fate::Failed(Reason::Unsupported));
+            backup.except(path, Outcome::Failed(Reason::Unsupported));
         }
     })
 }
 
-fn a_name_that_was_no_text_fails_alone() -> Scenario {
-    // Go writes bytes that are no UTF-8 so, and finds nothing by the name that comes of it.
+fn a_name_that_was_not_utf8_fails_alone() -> Scenario {
+    // Go replaces bytes that aren't UTF-8 by this character, and finds no file by that name.
     let line = br#"{"Path":"a\ufffd","Name":"a\ufffd","Size":3,"ModTime":"2001-09-09T01:46:40.000000001Z","IsDir":false}"#;
-    Scenario::backup(some()).fault(Fault::Lines(vec![line])).backing_up(|backup| {
+    Scenario::backup(small_tree()).fault(Fault::Lines(vec![line])).backing_up(|backup| {
         let bytes = Some(vec![0; 3]);
         let path = "a\u{fffd}".to_owned();
         backup.tree.push(Node { path, bytes, modified: (1_000_000_000, 1) });
-        backup.but("a\u{fffd}", Fate::Unread(Reason::NotFound));
+        backup.except("a\u{fffd}", Outcome::Unread(Reason::NotFound));
     })
 }
 
 fn two_objects_of_one_name_are_never_one_silently() -> Scenario {
     let line = br#"{"Path":"dir/one","Name":"one","Size":7,"ModTime":"2001-09-09T01:46:40Z","IsDir":false,"ID":"another"}"#;
-    Scenario::backup(some())
-        .on("drive")
+    Scenario::backup(small_tree())
+        .with_backend("drive")
         .fault(Fault::Ids)
         .fault(Fault::Lines(vec![line]))
         .backing_up(|backup| {
             backup.identities = true;
-            backup.but("dir/one", Fate::FoundAndFailed(Reason::Unsupported));
+            backup.except("dir/one", Outcome::FoundAndFailed(Reason::Unsupported));
         })
 }

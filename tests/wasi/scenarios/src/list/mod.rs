@@ -1,11 +1,11 @@
-//! The scenarios. Each function's name is a promise that a user relies on; what it
-//! gives says how the promise is tried.
+//! The scenarios. The name of each function is a promise that a user relies on; it returns how the
+//! promise is tested.
 
 pub mod changes;
+pub mod custom;
 pub mod documents;
 pub mod libraries;
 pub mod listings;
-pub mod own;
 pub mod reads;
 pub mod restores;
 pub mod uploads;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use crate::tree::{Node, directory, file};
 use crate::{Named, Scenario};
 
-/// All of them.
+/// Returns all scenarios.
 pub fn all() -> impl Iterator<Item = Named> {
     let modules = [
         reads::SCENARIOS,
@@ -24,25 +24,25 @@ pub fn all() -> impl Iterator<Item = Named> {
         libraries::SCENARIOS,
         restores::SCENARIOS,
         uploads::SCENARIOS,
-        own::SCENARIOS,
+        custom::SCENARIOS,
         documents::SCENARIOS,
     ];
     modules.into_iter().flatten().copied()
 }
 
-/// The one with this name.
+/// Returns the scenario with a name.
 pub fn find(name: &str) -> Option<Scenario> {
     let (_, scenario) = all().find(|(known, _)| *known == name)?;
     Some(scenario())
 }
 
-/// Where a scenario's remote lies, for the components.
+/// Returns the directory of a scenario's remote, as the components see it.
 pub fn place(name: &str) -> PathBuf {
     PathBuf::from("/data").join(name)
 }
 
-/// A tree with a bit of everything.
-fn some() -> Vec<Node> {
+/// Returns a tree with some of everything.
+fn small_tree() -> Vec<Node> {
     vec![
         file("a.txt", 10),
         directory("dir"),
@@ -56,7 +56,7 @@ fn some() -> Vec<Node> {
     ]
 }
 
-/// Files and directories of these names.
+/// Returns files and directories with these names.
 fn named(names: &[&str]) -> Vec<Node> {
     let nodes = names.iter().enumerate().flat_map(|(number, name)| {
         let inside = file(&format!("in/{name}/x"), number);
@@ -65,7 +65,7 @@ fn named(names: &[&str]) -> Vec<Node> {
     [directory("in"), directory("names")].into_iter().chain(nodes).collect()
 }
 
-/// So many small files in a directory.
+/// Returns a number of small files in a directory.
 fn many(count: usize) -> Vec<Node> {
     let files = (0..count).map(|number| file(&format!("many/{number:04}"), 100 + number % 900));
     std::iter::once(directory("many")).chain(files).collect()

@@ -1,7 +1,7 @@
-//! What becomes of files that are read.
+//! Reads of files.
 
-use super::{many, named, some};
-use crate::backup::{Fate, Reading};
+use super::{many, named, small_tree};
+use crate::backup::{Outcome, Reading};
 use crate::fault::Fault;
 use crate::tree::{CONTROL_NAMES, DIFFICULT_NAMES, directory, file};
 use crate::{Reason, Scenario, scenarios};
@@ -18,7 +18,7 @@ scenarios![
     a_read_that_breaks_once_is_made_again,
     a_read_that_breaks_fails_its_file_alone,
     a_read_that_ends_early_fails_its_file_alone,
-    a_broken_read_of_unknown_size_is_no_short_file,
+    a_broken_read_of_unknown_size_fails_its_file_alone,
     a_large_file_that_breaks_half_way_fails,
     a_large_file_that_ends_half_way_fails,
     a_file_that_breaks_half_way_through_the_reader_fails,
@@ -27,7 +27,7 @@ scenarios![
     a_reader_that_dies_is_replaced,
     a_reader_that_dies_under_many_reads_is_replaced_once,
     a_reader_of_a_directory_called_data_that_dies_is_replaced,
-    a_reader_that_dies_again_and_again_is_done_without,
+    a_reader_that_dies_repeatedly_is_not_replaced,
     files_are_read_without_any_reader,
     many_reads_need_few_look_ups,
     a_reader_that_cannot_list_still_reads,
@@ -41,7 +41,7 @@ scenarios![
 
 fn a_tree_comes_whole() -> Scenario {
     let large = [file("dir/mib", 1 << 20), file("dir/mib and one", (1 << 20) + 1)];
-    Scenario::backup([some(), large.into()].concat()).and_real()
+    Scenario::backup([small_tree(), large.into()].concat()).and_real()
 }
 
 fn files_read_at_once_keep_their_own_bytes() -> Scenario {
@@ -73,75 +73,75 @@ fn a_large_file_comes_whole() -> Scenario {
 }
 
 fn files_of_unknown_size_come_whole() -> Scenario {
-    let nodes = [some(), vec![file("larger", 3 << 20)]].concat();
+    let nodes = [small_tree(), vec![file("larger", 3 << 20)]].concat();
     Scenario::backup(nodes)
         .fault(Fault::NoSizes)
         .backing_up(|backup| backup.sizes = false)
         .and_real()
 }
 
-/// A fault of `dir/two`.
-fn breaks(at: usize, said: bool, times: usize) -> Fault {
-    Fault::Breaks { path: "dir/two", at, said, times }
+/// Creates a fault of `dir/two`.
+fn breaks(at: usize, reported: bool, times: usize) -> Fault {
+    Fault::Breaks { path: "dir/two", at, reported, times }
 }
 
 fn a_read_that_breaks_once_is_made_again() -> Scenario {
-    Scenario::backup(some()).fault(breaks(1000, true, 1)).calls("cat", 1..=1).and_real()
+    Scenario::backup(small_tree()).fault(breaks(1000, true, 1)).calls("cat", 1..=1).and_real()
 }
 
 fn a_read_that_breaks_fails_its_file_alone() -> Scenario {
-    Scenario::backup(some())
+    Scenario::backup(small_tree())
         .fault(breaks(1000, true, usize::MAX))
-        .backing_up(|backup| backup.but("dir/two", Fate::Unread(Reason::Unavailable)))
+        .backing_up(|backup| backup.except("dir/two", Outcome::Unread(Reason::Unavailable)))
         .and_real()
 }
 
 fn a_read_that_ends_early_fails_its_file_alone() -> Scenario {
-    Scenario::backup(some())
+    Scenario::backup(small_tree())
         .fault(breaks(1000, false, usize::MAX))
-        .backing_up(|backup| backup.but("dir/two", Fate::Unread(Reason::Corrupted)))
+        .backing_up(|backup| backup.except("dir/two", Outcome::Unread(Reason::Corrupted)))
 }
 
-fn a_broken_read_of_unknown_size_is_no_short_file() -> Scenario {
+fn a_broken_read_of_unknown_size_fails_its_file_alone() -> Scenario {
     let broken = a_read_that_breaks_fails_its_file_alone();
     broken.fault(Fault::NoSizes).backing_up(|backup| backup.sizes = false)
 }
 
-/// A file of so many MiB that breaks in its middle.
-fn half_way(mebibytes: usize, said: bool, reason: Reason) -> Scenario {
+/// Creates a file whose read breaks in its middle.
+fn midway(mebibytes: usize, reported: bool, reason: Reason) -> Scenario {
     let size = mebibytes << 20;
-    let fault = Fault::Breaks { path: "large", at: size / 2, said, times: usize::MAX };
+    let fault = Fault::Breaks { path: "large", at: size / 2, reported, times: usize::MAX };
     Scenario::backup(vec![file("large", size), file("small", 10)])
         .fault(fault)
-        .backing_up(|backup| backup.but("large", Fate::Unread(reason)))
+        .backing_up(|backup| backup.except("large", Outcome::Unread(reason)))
 }
 
 fn a_large_file_that_breaks_half_way_fails() -> Scenario {
-    half_way(20, true, Reason::Unavailable).and_real()
+    midway(20, true, Reason::Unavailable).and_real()
 }
 
 fn a_file_that_breaks_half_way_through_the_reader_fails() -> Scenario {
-    half_way(6, true, Reason::Unavailable).calls("cat", 0..=0).and_real()
+    midway(6, true, Reason::Unavailable).calls("cat", 0..=0).and_real()
 }
 
 fn a_large_file_that_ends_half_way_fails() -> Scenario {
-    half_way(20, false, Reason::Corrupted)
+    midway(20, false, Reason::Corrupted)
 }
 
 fn a_file_that_has_grown_fails() -> Scenario {
-    Scenario::backup(some())
+    Scenario::backup(small_tree())
         .fault(Fault::Grows { path: "a.txt", by: 1 })
-        .backing_up(|backup| backup.but("a.txt", Fate::Unread(Reason::Corrupted)))
+        .backing_up(|backup| backup.except("a.txt", Outcome::Unread(Reason::Corrupted)))
 }
 
 fn each_reason_of_a_failed_read_is_passed_on() -> Scenario {
     const PATHS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
     let faults = PATHS.into_iter().zip(Reason::ALL);
-    let nodes = [some(), PATHS.map(|path| file(path, 5)).to_vec()].concat();
+    let nodes = [small_tree(), PATHS.map(|path| file(path, 5)).to_vec()].concat();
     let scenario = Scenario::backup(nodes);
     faults.fold(scenario, |scenario, (path, reason)| {
         let scenario = scenario.fault(Fault::Refused(path, reason));
-        scenario.backing_up(|backup| backup.but(path, Fate::Unread(reason)))
+        scenario.backing_up(|backup| backup.except(path, Outcome::Unread(reason)))
     })
 }
 
@@ -169,7 +169,7 @@ fn a_reader_of_a_directory_called_data_that_dies_is_replaced() -> Scenario {
         .calls("cat", 1..=1)
 }
 
-fn a_reader_that_dies_again_and_again_is_done_without() -> Scenario {
+fn a_reader_that_dies_repeatedly_is_not_replaced() -> Scenario {
     Scenario::backup(many(100))
         .fault(Fault::ReaderDies { after: 2, times: usize::MAX })
         .calls("reader", 5..=5)
@@ -184,7 +184,7 @@ fn many_reads_need_few_look_ups() -> Scenario {
 }
 
 fn a_reader_that_cannot_list_still_reads() -> Scenario {
-    Scenario::backup(many(200)).fault(Fault::NoWarmth).calls("warm", 1..=1)
+    Scenario::backup(many(200)).fault(Fault::NoWarmUp).calls("warm", 1..=1)
 }
 
 fn files_are_fetched_before_they_are_asked_for() -> Scenario {
@@ -193,7 +193,7 @@ fn files_are_fetched_before_they_are_asked_for() -> Scenario {
 
 fn a_fetch_that_failed_is_made_again_when_the_file_is_asked_for() -> Scenario {
     // By the reader, then by a process of its own.
-    let fault = Fault::Breaks { path: "many/0050", at: 5, said: true, times: 2 };
+    let fault = Fault::Breaks { path: "many/0050", at: 5, reported: true, times: 2 };
     Scenario::backup(many(100)).fault(fault).calls("cat", 1..=1)
 }
 

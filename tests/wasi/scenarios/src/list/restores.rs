@@ -1,6 +1,6 @@
-//! What becomes of files that are restored.
+//! Restores of files.
 
-use super::{many, named, some};
+use super::{many, named, small_tree};
 use crate::fault::Fault;
 use crate::restore::{Entry, Keeps, Kind};
 use crate::tree::{CONTROL_NAMES, DIFFICULT_NAMES, Node, directory, file};
@@ -20,8 +20,8 @@ scenarios![
     a_file_that_cannot_be_uploaded_fails_alone,
     each_reason_of_a_failed_upload_is_passed_on,
     a_file_whose_fate_is_not_told_fails,
-    a_fate_told_twice_counts_once,
-    fates_of_strangers_concern_nobody,
+    an_outcome_reported_twice_counts_once,
+    outcomes_of_unknown_files_are_ignored,
     a_batch_that_dies_fails_what_was_not_told,
     a_batch_that_cannot_be_made_fails_its_entries,
     a_file_that_cannot_be_collected_fails_alone,
@@ -34,21 +34,21 @@ scenarios![
 ];
 
 fn a_tree_is_restored_whole() -> Scenario {
-    Scenario::restore(walked(some())).and_real()
+    Scenario::restore(walk_order(small_tree())).and_real()
 }
 
-/// In the order of Plakar's walk: depth first, names in order.
-fn walked(mut nodes: Vec<Node>) -> Vec<Node> {
+/// Sorts nodes in the order of Plakar's walk: depth first, names in order.
+fn walk_order(mut nodes: Vec<Node>) -> Vec<Node> {
     nodes.sort_by(|one, other| one.path.split('/').cmp(other.path.split('/')));
     nodes
 }
 
 fn difficult_names_are_restored_as_they_are() -> Scenario {
-    Scenario::restore(walked(named(&DIFFICULT_NAMES))).and_real()
+    Scenario::restore(walk_order(named(&DIFFICULT_NAMES))).and_real()
 }
 
 fn names_with_control_characters_are_restored_as_they_are() -> Scenario {
-    Scenario::restore(walked(named(&CONTROL_NAMES)))
+    Scenario::restore(walk_order(named(&CONTROL_NAMES)))
 }
 
 fn more_files_than_a_batch_takes_are_restored() -> Scenario {
@@ -62,29 +62,31 @@ fn more_bytes_than_a_batch_takes_are_restored() -> Scenario {
 
 fn a_large_file_is_restored_whole() -> Scenario {
     let large = file("dir/large", (32 << 20) + 1);
-    Scenario::restore(walked([some(), vec![large]].concat())).calls("receive", 1..=1).and_real()
+    Scenario::restore(walk_order([small_tree(), vec![large]].concat()))
+        .calls("receive", 1..=1)
+        .and_real()
 }
 
 fn a_tree_is_restored_below_a_path() -> Scenario {
-    Scenario::restore(walked(some())).below("some/where").and_real()
+    Scenario::restore(walk_order(small_tree())).with_root("some/where").and_real()
 }
 
 fn a_remote_that_keeps_no_times_is_restored_to() -> Scenario {
-    let scenario = Scenario::restore(walked(some())).fault(Fault::NoTimes);
+    let scenario = Scenario::restore(walk_order(small_tree())).fault(Fault::NoTimes);
     scenario.restoring(|restore| restore.keeps = Keeps::Bytes)
 }
 
 fn a_read_only_remote_refuses_each_file() -> Scenario {
-    Scenario::restore(walked(some())).fault(Fault::ReadOnly).restoring(|restore| {
-        for node in some() {
+    Scenario::restore(walk_order(small_tree())).fault(Fault::ReadOnly).restoring(|restore| {
+        for node in small_tree() {
             restore.fails(&node.path, Reason::Denied);
         }
     })
 }
 
 fn names_that_the_backend_refuses_fail_alone() -> Scenario {
-    let nodes = [some(), vec![file("dir/a?b", 5), file("x?", (32 << 20) + 1)]].concat();
-    Scenario::restore(walked(nodes)).fault(Fault::Refuses("?")).restoring(|restore| {
+    let nodes = [small_tree(), vec![file("dir/a?b", 5), file("x?", (32 << 20) + 1)]].concat();
+    Scenario::restore(walk_order(nodes)).fault(Fault::Refuses("?")).restoring(|restore| {
         restore.fails("dir/a?b", Reason::Denied);
         restore.fails("x?", Reason::Denied);
     })
@@ -92,7 +94,7 @@ fn names_that_the_backend_refuses_fail_alone() -> Scenario {
 
 fn a_file_that_cannot_be_uploaded_fails_alone() -> Scenario {
     let fault = Fault::NotSent("dir/one", Reason::Unavailable);
-    Scenario::restore(walked(some())).fault(fault).restoring(|restore| {
+    Scenario::restore(walk_order(small_tree())).fault(fault).restoring(|restore| {
         restore.fails("dir/one", Reason::Unavailable);
     })
 }
@@ -107,19 +109,21 @@ fn each_reason_of_a_failed_upload_is_passed_on() -> Scenario {
 }
 
 fn a_file_whose_fate_is_not_told_fails() -> Scenario {
-    Scenario::restore(walked(some())).fault(Fault::Silent("dir/one")).restoring(|restore| {
-        restore.fails("dir/one", Reason::Internal);
-        // The fake took it; nobody can know.
-        restore.leaves = Some(some());
-    })
+    Scenario::restore(walk_order(small_tree())).fault(Fault::NoOutcome("dir/one")).restoring(
+        |restore| {
+            restore.fails("dir/one", Reason::Internal);
+            // The fake has written the file, which the connector cannot know.
+            restore.leaves = Some(small_tree());
+        },
+    )
 }
 
-fn a_fate_told_twice_counts_once() -> Scenario {
-    Scenario::restore(walked(some())).fault(Fault::Twice("dir/one"))
+fn an_outcome_reported_twice_counts_once() -> Scenario {
+    Scenario::restore(walk_order(small_tree())).fault(Fault::TwoOutcomes("dir/one"))
 }
 
-fn fates_of_strangers_concern_nobody() -> Scenario {
-    Scenario::restore(walked(some())).fault(Fault::Strangers)
+fn outcomes_of_unknown_files_are_ignored() -> Scenario {
+    Scenario::restore(walk_order(small_tree())).fault(Fault::UnknownOutcomes)
 }
 
 fn a_batch_that_dies_fails_what_was_not_told() -> Scenario {
@@ -132,8 +136,8 @@ fn a_batch_that_dies_fails_what_was_not_told() -> Scenario {
 
 fn a_batch_that_cannot_be_made_fails_its_entries() -> Scenario {
     let fault = Fault::NoBatch(Reason::Unavailable);
-    Scenario::restore(walked(some())).fault(fault).restoring(|restore| {
-        for node in some() {
+    Scenario::restore(walk_order(small_tree())).fault(fault).restoring(|restore| {
+        for node in small_tree() {
             restore.fails(&node.path, Reason::Unavailable);
         }
     })
@@ -141,29 +145,29 @@ fn a_batch_that_cannot_be_made_fails_its_entries() -> Scenario {
 
 fn a_file_that_cannot_be_collected_fails_alone() -> Scenario {
     let fault = Fault::NotAdded("dir/one", Reason::RateLimited);
-    Scenario::restore(walked(some())).fault(fault).restoring(|restore| {
+    Scenario::restore(walk_order(small_tree())).fault(fault).restoring(|restore| {
         restore.fails("dir/one", Reason::RateLimited);
     })
 }
 
 fn a_content_that_breaks_leaves_nothing() -> Scenario {
-    Scenario::restore(walked(some())).restoring(|restore| {
+    Scenario::restore(walk_order(small_tree())).restoring(|restore| {
         restore.entry("dir/two", |entry| entry.breaks = Some(20_000));
         restore.fails("dir/two", Reason::Unavailable);
     })
 }
 
 fn a_large_content_that_breaks_leaves_nothing() -> Scenario {
-    let nodes = [some(), vec![file("large", (32 << 20) + 1)]].concat();
-    Scenario::restore(walked(nodes)).restoring(|restore| {
+    let nodes = [small_tree(), vec![file("large", (32 << 20) + 1)]].concat();
+    Scenario::restore(walk_order(nodes)).restoring(|restore| {
         restore.entry("large", |entry| entry.breaks = Some(20 << 20));
         restore.fails("large", Reason::Unavailable);
     })
 }
 
 fn a_content_of_another_size_leaves_nothing() -> Scenario {
-    let nodes = [some(), vec![file("large", (32 << 20) + 1)]].concat();
-    Scenario::restore(walked(nodes)).restoring(|restore| {
+    let nodes = [small_tree(), vec![file("large", (32 << 20) + 1)]].concat();
+    Scenario::restore(walk_order(nodes)).restoring(|restore| {
         for (path, announced) in [("dir/one", 2999), ("dir/two", 60_001), ("large", 33 << 20)] {
             restore.entry(path, |entry| entry.announced = Some(announced));
             restore.fails(path, Reason::Corrupted);
@@ -172,9 +176,9 @@ fn a_content_of_another_size_leaves_nothing() -> Scenario {
 }
 
 fn links_and_devices_are_refused() -> Scenario {
-    let scenario = Scenario::restore(walked(some())).restoring(|restore| {
+    let scenario = Scenario::restore(walk_order(small_tree())).restoring(|restore| {
         for (path, kind) in [("link", Kind::Symlink), ("pipe", Kind::Other)] {
-            restore.entries.push(Entry { kind, ..Entry::of(directory(path)) });
+            restore.entries.push(Entry { kind, ..Entry::new(directory(path)) });
             restore.fails(path, Reason::Unsupported);
         }
     });
@@ -183,15 +187,16 @@ fn links_and_devices_are_refused() -> Scenario {
 
 fn a_path_restored_twice_is_what_came_last() -> Scenario {
     let again = Node { bytes: Some(vec![7; 70]), ..file("a.txt", 10) };
-    let nodes = [walked(some()), vec![again.clone()]].concat();
-    let left = some().into_iter().filter(|node| node.path != "a.txt").chain([again]).collect();
+    let nodes = [walk_order(small_tree()), vec![again.clone()]].concat();
+    let left =
+        small_tree().into_iter().filter(|node| node.path != "a.txt").chain([again]).collect();
     Scenario::restore(nodes).restoring(|restore| restore.leaves = Some(left)).and_real()
 }
 
 fn a_name_too_long_for_a_disk_is_uploaded_alone() -> Scenario {
-    // The fake has no disk that takes it either: what counts is how it is sent.
+    // The fake's disk rejects the name, too: only the way of the upload is tested.
     let long: &'static str = Box::leak("\u{e9}".repeat(128).into_boxed_str());
-    let nodes = [some(), vec![file(long, 9)]].concat();
+    let nodes = [small_tree(), vec![file(long, 9)]].concat();
     let scenario = Scenario::restore(nodes).fault(Fault::NotSent(long, Reason::Denied));
     scenario.calls("receive", 1..=1).restoring(|restore| restore.fails(long, Reason::Denied))
 }

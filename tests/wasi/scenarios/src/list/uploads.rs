@@ -10,19 +10,19 @@ scenarios![
     albums_are_restored_and_no_photo_is_uploaded_twice,
     the_ids_in_names_go_again,
     folders_become_albums,
-    a_view_is_no_destination,
+    a_view_is_not_a_destination,
     a_photo_that_cannot_be_uploaded_fails_under_all_its_paths,
     one_process_writes_at_a_time,
     empty_albums_are_made_in_the_end,
-    albums_that_cannot_be_listed_hold_up_no_photo,
+    albums_that_cannot_be_listed_block_no_photo,
     an_album_that_cannot_be_made_fails_the_restore_and_no_photo,
     empty_folders_and_links_are_not_sent,
 ];
 
-/// Restores files, each with an identity, and leaves others.
+/// Creates a restore of files with identities, and of what it leaves at the destination.
 fn album(entries: Vec<(Node, u64)>, leaves: Vec<Node>) -> Scenario {
     let (nodes, identities): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
-    Scenario::restore(nodes).on(BACKEND).restoring(|restore| {
+    Scenario::restore(nodes).with_backend(BACKEND).restoring(|restore| {
         restore.keeps = Keeps::Bytes;
         restore.leaves = Some(leaves);
         for (entry, identity) in restore.entries.iter_mut().zip(identities) {
@@ -31,7 +31,7 @@ fn album(entries: Vec<(Node, u64)>, leaves: Vec<Node>) -> Scenario {
     })
 }
 
-/// A photo under another path.
+/// Returns a photo at a different path.
 fn at(photo: &Node, path: &str) -> Node {
     Node { path: path.to_owned(), ..photo.clone() }
 }
@@ -65,8 +65,8 @@ fn folders_become_albums() -> Scenario {
     album(vec![(b, 2), (a, 1)], leaves)
 }
 
-fn a_view_is_no_destination() -> Scenario {
-    let scenario = album(vec![(file("a.jpg", 1000), 1)], Vec::new()).below("media/all");
+fn a_view_is_not_a_destination() -> Scenario {
+    let scenario = album(vec![(file("a.jpg", 1000), 1)], Vec::new()).with_root("media/all");
     scenario.restoring(|restore| restore.opens = Err(Reason::Unsupported))
 }
 
@@ -87,7 +87,7 @@ fn a_photo_that_cannot_be_uploaded_fails_under_all_its_paths() -> Scenario {
 fn one_process_writes_at_a_time() -> Scenario {
     let mut photos: Vec<_> =
         (0..1200).map(|number| file(&format!("album/A/{number:04}.jpg"), 50)).collect();
-    // Too large for a batch, and told of when one is being sent.
+    // Too large for a batch, and written while a batch is being sent.
     photos.insert(502, file("album/A/0502.mp4", (64 << 20) + 1));
     let leaves = photos.clone();
     album(photos.into_iter().zip(1..).collect(), leaves)
@@ -103,7 +103,7 @@ fn empty_albums_are_made_in_the_end() -> Scenario {
     let entries = vec![
         (empty.clone(), 7),
         (full.clone(), 8),
-        // That of a disk, which has a time.
+        // A directory of a disk, which has a time.
         (folder.clone(), 9),
         (at(&a, "album/Full/a.jpg"), 1),
         (at(&b, "media/all/b.jpg"), 2),
@@ -111,7 +111,7 @@ fn empty_albums_are_made_in_the_end() -> Scenario {
     album(entries, vec![at(&a, "album/Full/a.jpg"), at(&b, "upload/b.jpg")]).calls("created", 1..=1)
 }
 
-fn albums_that_cannot_be_listed_hold_up_no_photo() -> Scenario {
+fn albums_that_cannot_be_listed_block_no_photo() -> Scenario {
     let photo = file("a.jpg", 1000);
     let mut empty = directory("album/Empty");
     empty.modified = (0, 0);
@@ -134,7 +134,7 @@ fn an_album_that_cannot_be_made_fails_the_restore_and_no_photo() -> Scenario {
 
 fn empty_folders_and_links_are_not_sent() -> Scenario {
     let nodes = ["album", "album/Trip", "link"].map(directory).into();
-    Scenario::restore(nodes).on(BACKEND).calls("batch", 0..=0).restoring(|restore| {
+    Scenario::restore(nodes).with_backend(BACKEND).calls("batch", 0..=0).restoring(|restore| {
         restore.entry("link", |entry| entry.kind = Kind::Symlink);
         restore.fails("link", Reason::Unsupported);
         restore.leaves = Some(Vec::new());

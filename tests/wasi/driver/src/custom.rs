@@ -1,5 +1,5 @@
-//! Scenarios that need code of their own: sessions that are misused, reads that are
-//! given up, a million entries.
+//! Scenarios that need code of their own: sessions that are misused, reads that are cancelled,
+//! a million entries.
 
 use futures::future::{Either, join_all, select};
 use scenarios::{Check, Failure, Reason, Scenario};
@@ -9,15 +9,16 @@ use wit_bindgen::{StreamReader, StreamResult};
 use crate::bindings::plakar::connector::importer::{self, Discovery};
 use crate::bindings::plakar::connector::{exporter, types};
 use crate::bindings::wit_stream;
-use crate::session::{failure, remote, taken, wait};
+use crate::session::{failure, read_all, remote, wait};
 
-/// How long a read is waited for that never comes, in milliseconds.
-const PATIENCE: u64 = 200;
+/// Timeout of a read that never returns, in milliseconds.
+const READ_TIMEOUT_MS: u64 = 200;
 
+/// Runs the scenario with this name.
 pub async fn run(name: &str, scenario: &Scenario) -> Vec<Check> {
     match name {
         "a_ping_reaches_the_remote_once" => ping(scenario).await,
-        "a_ping_says_why_the_remote_cannot_be_reached" => pings(scenario).await,
+        "a_ping_says_why_the_remote_cannot_be_reached" => failed_pings(scenario).await,
         "a_ping_says_that_albums_cannot_be_listed" => {
             let (opened, pinged) = (open(scenario).await, importer::ping().await);
             let reason = Reason::Unauthenticated;
@@ -26,20 +27,20 @@ pub async fn run(name: &str, scenario: &Scenario) -> Vec<Check> {
                 Check::end("the ping", Err(reason), &pinged.map_err(failure)),
             ]
         }
-        "options_that_make_no_sense_are_refused" => refused(scenario).await,
+        "invalid_options_are_refused" => invalid_options(scenario).await,
         "a_session_is_opened_once" => opened_twice(scenario).await,
         "nothing_is_done_before_a_session_is_opened" => unopened().await,
-        "a_million_entries_pass" => million(scenario).await,
-        "a_scan_that_nobody_reads_on_ends" => unread_scan(scenario).await,
-        "a_read_that_nobody_wants_is_given_up" => unwanted(scenario).await,
-        "a_stalled_read_holds_nothing_else_up" => stalled(scenario).await,
-        "a_large_file_that_stalls_is_given_up" => stalled_half_way(scenario).await,
-        "a_path_that_was_not_found_is_not_read" => unknown(scenario).await,
+        "a_million_entries_pass" => million_entries(scenario).await,
+        "a_scan_whose_reader_stops_ends" => unread_scan(scenario).await,
+        "a_read_that_is_dropped_is_cancelled" => dropped_read(scenario).await,
+        "a_stalled_read_blocks_no_other" => stalled_read(scenario).await,
+        "a_large_file_that_stalls_is_cancelled" => stalled_midway(scenario).await,
+        "a_path_that_was_not_found_is_not_read" => unknown_paths(scenario).await,
         _ => vec![Check::that("the driver knows the scenario", false, "it has no code for it")],
     }
 }
 
-/// What came of opening, as a failure of the scenarios.
+/// Opens a backup session.
 async fn open(scenario: &Scenario) -> Result<(), Failure> {
     importer::open(remote(scenario)).await.map(drop).map_err(failure)
 }
@@ -50,7 +51,7 @@ async fn ping(scenario: &Scenario) -> Vec<Check> {
     vec![Check::end("opening", Ok(()), &opened), Check::end("the ping", Ok(()), &pinged)]
 }
 
-async fn pings(scenario: &Scenario) -> Vec<Check> {
+async fn failed_pings(scenario: &Scenario) -> Vec<Check> {
     open(scenario).await.unwrap();
     let mut checks = Vec::new();
     for reason in Reason::ALL {
@@ -60,7 +61,7 @@ async fn pings(scenario: &Scenario) -> Vec<Check> {
     checks
 }
 
-async fn refused(scenario: &Scenario) -> Vec<Check> {
+async fn invalid_options(scenario: &Scenario) -> Vec<Check> {
     let reason = Reason::InvalidConfiguration;
     let exporting = exporter::open(remote(scenario)).await.map(drop).map_err(failure);
     let opened = open(scenario).await;
@@ -85,7 +86,7 @@ async fn unopened() -> Vec<Check> {
     let (found, end) = scan().await;
     let entries = found.collect().await.len();
     let scanned = end.await.map_err(failure);
-    let (_, read) = taken(importer::read("/a.txt".to_owned()).await).await;
+    let (_, read) = read_all(importer::read("/a.txt".to_owned()).await).await;
     let pinged = importer::ping().await.map_err(failure);
     let finished = exporter::finish().await.map_err(failure);
     vec![
@@ -99,30 +100,31 @@ async fn unopened() -> Vec<Check> {
 
 type Scan = (StreamReader<Discovery>, wit_bindgen::FutureReader<Result<(), types::Failure>>);
 
-/// A scan of which nothing is settled.
+/// Starts a scan of which nothing is acknowledged.
 async fn scan() -> Scan {
-    let (settle, settled) = wit_stream::new();
-    drop(settle);
-    importer::scan(settled).await
+    let (sender, acknowledged) = wit_stream::new();
+    drop(sender);
+    importer::scan(acknowledged).await
 }
 
-async fn million(scenario: &Scenario) -> Vec<Check> {
+async fn million_entries(scenario: &Scenario) -> Vec<Check> {
     open(scenario).await.unwrap();
-    let (mut settle, settled) = wit_stream::new();
-    let (mut found, end) = importer::scan(settled).await;
-    let (mut count, mut right) = (0_u64, 0_u64);
+    let (mut sender, acknowledged) = wit_stream::new();
+    let (mut events, end) = importer::scan(acknowledged).await;
+    let (mut count, mut correct) = (0_u64, 0_u64);
     loop {
-        let (result, some) = found.read(Vec::with_capacity(1000)).await;
+        let (result, read_events) = events.read(Vec::with_capacity(1000)).await;
         let mut paths = Vec::new();
-        for discovery in some {
+        for discovery in read_events {
             let Discovery::Found(entry) = discovery else { continue };
             let number = entry.path.strip_prefix("/file-").and_then(|digits| digits.parse().ok());
-            right += u64::from(number == Some(count) && entry.metadata.size == Some(count % 1000));
+            correct +=
+                u64::from(number == Some(count) && entry.metadata.size == Some(count % 1000));
             // The root comes first.
             count += u64::from(number.is_some());
             paths.push(entry.path);
         }
-        settle.write_all(paths).await;
+        sender.write_all(paths).await;
         if !matches!(result, StreamResult::Complete(_)) {
             break;
         }
@@ -130,100 +132,101 @@ async fn million(scenario: &Scenario) -> Vec<Check> {
     let end = end.await.map_err(failure);
     vec![
         Check::end("the scan", Ok(()), &end),
-        Check::that("each entry comes", count == 1_000_000, format!("{count} came")),
-        Check::that("each in its turn", right == count, format!("{right} of {count} did")),
+        Check::that("each entry arrives", count == 1_000_000, format!("{count} arrived")),
+        Check::that("entries arrive in order", correct == count, format!("{correct} of {count}")),
     ]
 }
 
 async fn unread_scan(scenario: &Scenario) -> Vec<Check> {
     open(scenario).await.unwrap();
-    let (mut found, end) = scan().await;
-    let (_, some) = found.read(Vec::with_capacity(500)).await;
-    drop(found);
+    let (mut events, end) = scan().await;
+    let (_, first) = events.read(Vec::with_capacity(500)).await;
+    drop(events);
     let ended = end.await;
     vec![
-        Check::that("entries come at once", !some.is_empty(), "none came"),
-        Check::that("the scan ends", ended.is_err(), "it ended well, though it was cut off"),
+        Check::that("entries arrive at once", !first.is_empty(), "none arrived"),
+        Check::that("the scan ends", ended.is_err(), "it succeeded, though it was cut off"),
     ]
 }
 
-/// Opens, and finds everything.
-async fn find(scenario: &Scenario) {
+/// Opens a backup session, and scans the remote.
+async fn open_and_scan(scenario: &Scenario) {
     open(scenario).await.unwrap();
     let (found, end) = scan().await;
     found.collect().await;
     end.await.unwrap();
 }
 
-/// The bytes that a file has.
-fn own(scenario: &Scenario, path: &str) -> Vec<u8> {
+/// Returns the bytes that a file should have.
+fn expected_bytes(scenario: &Scenario, path: &str) -> Vec<u8> {
     let node = scenario.remote.iter().find(|node| format!("/{}", node.path) == path);
     node.and_then(|node| node.bytes.clone()).unwrap_or_default()
 }
 
-/// A file is read to its end and has its own bytes.
-async fn comes(scenario: &Scenario, path: &str) -> Check {
-    let (bytes, end) = taken(importer::read(path.to_owned()).await).await;
-    let same = end.is_ok() && bytes == own(scenario, path);
-    Check::that(format!("`{path}` comes"), same, format!("{} bytes, {end:?}", bytes.len()))
+/// Checks that a file can be read.
+async fn check_read(scenario: &Scenario, path: &str) -> Check {
+    let (bytes, end) = read_all(importer::read(path.to_owned()).await).await;
+    let same = end.is_ok() && bytes == expected_bytes(scenario, path);
+    Check::that(format!("`{path}` can be read"), same, format!("{} bytes, {end:?}", bytes.len()))
 }
 
-async fn unwanted(scenario: &Scenario) -> Vec<Check> {
-    find(scenario).await;
+async fn dropped_read(scenario: &Scenario) -> Vec<Check> {
+    open_and_scan(scenario).await;
     let (mut stream, end) = importer::read("/large".to_owned()).await.unwrap();
     let (_, piece) = stream.read(Vec::with_capacity(1 << 20)).await;
     drop((stream, end));
-    let begun = own(scenario, "/large").starts_with(&piece) && !piece.is_empty();
+    let is_begun = expected_bytes(scenario, "/large").starts_with(&piece) && !piece.is_empty();
     vec![
-        Check::that("a large file begins", begun, "with other bytes"),
-        comes(scenario, "/small").await,
-        comes(scenario, "/large").await,
+        Check::that("a large file starts", is_begun, "with wrong bytes"),
+        check_read(scenario, "/small").await,
+        check_read(scenario, "/large").await,
     ]
 }
 
-async fn stalled(scenario: &Scenario) -> Vec<Check> {
-    find(scenario).await;
+async fn stalled_read(scenario: &Scenario) -> Vec<Check> {
+    open_and_scan(scenario).await;
     let waiting = importer::read("/many/0050".to_owned());
     let others = (0..100).filter(|number| *number != 50).map(|number| format!("/many/{number:04}"));
     let others: Vec<_> = others.collect();
     let reading = async {
-        let checks = join_all(others.iter().map(|path| comes(scenario, path))).await;
-        wait(PATIENCE).await;
+        let checks = join_all(others.iter().map(|path| check_read(scenario, path))).await;
+        wait(READ_TIMEOUT_MS).await;
         checks
     };
-    let (checks, came) = match select(pin!(waiting), pin!(reading)).await {
+    let (checks, stalled) = match select(pin!(waiting), pin!(reading)).await {
         Either::Left((read, _)) => (Vec::new(), Some(read.is_ok())),
         Either::Right((checks, _)) => (checks, None),
     };
     let broken: Vec<_> = checks.iter().filter_map(|check| check.broken.clone()).collect();
     vec![
-        Check::that("nothing comes of the stalled one", came.is_none(), "something did"),
-        Check::new("all others come meanwhile", broken),
-        comes(scenario, "/many/0051").await,
+        Check::that("the stalled read returns nothing", stalled.is_none(), "it returned"),
+        Check::new("all other files can be read meanwhile", broken),
+        check_read(scenario, "/many/0051").await,
     ]
 }
 
-async fn stalled_half_way(scenario: &Scenario) -> Vec<Check> {
-    find(scenario).await;
+async fn stalled_midway(scenario: &Scenario) -> Vec<Check> {
+    open_and_scan(scenario).await;
     let (mut stream, end) = importer::read("/large".to_owned()).await.unwrap();
     let mut bytes = Vec::new();
     loop {
         let reading = pin!(stream.read(Vec::with_capacity(1 << 20)));
-        match select(reading, pin!(wait(PATIENCE))).await {
+        match select(reading, pin!(wait(READ_TIMEOUT_MS))).await {
             Either::Left(((_, piece), _)) => bytes.extend(piece),
             Either::Right(_) => break,
         }
     }
     drop((stream, end));
-    let begun = bytes.len() == 2 << 20 && own(scenario, "/large").starts_with(&bytes);
+    let is_correct =
+        bytes.len() == 2 << 20 && expected_bytes(scenario, "/large").starts_with(&bytes);
     vec![
-        Check::that("what came is the file's own", begun, format!("{} bytes", bytes.len())),
-        comes(scenario, "/small").await,
+        Check::that("the first bytes are the file's", is_correct, format!("{} bytes", bytes.len())),
+        check_read(scenario, "/small").await,
     ]
 }
 
-async fn unknown(scenario: &Scenario) -> Vec<Check> {
-    find(scenario).await;
+async fn unknown_paths(scenario: &Scenario) -> Vec<Check> {
+    open_and_scan(scenario).await;
     let mut checks = Vec::new();
     for (path, reason) in [
         ("/nowhere", Reason::NotFound),
@@ -232,7 +235,7 @@ async fn unknown(scenario: &Scenario) -> Vec<Check> {
         ("/../a.txt", Reason::Unsupported),
         ("a.txt", Reason::Unsupported),
     ] {
-        let (_, read) = taken(importer::read(path.to_owned()).await).await;
+        let (_, read) = read_all(importer::read(path.to_owned()).await).await;
         checks.push(Check::end(&format!("a read of `{path}`"), Err(reason), &read));
     }
     checks
