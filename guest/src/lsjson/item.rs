@@ -50,10 +50,7 @@ impl Item {
     pub fn metadata(&self) -> Metadata {
         Metadata {
             kind: if self.is_dir { Kind::Directory } else { Kind::File },
-            size: match self.is_dir {
-                true => Some(0),
-                false => u64::try_from(self.size).ok(),
-            },
+            size: if self.is_dir { Some(0) } else { u64::try_from(self.size).ok() },
             permissions: if self.is_dir { 0o755 } else { 0o644 },
             modified: self.modified(),
             identity: if self.is_dir { None } else { self.identity() },

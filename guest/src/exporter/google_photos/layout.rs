@@ -19,7 +19,7 @@ pub enum Destination<'a> {
 ///
 /// # Errors
 ///
-/// It doesn't.
+/// The root accepts no files.
 pub fn check_root(root: &str) -> Result<(), Failure> {
     let root = root.trim_matches('/');
     if matches!(root.split('/').next(), Some("" | "album" | "upload")) {
@@ -28,7 +28,8 @@ pub fn check_root(root: &str) -> Result<(), Failure> {
     Err(Failure::new(
         Reason::Unsupported,
         format!(
-            "Google Photos takes no files at `{root}`: restore to rclone://, rclone://upload or rclone://album/NAME"
+            "Google Photos takes no files at `{root}`: restore to rclone://, rclone://upload or \
+             rclone://album/NAME"
         ),
     ))
 }
