@@ -1,5 +1,5 @@
-//! Backs up the documents of a remote and leaves everything else where it is; restores
-//! the files of any snapshot. docs/write-a-connector.md goes through it step by step.
+//! A connector that backs up the documents of a remote and ignores all other files. It restores
+//! the files of any snapshot. docs/write-a-connector.md explains it step by step.
 
 wit_bindgen::generate!({ path: "../../wit", world: "connector", generate_all });
 
@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use tokio::sync::{Mutex, Semaphore};
 use wit_bindgen::{FutureReader, StreamReader, StreamWriter, spawn_local};
 
-/// What a document's name ends in.
+/// File name extensions of documents.
 const ENDINGS: &str = ".csv .doc .docx .md .odp .ods .odt .pdf .ppt .pptx .rtf .txt .xls .xlsx";
-/// Where the remote's root is in a snapshot: `/`, or `/a/b`.
+/// Path of the remote's root in a snapshot: `/`, or `/a/b`.
 static ROOT: Mutex<String> = Mutex::const_new(String::new());
-/// The documents that were found, and their sizes as far as rclone knows them.
+/// Documents that the scan found, and their sizes if rclone knows them.
 static FOUND: Mutex<BTreeMap<String, Option<u64>>> = Mutex::const_new(BTreeMap::new());
-/// Eight files are uploaded at the same time.
+/// Permits for uploads: eight files at the same time.
 static UPLOADS: Semaphore = Semaphore::const_new(8);
 struct Documents;
 type Fate = Result<(), Failure>;
@@ -26,7 +26,7 @@ fn failure(reason: Reason, message: impl Into<String>) -> Failure {
     Failure { reason, message: message.into() }
 }
 
-/// Lists the remote: what rclone prints, and the paths that it could not list.
+/// Lists the remote: returns rclone's output and the paths that it could not list.
 async fn list(recursive: bool) -> Result<(Vec<u8>, Vec<Trouble>), Failure> {
     let (directory, hashes, server_times, files, excluded) = Default::default();
     let selection = Selection { directory, recursive, hashes, server_times, files, excluded };
@@ -59,7 +59,7 @@ fn entry(path: String, item: &Item) -> Entry {
     let identity = (!item.id.is_empty()).then(|| SipHasher13::new().hash(item.id.as_bytes()));
     let (kind, size, permissions) = match item.is_dir {
         true => (Kind::Directory, Some(0), 0o755),
-        false => (Kind::File, u64::try_from(item.size).ok(), 0o644), // -1 is none
+        false => (Kind::File, u64::try_from(item.size).ok(), 0o644), // -1: unknown
     };
     let metadata = Metadata { kind, size, permissions, modified, identity };
     Entry { path, metadata, link_target: None }
@@ -68,7 +68,7 @@ fn entry(path: String, item: &Item) -> Entry {
 async fn scan(mut found: StreamWriter<Discovery>) -> Fate {
     let (mut text, troubles) = list(true).await?;
     if !troubles.is_empty() && !text.trim_ascii_end().ends_with(b"]") {
-        text.push(b']'); // rclone leaves it out then
+        text.push(b']'); // rclone omits it after an error
     }
     let items: Vec<Item> = serde_json::from_slice(&text)
         .map_err(|error| failure(Reason::Corrupted, format!("rclone's listing: {error}")))?;
@@ -131,7 +131,7 @@ impl exporter::Guest for Documents {
     async fn write(entry: Entry, content: Option<Content>) -> Fate {
         let (path, Metadata { kind, size, modified, .. }) = (entry.path, entry.metadata);
         match (kind, size, content) {
-            (Kind::Directory, ..) => Ok(()), // it comes with the files in it
+            (Kind::Directory, ..) => Ok(()), // its files create it
             (Kind::File, Some(size), Some(content)) => {
                 let _turn = UPLOADS.acquire().await;
                 rclone::receive(path[1..].to_owned(), size, modified, content).await
@@ -141,7 +141,7 @@ impl exporter::Guest for Documents {
     }
 
     async fn finish() -> Fate {
-        let _all = UPLOADS.acquire_many(8).await; // once no file is on its way any more
+        let _all = UPLOADS.acquire_many(8).await; // when no upload is running
         Ok(())
     }
 }
