@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # demo.sh PACKAGE: backs up and restores a remote with the real Plakar and the real
-# rclone, step by step as a user would, and compares what came back byte by byte.
+# rclone, step by step as a user would, and compares the result byte by byte.
 set -euo pipefail
 package=$(realpath "$1")
 place=$(mktemp -d)

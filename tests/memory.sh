@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# memory.sh [DIRECTORIES]: backs up that many directories (400) of 500 small files and
-# one file of 2 GiB with the real Plakar, and prints the most memory that plakbox and a
-# single rclone had. Takes minutes and 4 GB of disk.
+# memory.sh [DIRECTORIES]: backs up this number of directories (400) with 500 small files
+# each, and one file of 2 GiB, with the real Plakar. Prints the peak memory of plakbox and
+# of a single rclone. Takes minutes and 4 GB of disk.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 package=$(realpath bin/*.ptar)
@@ -13,7 +13,7 @@ printf '[files]\ntype = alias\nremote = %s/files\n' "$place" > "$RCLONE_CONFIG"
 for directory in $(seq "${1:-400}"); do
     mkdir "$place/files/$directory"
     for file in $(seq 500); do
-        # A quarter of them is empty.
+        # A quarter of the files is empty.
         ((file % 4)) && echo "$directory $file" > "$place/files/$directory/$file" || : > "$place/files/$directory/$file"
     done
 done

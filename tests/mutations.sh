@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# mutations.sh DIRECTORY [MUTATION...]: applies each bug of tests/mutations to a copy of the
-# guest, one at a time, and prints which scenarios catch it under the stock wasmtime. Fails if
-# one isn't caught. Needs a minute for each bug, and writes to the directory only.
+# mutations.sh DIRECTORY [MUTATION...]: applies each patch in tests/mutations to a copy of
+# the guest, one at a time, and prints the scenarios that fail under the stock wasmtime.
+# Fails if a bug is not caught. Takes a minute per bug; all output is in DIRECTORY.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p "$1"
@@ -10,9 +10,9 @@ shift
 [ $# -gt 0 ] || set -- tests/mutations/*.patch
 wasm=wasm32-wasip2 tree=$place/tree bin=$place/bin
 export CARGO_TARGET_DIR=$place/target
-# Without a bug the slowest scenario needs a few seconds; with one it may never end.
+# Without a bug the slowest scenario takes a few seconds; with a bug it may never end.
 export PLAKBOX_WATCHDOG=${PLAKBOX_WATCHDOG:-20}
-# Makes git apply patches to the copy, and not to this repository.
+# Keep git from taking the copy for a part of this repository.
 export GIT_CEILING_DIRECTORIES=$place
 
 rm -rf "$tree"

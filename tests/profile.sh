@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# profile.sh: where the processors' time goes while Plakar backs up 10,000 x 16 KB, and
-# then 1 GiB in one file, from a local remote: each program's share of all of it, and
-# what is idle, by `perf` (package linux-perf), which mostly wants root.
+# profile.sh: each program's share of the processor time, and the idle time, while Plakar
+# backs up 10,000 x 16 KB, and then 1 GiB in one file, from a local remote. It uses `perf`
+# (package linux-perf), which usually requires root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v perf > /dev/null || { echo "perf is missing: install your system's linux-perf" >&2; exit 1; }
@@ -19,7 +19,7 @@ head -c 1G /dev/urandom > "$place/one/one"
     plakar pkg add "$package"
 } > /dev/null 2>&1
 
-# share RECORD PROGRAM: its part of all samples, in per cent
+# share RECORD PROGRAM: the program's percentage of all samples
 share() {
     perf report --input "$1" --no-children --sort comm --stdio 2> /dev/null |
         awk -v program="$2" '$2 == program { sub("%", "", $1); print $1; found = 1 } END { if (!found) print 0 }'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh NAME PACKAGE DIRECTORY: builds a Go program from the module beside this
+# build.sh NAME PACKAGE DIRECTORY: builds a Go program from the module next to this
 # file, with the versions that its go.sum pins, into DIRECTORY.
 set -euo pipefail
 name=$1 package=$2 directory=$3

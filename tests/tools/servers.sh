@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# servers.sh DIRECTORY: installs the servers that the end-to-end tests run, where this is a
+# servers.sh DIRECTORY: installs the servers for the end-to-end tests, if the system is
 # Debian and the user is root. Tests whose server is missing are skipped.
 #
 # vsftpd and proftpd exclude each other as packages: the former is unpacked into DIRECTORY.

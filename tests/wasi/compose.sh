@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# compose.sh DIRECTORY CONNECTOR COMPOSED: composes a connector with the fake rclone and the
-# driver, which are in the directory.
+# compose.sh DIRECTORY CONNECTOR COMPOSED: puts a connector between the fake rclone and the
+# driver, which are in DIRECTORY.
 set -euo pipefail
 with_fake=$(mktemp --suffix .wasm)
 trap 'rm -f "$with_fake"' EXIT
