@@ -45,6 +45,7 @@ mod service_soak;
 mod service_strangers;
 mod service_tenants;
 mod service_tls;
+mod source;
 mod strictest_policy;
 mod system_calls;
 mod unchanged;
