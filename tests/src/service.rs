@@ -111,7 +111,7 @@ impl Service {
 
     /// The value of a metric, with its labels, as an operator's socket shows it.
     pub fn metric(&self, name: &str) -> f64 {
-        let socket = UnixStream::connect(self.path("operations")).unwrap();
+        let socket = UnixStream::connect(self.path("admin")).unwrap();
         let text = ask(socket, "GET /metrics");
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("there is no `{name}`:\n{text}")).parse().unwrap()
@@ -120,7 +120,7 @@ impl Service {
     /// `plakbox sessions` for this service.
     pub fn sessions<const N: usize>(&self, place: &Place, args: [&str; N]) -> Run {
         let mut command = place.command(tools::plakbox());
-        command.arg("sessions").arg("--socket").arg(self.path("operations"));
+        command.arg("sessions").arg("--socket").arg(self.path("admin"));
         run(command.args(args))
     }
 }
@@ -142,7 +142,7 @@ pub struct Tls<'a> {
 /// The lines that name files of TLS.
 fn tls_of(section: &str, name: &str) -> String {
     format!(
-        "[{section}]\ncertificate = \"{name}.pem\"\nkey = \"{name}.key\"\nauthority = \"authority.pem\"\n"
+        "[{section}]\ncertificate = \"{name}.pem\"\nkey = \"{name}.key\"\nca = \"authority.pem\"\n"
     )
 }
 
@@ -218,7 +218,7 @@ pub fn write(place: &Place, listen: &str, settings: &str, tenants: &str) {
         None => (settings, ""),
     };
     let text = format!(
-        "version = 1\nstate = \"state\"\n{connectors}tenants = \"tenants.toml\"\n[operations]\nsocket = \"operations\"\n[listen]\n{listen}{settings}"
+        "version = 1\nstate = \"state\"\n{connectors}tenants = \"tenants.toml\"\n[admin]\nsocket = \"admin\"\n[listen]\n{listen}{settings}"
     );
     fs::write(directory.join("service.toml"), text).unwrap();
     fs::write(directory.join("tenants.toml"), tenants).unwrap();

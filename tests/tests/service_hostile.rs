@@ -87,7 +87,8 @@ async fn clients_that_say_nothing_have_few_places_and_give_way() {
     let silent: Vec<_> = (0..200).map(|_| UnixStream::connect(service.path("socket"))).collect();
     assert!(silent.iter().all(Result::is_ok));
     // So many of one user.
-    let crowded = || service.metric("plakbox_refusals_total{cause=\"crowded\"}");
+    let crowded =
+        || service.metric("plakbox_rejected_connections_total{cause=\"too-many-pending\"}");
     assert!(within(Duration::from_secs(5), || crowded() == 200.0 - 64.0), "{}", crowded());
     let open = processes::open_files(service.pid());
     assert!(open < before + 80, "{before} {open}");

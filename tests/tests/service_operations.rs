@@ -58,16 +58,16 @@ async fn metrics_tell_what_each_tenant_does_and_did() {
     drop(importer);
     assert!(within(Duration::from_secs(10), || value("sessions") == 0.0));
     assert!(within(Duration::from_secs(10), || value("rclone_processes") == 0.0));
-    assert_eq!((value("component_memory_bytes"), value("queue")), (0.0, 0.0));
+    assert_eq!((value("component_memory_bytes"), value("queued_sessions")), (0.0, 0.0));
     for gone in ["rclone_memory_bytes", "rclone_threads", "disk_bytes", "disk_files"] {
         assert!(within(Duration::from_secs(10), || value(gone) == 0.0), "{gone}");
     }
     for none in ["buffered_bytes", "batches", "batch_descriptors"] {
         assert_eq!(value(none), 0.0, "{none}");
     }
-    assert!(value("bytes_from_rclone_total") > (4 * MIB) as f64);
-    assert_eq!((value("entries_total"), value("bytes_to_rclone_total")), (2.0, 0.0));
-    assert!(value("rclone_starts_total") >= 2.0 && value("component_seconds_total") > 0.0);
+    assert!(value("rclone_read_bytes_total") > (4 * MIB) as f64);
+    assert_eq!((value("entries_total"), value("rclone_written_bytes_total")), (2.0, 0.0));
+    assert!(value("rclone_started_total") >= 2.0 && value("component_cpu_seconds_total") > 0.0);
 
     let reason = "plakbox_failures_total{tenant=\"ours\",reason=\"denied\"}";
     assert_eq!(service.metric(reason), 0.0);
@@ -75,9 +75,9 @@ async fn metrics_tell_what_each_tenant_does_and_did() {
     let denied = Importer::start_at(&service.path("socket"), &config).await;
     assert!(denied.is_err());
     assert_eq!(service.metric(reason), 1.0);
-    assert_eq!(service.metric("plakbox_queue_of_all"), 0.0);
+    assert_eq!(service.metric("plakbox_queued_sessions_global"), 0.0);
 
-    let unknown = "plakbox_refusals_total{cause=\"unknown\"}";
+    let unknown = "plakbox_rejected_connections_total{cause=\"unknown-client\"}";
     assert_eq!(service.metric(unknown), 0.0);
     let users = format!("users = [{}]", rustix::process::getuid().as_raw());
     let elsewhere = ours("").replace(&users, "users = [4321]");
@@ -129,8 +129,8 @@ async fn an_address_shows_metrics_and_health_and_no_sessions() {
     service::write(&place, "socket = \"socket\"\n", settings, &ours(""));
     let file = service::directory(&place).join("service.toml");
     let text = fs::read_to_string(&file).unwrap();
-    let operations = format!("[operations]\naddress = \"{address}\"\n");
-    fs::write(&file, text.replace("[operations]\n", &operations)).unwrap();
+    let operations = format!("[admin]\naddress = \"{address}\"\n");
+    fs::write(&file, text.replace("[admin]\n", &operations)).unwrap();
     let service = Service::begin(&place, &mut service::command(&place));
     let status = |request: &str| {
         let answer = ask(TcpStream::connect(&address).unwrap(), request);

@@ -82,7 +82,7 @@ async fn a_session_that_waits_does_not_begin_under_a_policy_that_was_replaced() 
     let mut connection = connected(&service).await;
     let directory = granted.clone();
     let second = tokio::spawn(async move { refused(&mut connection, &directory).await });
-    let waiting = || service.metric("plakbox_queue{tenant=\"ours\"}");
+    let waiting = || service.metric("plakbox_queued_sessions{tenant=\"ours\"}");
     assert!(within(SOON, || waiting() == 1.0));
     policy(&place, "ours.toml", &place.path("other"), &tools::rclone());
     service.read_again("the tenant `ours` has another policy");
@@ -195,7 +195,7 @@ async fn a_connection_without_a_session_ends_and_a_session_without_a_request_doe
     greet(&mut stream).await.unwrap();
     let mut rest = Vec::new();
     tokio::time::timeout(SOON, stream.read_to_end(&mut rest)).await.expect("it is kept").unwrap();
-    let idle = || service.metric("plakbox_refusals_total{cause=\"idle\"}");
+    let idle = || service.metric("plakbox_rejected_connections_total{cause=\"idle\"}");
     assert!(within(SOON, || idle() == 2.0), "{}", idle());
     assert!(importer.scan().await.is_ok(), "Plakar's own hooks may take their time");
 }

@@ -54,7 +54,8 @@ async fn a_host_that_says_nothing_keeps_no_tenant_out() {
     }
     let open = processes::open_files(service.pid());
     assert!(open < before + 100, "one host has {} connections", open - before);
-    let crowded = || service.metric("plakbox_refusals_total{cause=\"crowded\"}");
+    let crowded =
+        || service.metric("plakbox_rejected_connections_total{cause=\"too-many-pending\"}");
     assert!(within(SOON, || crowded() == 280.0 - 64.0), "{}", crowded());
 }
 
@@ -62,13 +63,15 @@ async fn a_host_that_says_nothing_keeps_no_tenant_out() {
 async fn refusals_of_a_host_are_summed_up_in_the_log_and_in_the_audit_log() {
     let (place, _) = granted();
     let audit = place.path("audit.jsonl");
-    let settings = format!("[limits]\nrefusals = \"1s\"\n[audit]\nfile = {audit:?}\n");
+    let settings = format!("[limits]\nrejection-summaries = \"1s\"\n[audit]\nfile = {audit:?}\n");
     let (service, address, _) = with_certificates(&place, &settings);
     for _ in 0..300 {
         from_elsewhere(&address).await.write_all(b"nonsense, not TLS").unwrap();
     }
     let counted = || {
-        let of = |cause| service.metric(&format!("plakbox_refusals_total{{cause=\"{cause}\"}}"));
+        let of = |cause| {
+            service.metric(&format!("plakbox_rejected_connections_total{{cause=\"{cause}\"}}"))
+        };
         of("tls") + of("crowded")
     };
     assert!(within(SOON, || counted() == 300.0), "{}", counted());
@@ -89,8 +92,8 @@ async fn whoever_holds_the_operators_connections_takes_nothing_from_tenants_or_o
     service::write(&place, "socket = \"socket\"\n", "", &ours(""));
     let file = service::directory(&place).join("service.toml");
     let text = fs::read_to_string(&file).unwrap();
-    let operations = format!("[operations]\naddress = \"{address}\"\n");
-    fs::write(&file, text.replace("[operations]\n", &operations)).unwrap();
+    let operations = format!("[admin]\naddress = \"{address}\"\n");
+    fs::write(&file, text.replace("[admin]\n", &operations)).unwrap();
     let serve = service::command(&place);
     let mut command = place.command("prlimit");
     command.arg("--nofile=256:256").arg(serve.get_program()).args(serve.get_args());
@@ -110,7 +113,7 @@ async fn whoever_holds_the_operators_connections_takes_nothing_from_tenants_or_o
     assert!(service.session(&granted).await.is_ok(), "tenants are kept out");
     let free = || processes::open_files(service.pid()) <= before + 2;
     assert!(within(SOON, free), "half a request may stay: {}", service.log());
-    assert!(service.metric("plakbox_refusals_total{cause=\"operations\"}") > 200.0);
+    assert!(service.metric("plakbox_rejected_connections_total{cause=\"admin\"}") > 200.0);
     drop(slow);
 
     let long = format!("GET /health?{} HTTP/1.1\r\nX: y", "x".repeat(1 << 20));

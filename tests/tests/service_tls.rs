@@ -150,7 +150,7 @@ fn a_client_s_certificate_of_an_unknown_authority_is_refused() {
     let client = tenants.client(&Authority::new(), &tenants.authority, "alpha.example", Valid::Now);
     tenants.refused(
         &client,
-        "client.pem`: it believes no authority that has signed it: ask its operator for one",
+        "client.pem`: it trusts no CA that has signed it: ask its operator for one",
     );
 }
 
@@ -167,7 +167,7 @@ fn a_service_whose_certificate_has_expired_is_not_believed() {
 fn a_service_of_an_unknown_authority_is_not_believed() {
     let tenants = Tenants::new(Valid::Now);
     let client = tenants.client(&tenants.authority, &Authority::new(), "alpha.example", Valid::Now);
-    tenants.refused(&client, "its certificate is of no authority in");
+    tenants.refused(&client, "its certificate is from no CA in");
 }
 
 #[test]

@@ -127,12 +127,12 @@ fn modules(source: &Path) -> BTreeMap<Module, PathBuf> {
 /// The modules that each module imports from.
 fn edges(source: &Path) -> BTreeMap<Module, BTreeSet<Module>> {
     let modules = modules(source);
-    let of = |path: &[String]| {
-        (1..=path.len()).rev().map(|end| &path[..end]).find(|prefix| modules.contains_key(*prefix))
-    };
     let edges = modules.iter().map(|(module, path)| {
         let found = Imports::of(path, module).found;
-        let imported = found.iter().filter_map(|path| of(path)).map(<[String]>::to_vec);
+        let imported = found.iter().filter_map(|path| {
+            let mut prefixes = (1..=path.len()).rev().map(|end| &path[..end]);
+            prefixes.find(|prefix| modules.contains_key(*prefix)).map(<[String]>::to_vec)
+        });
         (module.clone(), imported.filter(|it| it != module).collect())
     });
     edges.collect()

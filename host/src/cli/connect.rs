@@ -27,8 +27,8 @@ impl Args {
     /// Fails if no service is named, or the connection to it breaks.
     pub async fn exec(self) -> anyhow::Result<()> {
         let target = match self.to {
-            Some(file) => client::Target::read(&file),
-            None => match client::named().transpose() {
+            Some(file) => client::ServiceAddress::read(&file),
+            None => match client::configured().transpose() {
                 Some(target) => target,
                 None => bail!("no service is named: use --to FILE"),
             },
@@ -43,7 +43,7 @@ impl Args {
 ///
 /// Fails if stdin and stdout are not pipes, or the connection breaks.
 pub async fn plugin(role: Direction, context: SessionContext) -> anyhow::Result<()> {
-    match client::named().transpose() {
+    match client::configured().transpose() {
         Some(target) => client::relay(role, target).await,
         None => plugin::serve_stdio(role, context).await,
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
 
-use crate::service::admin::sessions::Shown;
+use crate::service::admin::sessions::SessionInfo;
 use crate::terminal::escape;
 
 /// The largest reply that is accepted, in bytes.
@@ -25,7 +25,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(clap::Args)]
 pub struct Args {
     /// The socket that its file names for operations
-    #[arg(long, default_value = "/run/plakbox/operations.sock")]
+    #[arg(long, default_value = "/run/plakbox/admin.sock")]
     socket: PathBuf,
     #[command(subcommand)]
     command: Option<Command>,
@@ -56,7 +56,7 @@ impl Args {
 /// Prints a line for each session.
 async fn list(socket: &Path) -> anyhow::Result<()> {
     let text = request(socket, Method::GET, "/sessions").await?;
-    let sessions: Vec<Shown> = serde_json::from_str(&text)
+    let sessions: Vec<SessionInfo> = serde_json::from_str(&text)
         .with_context(|| format!("`{}` is the socket of something else", socket.display()))?;
     let mut output = stdout().lock();
     writeln!(
@@ -98,7 +98,7 @@ async fn cancel(socket: &Path, session: &str) -> anyhow::Result<()> {
 async fn request(socket: &Path, method: Method, path: &str) -> anyhow::Result<String> {
     let unreachable = || {
         format!(
-            "no service answers at `{}`: name the `socket` in its [operations] with --socket, and run this as the service's user",
+            "no service answers at `{}`: name the `socket` in its [admin] with --socket, and run this as the service's user",
             socket.display()
         )
     };

@@ -38,33 +38,33 @@ use config::Settings;
 use config::tenants::{Identity, Tenants};
 use server::accept::Listeners;
 use server::listener::{self, SocketFile};
-use server::pending::{Most, Source, Strangers};
-use server::rejections::{Refusal, Refusals};
+use server::pending::{PendingConnections, PendingLimits, Source};
+use server::rejections::{Rejection, Rejections};
 use server::tls;
 use start::Start;
 use tenants::memory_watchdog;
-use tenants::runtime::{House, Lodger};
+use tenants::runtime::{SharedResources, TenantRuntime};
 
 /// Which part of the descriptors that the service may have goes to those who haven't said yet
 /// who they are, at each place where they come in: all of them leave half for tenants.
-const PART: usize = 8;
+const DESCRIPTOR_SHARE_DIVISOR: usize = 8;
 /// How long sessions may take to end when they were told to.
-const LAST: Duration = Duration::from_secs(10);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A service at work.
 pub struct Service {
     file: PathBuf,
     /// What was set when it was started.
     started: Settings,
-    house: House,
-    known: RwLock<Known>,
+    shared: SharedResources,
+    loaded: RwLock<LoadedConfig>,
     pub(self) sessions: Sessions,
-    pub(self) refusals: Refusals,
+    pub(self) rejections: Rejections,
     /// Places for those who haven't said yet what they want.
-    pub(self) strangers: Strangers,
+    pub(self) pending: PendingConnections,
     /// And for those who come over the network, until they have shown a certificate.
-    pub(self) handshakes: Strangers,
-    /// The metrics that were made last for strangers, and when.
+    pub(self) handshakes: PendingConnections,
+    /// The metrics that were made last for pending, and when.
     shown: Mutex<Option<(Instant, Arc<str>)>>,
     /// How many files it may have open.
     open_files: usize,
@@ -72,9 +72,9 @@ pub struct Service {
 }
 
 /// What can be read anew while it works.
-struct Known {
+struct LoadedConfig {
     tenants: Tenants,
-    lodgers: BTreeMap<String, Arc<Lodger>>,
+    runtimes: BTreeMap<String, Arc<TenantRuntime>>,
     tls: Option<tls::Server>,
     settings: Settings,
     /// Opened anew, too, as the file may have been moved away.
@@ -102,53 +102,53 @@ impl Signals {
 /// Runs the service that a file describes, and that was prepared, until it is told to stop.
 pub async fn serve(file: &Path, start: Start) -> anyhow::Result<()> {
     let Start { settings, sockets, cgroup } = start;
-    let open_files = open_many_files();
-    let house = House::new(&settings, cgroup)?;
-    let known = known(&house, settings.clone(), &BTreeMap::new())?;
+    let open_files = raise_descriptor_limit();
+    let shared = SharedResources::new(&settings, cgroup)?;
+    let loaded = load(&shared, settings.clone(), &BTreeMap::new())?;
     let listeners = Listeners::new(sockets.clients)?;
     let service = Arc::new(Service {
         file: file.to_owned(),
         started: settings.clone(),
-        house,
-        known: RwLock::new(known),
+        shared,
+        loaded: RwLock::new(loaded),
         sessions: Sessions::default(),
-        refusals: Refusals::default(),
-        strangers: Strangers::default(),
-        handshakes: Strangers::default(),
+        rejections: Rejections::default(),
+        pending: PendingConnections::default(),
+        handshakes: PendingConnections::default(),
         shown: Mutex::default(),
         open_files,
         draining: AtomicBool::new(false),
     });
-    let _operators = offer_operations(&service, sockets.operators)?;
+    let _operators = serve_admin(&service, sockets.operators)?;
     tokio::spawn(memory_watchdog::watch(service.clone()));
-    tokio::spawn(service.clone().sum_up());
+    tokio::spawn(service.clone().summarize());
     let signals = Signals::listen()?;
-    info!(tenants = service.lodgers().len(), "the service is ready");
+    info!(tenants = service.runtimes().len(), "the service is ready");
     // Nobody may be listening to that.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
-    let worked = service.clone().work(&listeners, signals).await;
+    let result = service.clone().run(&listeners, signals).await;
     // Whoever comes now is told by the closed door.
     drop(listeners);
     service.end().await;
-    service.write_sums();
-    worked
+    service.write_summaries();
+    result
 }
 
 /// Reads what can be read anew.
-fn known(
-    house: &House,
+fn load(
+    shared: &SharedResources,
     settings: Settings,
-    here: &BTreeMap<String, Arc<Lodger>>,
-) -> Result<Known, Failure> {
+    here: &BTreeMap<String, Arc<TenantRuntime>>,
+) -> Result<LoadedConfig, Failure> {
     let tenants = Tenants::read(&settings.tenants)?;
     let tls = settings.listen.tls.as_ref().map(tls::server).transpose()?;
-    let lodgers = house.lodge(&tenants, &settings.limits, here)?;
-    let trail = AuditLog::open(house.audit(), Subject::local())?;
-    Ok(Known { tenants, lodgers, tls, settings, trail })
+    let runtimes = shared.reconcile(&tenants, &settings.limits, here)?;
+    let trail = AuditLog::open(shared.audit(), Subject::local())?;
+    Ok(LoadedConfig { tenants, runtimes, tls, settings, trail })
 }
 
 /// As many as we may, as each session has a few; says how many.
-fn open_many_files() -> usize {
+fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let have = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: have.maximum, ..have });
@@ -157,13 +157,13 @@ fn open_many_files() -> usize {
 }
 
 /// Answers operators; what is given back has to be kept as long as they are answered.
-fn offer_operations(
+fn serve_admin(
     service: &Arc<Service>,
     listeners: listener::Listeners,
 ) -> anyhow::Result<Option<SocketFile>> {
     if let Some(listener) = listeners.socket {
         let listener = UnixListener::from_std(listener)?;
-        let router = http::all().with_state(service.clone());
+        let router = http::router().with_state(service.clone());
         // Who may connect is whom we run as.
         let ourselves = Source::User(rustix::process::geteuid().as_raw());
         let source = move |_: &_| ourselves.clone();
@@ -171,7 +171,7 @@ fn offer_operations(
     }
     if let Some(listener) = listeners.address {
         let listener = TcpListener::from_std(listener)?;
-        let router = http::looking().with_state(service.clone());
+        let router = http::public_router().with_state(service.clone());
         let source = |address: &SocketAddr| address.ip().into();
         tokio::spawn(http::serve(service.clone(), listener, router, source));
     }
@@ -179,61 +179,64 @@ fn offer_operations(
 }
 
 impl Service {
-    fn known(&self) -> RwLockReadGuard<'_, Known> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    fn loaded(&self) -> RwLockReadGuard<'_, LoadedConfig> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The tenant that somebody is of.
-    fn lodger(&self, identity: &Identity) -> Option<Arc<Lodger>> {
-        let known = self.known();
-        known.tenants.of(identity).and_then(|name| known.lodgers.get(name)).cloned()
+    fn runtime(&self, identity: &Identity) -> Option<Arc<TenantRuntime>> {
+        let loaded = self.loaded();
+        loaded.tenants.tenant_of(identity).and_then(|name| loaded.runtimes.get(name)).cloned()
     }
 
     /// The tenants at present.
-    fn lodgers(&self) -> Vec<Arc<Lodger>> {
-        self.known().lodgers.values().cloned().collect()
+    fn runtimes(&self) -> Vec<Arc<TenantRuntime>> {
+        self.loaded().runtimes.values().cloned().collect()
     }
 
-    /// As many places for strangers, or fewer where the service has few descriptors.
-    fn most(&self, most: Most) -> Most {
-        let of_all = most.of_all.min(self.open_files / PART).max(1);
-        Most { of_all, of_each: most.of_each.min(of_all.div_ceil(2)) }
+    /// As many places for pending, or fewer where the service has few descriptors.
+    fn pending_limits(&self, most: PendingLimits) -> PendingLimits {
+        let total = most.total.min(self.open_files / DESCRIPTOR_SHARE_DIVISOR).max(1);
+        PendingLimits { total, per_source: most.per_source.min(total.div_ceil(2)) }
     }
 
     /// How many places there are for clients that haven't said yet who they are.
-    fn most_strangers(&self) -> Most {
-        let known = self.known();
-        let limits = &known.settings.limits;
-        let [of_all, of_each] = [limits.strangers, limits.strangers_of_each];
-        self.most(Most { of_all: of_all as usize, of_each: of_each as usize })
+    fn client_limits(&self) -> PendingLimits {
+        let loaded = self.loaded();
+        let limits = &loaded.settings.limits;
+        let [total, per_source] = [limits.pending_connections, limits.pending_per_client];
+        self.pending_limits(PendingLimits {
+            total: total as usize,
+            per_source: per_source as usize,
+        })
     }
 
-    /// Counts a refusal, and writes it, unless one like it was written already.
-    fn note_refusal(&self, source: &str, refusal: &Refusal) {
-        let Refusal { cause, message } = refusal;
-        if self.refusals.add(*cause, source) {
+    /// Counts a rejection, and writes it, unless one like it was written already.
+    fn reject(&self, source: &str, rejection: &Rejection) {
+        let Rejection { cause, message } = rejection;
+        if self.rejections.add(*cause, source) {
             warn!("{source} is refused: {message}");
-            self.note_event(source.to_owned(), message.clone());
+            self.record(source.to_owned(), message.clone());
         }
     }
 
-    fn note_event(&self, who: String, why: String) {
-        self.known().trail.record_best_effort(Event::Refusal { who, why });
+    fn record(&self, who: String, why: String) {
+        self.loaded().trail.record_best_effort(Event::Refusal { who, why });
     }
 
-    /// Writes sums of refusals, from time to time.
-    async fn sum_up(self: Arc<Self>) {
+    /// Writes summaries of rejections, from time to time.
+    async fn summarize(self: Arc<Self>) {
         loop {
-            let interval = self.known().settings.limits.refusals;
+            let interval = self.loaded().settings.limits.rejection_summaries;
             tokio::time::sleep(interval).await;
-            self.write_sums();
+            self.write_summaries();
         }
     }
 
-    fn write_sums(&self) {
-        for (source, sum) in self.refusals.sums() {
+    fn write_summaries(&self) {
+        for (source, sum) in self.rejections.summaries() {
             warn!("{sum}");
-            self.note_event(source, sum);
+            self.record(source, sum);
         }
     }
 
@@ -243,9 +246,9 @@ impl Service {
 
     /// The metrics of now.
     fn metrics(&self) -> Result<String, std::fmt::Error> {
-        let lodgers = self.lodgers();
-        let lodgers = lodgers.iter().map(Arc::as_ref);
-        metrics::text(lodgers, self.house.places.waiting(), &self.refusals)
+        let runtimes = self.runtimes();
+        let runtimes = runtimes.iter().map(Arc::as_ref);
+        metrics::text(runtimes, self.shared.places.waiting(), &self.rejections)
     }
 
     /// The metrics of the last second: whoever asks for them more often costs nothing.
@@ -261,36 +264,36 @@ impl Service {
     }
 
     /// Takes clients in until somebody says that it is enough.
-    async fn work(self: Arc<Self>, listeners: &Listeners, signals: Signals) -> anyhow::Result<()> {
+    async fn run(self: Arc<Self>, listeners: &Listeners, signals: Signals) -> anyhow::Result<()> {
         let Signals { mut terminate, mut interrupt, mut hangup } = signals;
         loop {
             tokio::select! {
                 _ = terminate.recv() => return self.drain(&mut terminate, listeners).await,
                 _ = interrupt.recv() => return Ok(()),
-                _ = hangup.recv() => self.read_again(),
-                () = self.take_in(listeners) => kernel::check_users()?,
+                _ = hangup.recv() => self.reload(),
+                () = self.accept_one(listeners) => kernel::check_users()?,
             }
         }
     }
 
     /// Reads limits, tenants, policies and certificates again: all of them, or nothing.
-    fn read_again(&self) {
+    fn reload(&self) {
         // As Type=notify-reload wants it (systemd.service(5)).
         let _ = NotifyState::monotonic_usec_now()
             .and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now]));
         let read = Settings::read(&self.file).and_then(|settings| {
-            let here = self.known().lodgers.clone();
-            known(&self.house, settings, &here)
+            let here = self.loaded().runtimes.clone();
+            load(&self.shared, settings, &here)
         });
         match read {
             Err(failure) => {
                 error!("nothing has changed, as it can't be read: {}", failure);
             }
             Ok(new) => {
-                let mut changes = new.settings.changes(&self.known().settings, &self.started);
-                changes.extend(new.tenants.changes(&self.known().tenants));
+                let mut changes = new.settings.changes(&self.loaded().settings, &self.started);
+                changes.extend(new.tenants.changes(&self.loaded().tenants));
                 let old = std::mem::replace(
-                    &mut *self.known.write().unwrap_or_else(PoisonError::into_inner),
+                    &mut *self.loaded.write().unwrap_or_else(PoisonError::into_inner),
                     new,
                 );
                 changes.iter().for_each(|change| info!("{change}"));
@@ -299,7 +302,7 @@ impl Service {
                     "limits, tenants, policies and certificates were read again"
                 );
                 drop(old);
-                self.show_out();
+                self.close_removed_tenants();
             }
         }
         let _ = sd_notify::notify(&[NotifyState::Ready]);
@@ -314,7 +317,7 @@ impl Service {
     ) -> anyhow::Result<()> {
         self.draining.store(true, Ordering::Relaxed);
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
-        let (left, patience) = (self.sessions.count(), self.known().settings.limits.drain);
+        let (left, patience) = (self.sessions.count(), self.loaded().settings.limits.drain);
         info!(sessions = left, "no more sessions are taken; those that run may end");
         let ended = async {
             while self.sessions.count() > 0 {
@@ -323,7 +326,7 @@ impl Service {
         };
         let refusing = async {
             loop {
-                self.clone().take_in(listeners).await;
+                self.clone().accept_one(listeners).await;
             }
         };
         tokio::select! {
@@ -344,7 +347,7 @@ impl Service {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let _ = tokio::time::timeout(LAST, gone).await;
-        self.lodgers().iter().for_each(|lodger| lodger.worker.end());
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, gone).await;
+        self.runtimes().iter().for_each(|runtime| runtime.worker.end());
     }
 }

@@ -180,7 +180,7 @@ fn fairness() -> bool {
     command.args(["--idle", "0"]).arg(std::env::current_exe().unwrap()).arg("readers");
     let _readers = Readers(command.args([&connect, &greedy]).spawn().unwrap());
     thread::sleep(Duration::from_secs(10));
-    let read = || service.metric("plakbox_bytes_from_rclone_total{tenant=\"greedy\"}");
+    let read = || service.metric("plakbox_rclone_read_bytes_total{tenant=\"greedy\"}");
     let (before, start) = (read(), Instant::now());
     let beside = median((0..ROUNDS).map(|_| once()).collect());
     let rate = (read() - before) / start.elapsed().as_secs_f64() / MIB as f64;

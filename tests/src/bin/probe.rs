@@ -172,7 +172,7 @@ fn attempt(what: &str, value: &str) -> io::Result<String> {
         }
         "shared_memory" => call(|| unsafe { libc::shmget(libc::IPC_PRIVATE, 1, 0o600) }),
         "semaphore" => call(|| unsafe { libc::semget(libc::IPC_PRIVATE, 1, 0o600) }),
-        "queue" => call(|| unsafe { libc::msgget(libc::IPC_PRIVATE, 0o600) }),
+        "queued_sessions" => call(|| unsafe { libc::msgget(libc::IPC_PRIVATE, 0o600) }),
         "named_queue" => call(|| unsafe {
             libc::mq_open(
                 c"/probe".as_ptr(),

@@ -130,7 +130,7 @@ fn check_policy(
 
 /// Reports whether the service that the operator has named, if any, admits this user.
 async fn check_service(report: &mut Report, parsed: Option<&(Target, Remote)>) -> io::Result<()> {
-    let service = match client::named() {
+    let service = match client::configured() {
         Ok(None) => return Ok(()),
         Ok(Some(service)) => service,
         Err(failure) => return report.problem(failure),

@@ -14,24 +14,24 @@ use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sessions::{Shown, cancelled};
+use super::sessions::{SessionInfo, cancelled};
 use crate::service::Service;
-use crate::service::server::pending::{Most, Place, Source, Strangers};
-use crate::service::server::rejections::{Cause, Refusal};
+use crate::service::server::pending::{PendingConnections, PendingLimits, PendingPermit, Source};
+use crate::service::server::rejections::{Cause, Rejection};
 
 /// The media type of what Prometheus reads.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How many connections there may be, and how many from one address.
-const CONNECTIONS: Most = Most { of_all: 32, of_each: 8 };
+const CONNECTION_LIMITS: PendingLimits = PendingLimits { total: 32, per_source: 8 };
 /// How long the head of a request may take, and all of it with its answer.
-const HEAD: Duration = Duration::from_secs(3);
-const REQUEST: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many bytes of a request's head are taken.
-const LONGEST_HEAD: usize = 16 << 10;
+const MAX_HEAD_BYTES: usize = 16 << 10;
 
 /// Metrics and health, for whoever may look.
-pub fn looking() -> Router<Arc<Service>> {
+pub fn public_router() -> Router<Arc<Service>> {
     health().route("/metrics", get(recent_metrics))
 }
 
@@ -40,7 +40,7 @@ fn health() -> Router<Arc<Service>> {
 }
 
 /// The same, and the sessions, for whoever may end them.
-pub fn all() -> Router<Arc<Service>> {
+pub fn router() -> Router<Arc<Service>> {
     health()
         .route("/metrics", get(metrics))
         .route("/sessions", get(sessions))
@@ -54,39 +54,39 @@ pub async fn serve<L: Listener>(
     router: Router,
     source: impl Fn(&L::Addr) -> Source,
 ) {
-    let connections = Strangers::default();
+    let connections = PendingConnections::default();
     loop {
         let (socket, address) = listener.accept().await;
-        let most = service.most(CONNECTIONS);
+        let most = service.pending_limits(CONNECTION_LIMITS);
         let place = connections.enter(source(&address), most);
         tokio::spawn(answer(service.clone(), socket, router.clone(), place));
     }
 }
 
 /// Answers one request, if it comes soon.
-async fn answer<S>(service: Arc<Service>, socket: S, router: Router, place: Place)
+async fn answer<S>(service: Arc<Service>, socket: S, router: Router, place: PendingPermit)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let answered = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(LONGEST_HEAD)
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
     let why = tokio::select! {
-        answered = tokio::time::timeout(REQUEST, answered) => match answered {
+        answered = tokio::time::timeout(REQUEST_TIMEOUT, answered) => match answered {
             Ok(Ok(())) => return,
             Ok(Err(error)) if error.is_timeout() => "its request didn't come in time",
             // It went away, or speaks something else.
             Ok(Err(_)) => return,
             Err(_) => "its answer wasn't taken in time",
         },
-        () = place.lost() => "others came, and it had the most connections",
+        () = place.evicted() => "others came, and it had the most connections",
     };
     let message = format!("operators' connections are few and short: {why}");
     let source = place.source().to_string();
-    service.note_refusal(&source, &Refusal { cause: Cause::Operations, message });
+    service.reject(&source, &Rejection { cause: Cause::Admin, message });
 }
 
 async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
@@ -111,8 +111,8 @@ async fn ready(State(service): State<Arc<Service>>) -> impl IntoResponse {
     }
 }
 
-async fn sessions(State(service): State<Arc<Service>>) -> Json<Vec<Shown>> {
-    Json(service.sessions.shown())
+async fn sessions(State(service): State<Arc<Service>>) -> Json<Vec<SessionInfo>> {
+    Json(service.sessions.list())
 }
 
 async fn cancel(State(service): State<Arc<Service>>, Path(id): Path<String>) -> impl IntoResponse {

@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 use crate::connector::{Failure, Reason};
 use crate::direction::Direction;
 use crate::quota::counters::{Count, Counters};
-use crate::service::server::authorization::Comer;
+use crate::service::server::authorization::Credentials;
 
 /// How long a session that has to end may take to say why.
-const GRACE: Duration = Duration::from_secs(3);
+const CANCEL_GRACE: Duration = Duration::from_secs(3);
 
 /// What is shown of a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Shown {
+pub struct SessionInfo {
     pub id: String,
     pub tenant: String,
     pub role: Direction,
@@ -34,10 +34,10 @@ pub struct Shown {
     pub memory: u64,
 }
 
-struct Running {
+struct SessionEntry {
     tenant: String,
     role: Direction,
-    comer: Arc<Comer>,
+    credentials: Arc<Credentials>,
     began: Instant,
     account: Arc<Counters>,
     stop: watch::Sender<Option<Failure>>,
@@ -47,11 +47,11 @@ struct Running {
 /// All of them. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Sessions {
-    all: Arc<Mutex<BTreeMap<Arc<str>, Running>>>,
+    all: Arc<Mutex<BTreeMap<Arc<str>, SessionEntry>>>,
 }
 
 /// A session that is running, until this is dropped.
-pub struct Registered {
+pub struct SessionGuard {
     sessions: Sessions,
     id: Arc<str>,
     /// Is told why the session has to end.
@@ -60,14 +60,14 @@ pub struct Registered {
     pub cut: CancellationToken,
 }
 
-impl Drop for Registered {
+impl Drop for SessionGuard {
     fn drop(&mut self) {
         self.sessions.lock().remove(&self.id);
     }
 }
 
 impl Sessions {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Running>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, SessionEntry>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -76,15 +76,16 @@ impl Sessions {
         id: Arc<str>,
         tenant: &str,
         role: Direction,
-        comer: Arc<Comer>,
+        credentials: Arc<Credentials>,
         account: Arc<Counters>,
-    ) -> Registered {
+    ) -> SessionGuard {
         let (stop, told) = watch::channel(None);
         let cut = CancellationToken::new();
         let (tenant, began) = (tenant.to_owned(), Instant::now());
-        let running = Running { tenant, role, comer, began, account, stop, cut: cut.clone() };
+        let running =
+            SessionEntry { tenant, role, credentials, began, account, stop, cut: cut.clone() };
         self.lock().insert(id.clone(), running);
-        Registered { sessions: self.clone(), id, stop: told, cut }
+        SessionGuard { sessions: self.clone(), id, stop: told, cut }
     }
 
     pub fn count(&self) -> usize {
@@ -92,12 +93,12 @@ impl Sessions {
     }
 
     /// What there is to show of each.
-    pub fn shown(&self) -> Vec<Shown> {
-        let shown = |(id, running): (&Arc<str>, &Running)| Shown {
+    pub fn list(&self) -> Vec<SessionInfo> {
+        let shown = |(id, running): (&Arc<str>, &SessionEntry)| SessionInfo {
             id: id.to_string(),
             tenant: running.tenant.clone(),
             role: running.role,
-            who: running.comer.identity.to_string(),
+            who: running.credentials.identity.to_string(),
             seconds: running.began.elapsed().as_secs(),
             entries: running.account.get(Count::Entries),
             bytes_in: running.account.get(Count::BytesIn),
@@ -122,19 +123,19 @@ impl Sessions {
     }
 
     /// Ends each for which there is a reason, by its tenant and who has it.
-    pub fn end_where(&self, why: impl Fn(&str, &Comer) -> Option<Failure>) {
+    pub fn end_where(&self, why: impl Fn(&str, &Credentials) -> Option<Failure>) {
         for running in self.lock().values() {
-            if let Some(why) = why(&running.tenant, &running.comer) {
+            if let Some(why) = why(&running.tenant, &running.credentials) {
                 running.end(&why);
             }
         }
     }
 
     /// Ends the youngest session of a tenant that has an rclone; false, if there is none.
-    pub fn cancel_youngest(&self, tenant: &str, why: &Failure) -> bool {
+    pub fn cancel_newest(&self, tenant: &str, why: &Failure) -> bool {
         let sessions = self.lock();
         let its = sessions.values().filter(|it| it.tenant == tenant);
-        let its = its.filter(|it| it.account.get(Count::Running) > 0 && !it.is_told());
+        let its = its.filter(|it| it.account.get(Count::Running) > 0 && !it.is_ending());
         let youngest = its.max_by_key(|running| running.began);
         youngest.is_some_and(|youngest| {
             youngest.end(why);
@@ -143,8 +144,8 @@ impl Sessions {
     }
 }
 
-impl Running {
-    fn is_told(&self) -> bool {
+impl SessionEntry {
+    fn is_ending(&self) -> bool {
         self.stop.borrow().is_some()
     }
 
@@ -157,7 +158,7 @@ impl Running {
         });
         let cut = self.cut.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(GRACE).await;
+            tokio::time::sleep(CANCEL_GRACE).await;
             cut.cancel();
         });
     }
@@ -180,14 +181,14 @@ mod tests {
             let account = Arc::new(Counters::default());
             account.add(Count::Running, 1);
             let identity = Identity::User { uid: 1, gid: 1 };
-            let comer = Arc::new(Comer { identity, shown: None });
-            sessions.register(id.into(), tenant, Direction::Backup, comer, account)
+            let credentials = Arc::new(Credentials { identity, certificate: None });
+            sessions.register(id.into(), tenant, Direction::Backup, credentials, account)
         };
         let (one, two) = (register("1", "a"), register("2", "b"));
-        assert_eq!(sessions.shown().iter().map(|it| &*it.id).collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(sessions.list().iter().map(|it| &*it.id).collect::<Vec<_>>(), ["1", "2"]);
         assert!(!sessions.cancel("3", &cancelled()));
-        assert!(sessions.cancel_youngest("b", &cancelled()));
-        assert!(!sessions.cancel_youngest("b", &cancelled()), "it was told already");
+        assert!(sessions.cancel_newest("b", &cancelled()));
+        assert!(!sessions.cancel_newest("b", &cancelled()), "it was told already");
         assert!(two.stop.borrow().is_some() && one.stop.borrow().is_none());
         two.cut.cancelled().await;
         drop(two);

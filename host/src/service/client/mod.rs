@@ -22,21 +22,21 @@ use crate::plugin::{self, Connection, stdio};
 
 /// Where an operator says which service the packages of this machine use. Another place is
 /// chosen when plakbox is built.
-const SYSTEM: &str = match option_env!("PLAKBOX_SYSTEM_CONNECT") {
+const SYSTEM_FILE: &str = match option_env!("PLAKBOX_SYSTEM_CONNECT") {
     Some(path) => path,
     None => "/etc/plakbox/connect.toml",
 };
 
 /// Where to look for that file instead.
-const VARIABLE: &str = "PLAKBOX_CONNECT";
+const CONNECT_ENV: &str = "PLAKBOX_CONNECT";
 
 /// How much goes by at once.
-const BUFFER: usize = 256 << 10;
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// The file that names a service.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Target {
+pub struct ServiceAddress {
     /// A Unix socket,
     socket: Option<PathBuf>,
     /// or a host and a port.
@@ -47,17 +47,17 @@ pub struct Target {
 }
 
 /// The service that the operator of this machine has named, if any.
-pub fn named() -> Result<Option<Target>, Failure> {
-    match env::var_os(VARIABLE).map(PathBuf::from) {
-        Some(file) => Target::read(&file).map(Some),
-        None if Path::new(SYSTEM).symlink_metadata().is_ok() => {
-            Target::read(Path::new(SYSTEM)).map(Some)
+pub fn configured() -> Result<Option<ServiceAddress>, Failure> {
+    match env::var_os(CONNECT_ENV).map(PathBuf::from) {
+        Some(file) => ServiceAddress::read(&file).map(Some),
+        None if Path::new(SYSTEM_FILE).symlink_metadata().is_ok() => {
+            ServiceAddress::read(Path::new(SYSTEM_FILE)).map(Some)
         }
         None => Ok(None),
     }
 }
 
-impl Target {
+impl ServiceAddress {
     /// Reads the file that names a service. Relative paths are relative to it.
     pub fn read(file: &Path) -> Result<Self, Failure> {
         let mut target: Self = config::read(file)?;
@@ -80,18 +80,18 @@ impl Target {
                 let socket = UnixStream::connect(path).await;
                 Box::new(socket.map_err(|error| unreachable(path.display(), &error))?)
             }
-            (None, Some(address), Some(tls)) => Box::new(self.shake_hands(address, tls).await?),
+            (None, Some(address), Some(tls)) => Box::new(self.connect_tls(address, tls).await?),
             _ => return Err(wrong("no service is named".to_owned())),
         };
         let asked = async {
-            handshake::say(&mut connection, &Hello { version: VERSION, role }).await?;
-            handshake::hear::<Answer>(&mut connection).await
+            handshake::send(&mut connection, &Hello { version: VERSION, role }).await?;
+            handshake::receive::<Answer>(&mut connection).await
         };
         asked.await.map_err(|error| self.not_answered(&error))?.into_result()?;
         Ok(connection)
     }
 
-    async fn shake_hands(&self, address: &str, files: &Tls) -> Result<impl Connection, Failure> {
+    async fn connect_tls(&self, address: &str, files: &Tls) -> Result<impl Connection, Failure> {
         let name = self.name();
         let server = ServerName::try_from(name.to_owned())
             .map_err(|_| wrong(format!("`{name}` is no name of a host: correct `name`")))?;
@@ -99,19 +99,19 @@ impl Target {
         let shaken = async {
             let socket = TcpStream::connect(address).await?;
             socket.set_nodelay(true)?;
-            connection::notice_loss(&socket)?;
+            connection::enable_keepalive(&socket)?;
             connector.connect(server, socket).await
         };
-        let shaken = tokio::time::timeout(handshake::PATIENCE, shaken).await;
+        let shaken = tokio::time::timeout(handshake::HANDSHAKE_TIMEOUT, shaken).await;
         shaken
             .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
-            .map_err(|error| self.mistrust(&error).unwrap_or_else(|| unreachable(address, &error)))
+            .map_err(|error| self.tls_error(&error).unwrap_or_else(|| unreachable(address, &error)))
     }
 
     /// Why a service that was reached doesn't answer. It looks at our certificate only when
     /// we take the hands for shaken (RFC 8446, section 4.4.2.4).
     fn not_answered(&self, error: &io::Error) -> Failure {
-        self.mistrust(error).unwrap_or_else(|| {
+        self.tls_error(error).unwrap_or_else(|| {
             let place = self.place();
             let message = format!(
                 "the service at `{place}` ended the connection without a word ({error}): see its log, or it isn't plakbox"
@@ -120,8 +120,8 @@ impl Target {
         })
     }
 
-    fn mistrust(&self, error: &io::Error) -> Option<Failure> {
-        tls_errors::of(error, self.tls.as_ref()?, self.name(), &self.place())
+    fn tls_error(&self, error: &io::Error) -> Option<Failure> {
+        tls_errors::explain(error, self.tls.as_ref()?, self.name(), &self.place())
     }
 
     /// The name that the service's certificate has to have.
@@ -152,7 +152,7 @@ fn unreachable(place: impl std::fmt::Display, error: &io::Error) -> Failure {
 
 /// Lets a service be Plakar's plugin. Where there is no session, Plakar is told why, as by
 /// any plugin. A session that breaks is not begun again.
-pub async fn relay(role: Direction, target: Result<Target, Failure>) -> anyhow::Result<()> {
+pub async fn relay(role: Direction, target: Result<ServiceAddress, Failure>) -> anyhow::Result<()> {
     let asked = match &target {
         Ok(target) => target.ask(role).await.map(|connection| (connection, target.place())),
         Err(failure) => Err(failure.clone()),
@@ -164,18 +164,18 @@ pub async fn relay(role: Direction, target: Result<Target, Failure>) -> anyhow::
     let (from_plakar, mut to_plakar) = stdio::pipes()?;
     let (from_service, mut to_service) = tokio::io::split(connection);
     let up = async {
-        let mut from_plakar = BufReader::with_capacity(BUFFER, from_plakar);
+        let mut from_plakar = BufReader::with_capacity(BUFFER_BYTES, from_plakar);
         tokio::io::copy_buf(&mut from_plakar, &mut to_service).await?;
         to_service.shutdown().await
     };
-    let mut from_service = BufReader::with_capacity(BUFFER, from_service);
+    let mut from_service = BufReader::with_capacity(BUFFER_BYTES, from_service);
     let down = tokio::io::copy_buf(&mut from_service, &mut to_plakar);
     tokio::pin!(down);
     tokio::select! {
         // Plakar has nothing more to say: the service ends then, too.
         said = up => match said {
             Ok(()) => {
-                let _ = tokio::time::timeout(handshake::PATIENCE, down).await;
+                let _ = tokio::time::timeout(handshake::HANDSHAKE_TIMEOUT, down).await;
                 Ok(())
             }
             Err(error) => bail!("the service at `{place}` is gone: {error}: run it again"),
@@ -191,17 +191,17 @@ pub async fn relay(role: Direction, target: Result<Target, Failure>) -> anyhow::
 mod tests {
     use super::*;
 
-    fn target(text: &str) -> Result<Target, String> {
+    fn target(text: &str) -> Result<ServiceAddress, String> {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("connect.toml");
         std::fs::write(&file, text).unwrap();
-        Target::read(&file).map_err(|failure| failure.message)
+        ServiceAddress::read(&file).map_err(|failure| failure.message)
     }
 
     #[test]
     fn a_service_is_named_by_a_socket_or_by_an_address_with_certificates() {
         assert!(target("socket = \"s\"").unwrap().socket.unwrap().is_absolute());
-        let tls = "[tls]\ncertificate = \"a\"\nkey = \"b\"\nauthority = \"c\"\n";
+        let tls = "[tls]\ncertificate = \"a\"\nkey = \"b\"\nca = \"c\"\n";
         assert!(target(&format!("address = \"h:1\"\n{tls}")).is_ok());
         for (text, part) in [
             ("", "names no service"),

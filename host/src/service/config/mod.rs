@@ -26,7 +26,7 @@ pub struct Settings {
     pub connectors: Option<PathBuf>,
     pub listen: Listen,
     #[serde(default)]
-    pub operations: Operations,
+    pub admin: Admin,
     #[serde(default)]
     pub limits: Limits,
     /// Whether the control group that the service is started in is its own, to be divided
@@ -57,13 +57,13 @@ pub struct Tls {
     pub certificate: PathBuf,
     pub key: PathBuf,
     /// The authorities of the certificates of the other side.
-    pub authority: PathBuf,
+    pub ca: PathBuf,
 }
 
 /// Where operators look in.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Operations {
+pub struct Admin {
     /// A Unix socket for `plakbox sessions`, metrics and health.
     pub socket: Option<PathBuf>,
     /// An address for metrics and health alone.
@@ -97,17 +97,17 @@ pub struct Limits {
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub idle: Duration,
     /// Connections that haven't said yet who they are: on the socket, and as many by TCP.
-    pub strangers: u32,
+    pub pending_connections: u32,
     /// Those of one user, or of one address.
-    pub strangers_of_each: u32,
-    /// How often refusals are summed up.
+    pub pending_per_client: u32,
+    /// How often rejections are summed up.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
-    pub refusals: Duration,
+    pub rejection_summaries: Duration,
 }
 
 impl Limits {
     /// Each by its name, as it is shown.
-    fn named(&self) -> [(&'static str, String); 12] {
+    fn entries(&self) -> [(&'static str, String); 12] {
         let size = |size: Option<ByteSize>| size.map_or("no limit".into(), |it| it.to_string());
         let time = |time: Duration| format!("{time:?}");
         [
@@ -120,9 +120,9 @@ impl Limits {
             ("buffers", self.buffers.to_string()),
             ("drain", time(self.drain)),
             ("idle", time(self.idle)),
-            ("strangers", self.strangers.to_string()),
-            ("strangers-of-each", self.strangers_of_each.to_string()),
-            ("refusals", time(self.refusals)),
+            ("pending-connections", self.pending_connections.to_string()),
+            ("pending-per-client", self.pending_per_client.to_string()),
+            ("rejection-summaries", time(self.rejection_summaries)),
         ]
     }
 }
@@ -139,9 +139,9 @@ impl Default for Limits {
             buffers: ByteSize::gib(4),
             drain: Duration::from_secs(600),
             idle: Duration::from_secs(60),
-            strangers: 256,
-            strangers_of_each: 64,
-            refusals: Duration::from_secs(60),
+            pending_connections: 256,
+            pending_per_client: 64,
+            rejection_summaries: Duration::from_secs(60),
         }
     }
 }
@@ -202,25 +202,25 @@ impl Settings {
     /// What is otherwise, in words: limits, than it was read before, and what takes a new
     /// start, than when the service was started.
     pub fn changes(&self, before: &Self, started: &Self) -> Vec<String> {
-        let limits = self.limits.named().into_iter().zip(before.limits.named());
+        let limits = self.limits.entries().into_iter().zip(before.limits.entries());
         let limits = limits.filter(|(now, then)| now != then).map(|((name, now), (_, then))| {
             format!("`{name}` in [limits] was {then}, and is {now}")
         });
-        let fixed = self.fixed().into_iter().zip(started.fixed());
-        let fixed = fixed.filter(|(now, then)| now != then).map(|((name, _), _)| {
+        let restart_only = self.restart_only().into_iter().zip(started.restart_only());
+        let restart_only = restart_only.filter(|(now, then)| now != then).map(|((name, _), _)| {
             format!("`{name}` is another: that takes a new start of the service")
         });
-        limits.chain(fixed).collect()
+        limits.chain(restart_only).collect()
     }
 
     /// What isn't read again.
-    fn fixed(&self) -> [(&'static str, String); 7] {
-        let Self { state, connectors, listen, operations, cgroups, users, audit, .. } = self;
+    fn restart_only(&self) -> [(&'static str, String); 7] {
+        let Self { state, connectors, listen, admin, cgroups, users, audit, .. } = self;
         [
             ("state", format!("{state:?}")),
             ("connectors", format!("{connectors:?}")),
             ("[listen]", format!("{:?} {:?}", listen.socket, listen.address)),
-            ("[operations]", format!("{operations:?}")),
+            ("[admin]", format!("{admin:?}")),
             ("cgroups", format!("{cgroups}")),
             ("[users]", format!("{users:?}")),
             ("[audit]", format!("{:?}", audit.as_ref().and_then(Audit::destination))),
@@ -231,7 +231,7 @@ impl Settings {
         let Listen { socket, tls, .. } = &mut self.listen;
         let tls = tls.iter_mut().flat_map(|tls| tls.files());
         let own = [&mut self.state, &mut self.tenants].into_iter();
-        let optional = [socket.as_mut(), self.operations.socket.as_mut(), self.connectors.as_mut()];
+        let optional = [socket.as_mut(), self.admin.socket.as_mut(), self.connectors.as_mut()];
         for path in own.chain(optional.into_iter().flatten()).chain(tls) {
             *path = directory.join(&*path);
         }
@@ -255,11 +255,11 @@ impl Settings {
             () if limits.sessions == 0 || limits.processes == 0 => {
                 Some("`sessions` and `processes` in [limits] must be at least 1")
             }
-            () if limits.strangers == 0 || limits.strangers_of_each == 0 => {
-                Some("`strangers` and `strangers-of-each` in [limits] must be at least 1")
-            }
-            () if limits.idle.min(limits.refusals) < Duration::from_secs(1) => {
-                Some("`idle` and `refusals` in [limits] must be at least 1s")
+            () if limits.pending_connections == 0 || limits.pending_per_client == 0 => Some(
+                "`pending-connections` and `pending-per-client` in [limits] must be at least 1",
+            ),
+            () if limits.idle.min(limits.rejection_summaries) < Duration::from_secs(1) => {
+                Some("`idle` and `rejection-summaries` in [limits] must be at least 1s")
             }
             () if self.users.and_then(Users::mistake).is_some() => {
                 self.users.and_then(Users::mistake)
@@ -274,11 +274,11 @@ impl Settings {
 
 impl Tls {
     pub fn files(&mut self) -> [&mut PathBuf; 3] {
-        [&mut self.certificate, &mut self.key, &mut self.authority]
+        [&mut self.certificate, &mut self.key, &mut self.ca]
     }
 
     pub fn paths(&self) -> [&Path; 3] {
-        [&self.certificate, &self.key, &self.authority]
+        [&self.certificate, &self.key, &self.ca]
     }
 }
 
@@ -349,7 +349,10 @@ mod tests {
             ("[listen]\nsocket = \"s\"\n[limits]\nsessions = 0\n", "at least 1"),
             ("[listen]\nsocket = \"s\"\n[limits]\nwait = \"soon\"\n", ":7:8:"),
             ("[listen]\nsocket = \"s\"\n[limits]\nidle = \"10ms\"\n", "at least 1s"),
-            ("[listen]\nsocket = \"s\"\n[limits]\nstrangers = 0\n", "`strangers-of-each` in"),
+            (
+                "[listen]\nsocket = \"s\"\n[limits]\npending-connections = 0\n",
+                "`pending-per-client` in",
+            ),
             ("[listen]\nsocket = \"s\"\n[users]\nfirst = 0\ncount = 5\n", "beside root"),
             ("[listen]\nsocket = \"s\"\n[users]\nfirst = 4294967295\ncount = 5\n", "no end"),
             ("[listen]\nsocket = \"s\"\n[users]\nfirst = 1\ncount = 5\n", "set `service` in"),

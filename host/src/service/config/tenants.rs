@@ -16,13 +16,13 @@ use crate::policy::Policies;
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    tenant: Vec<Written>,
+    tenant: Vec<TenantConfig>,
 }
 
 /// A tenant as an operator writes it down.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Written {
+pub struct TenantConfig {
     /// Letters, digits, `-` and `_`: it is the name of a directory, too.
     pub name: String,
     /// The file of its policy, relative to this one.
@@ -99,7 +99,7 @@ impl fmt::Display for Identity {
 /// All tenants of a service.
 #[derive(Debug, Default)]
 pub struct Tenants {
-    all: BTreeMap<String, (Written, Arc<Policies>)>,
+    all: BTreeMap<String, (TenantConfig, Arc<Policies>)>,
 }
 
 impl Tenants {
@@ -127,7 +127,7 @@ impl Tenants {
         Ok(tenants)
     }
 
-    fn add(&mut self, mut tenant: Written, directory: &Path) -> Result<(), String> {
+    fn add(&mut self, mut tenant: TenantConfig, directory: &Path) -> Result<(), String> {
         let name = tenant.name.clone();
         let plain = |char: char| char.is_ascii_alphanumeric() || "-_".contains(char);
         if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
@@ -151,14 +151,14 @@ impl Tenants {
     }
 
     /// Every tenant with the policies that it is under.
-    pub fn all(&self) -> impl Iterator<Item = &(Written, Arc<Policies>)> {
+    pub fn all(&self) -> impl Iterator<Item = &(TenantConfig, Arc<Policies>)> {
         self.all.values()
     }
 
     /// The name of the tenant as whom somebody comes. A user counts before a group, and a
     /// certificate of several tenants is none's.
-    pub fn of(&self, identity: &Identity) -> Option<&str> {
-        let find = |fits: &dyn Fn(&Written) -> bool| {
+    pub fn tenant_of(&self, identity: &Identity) -> Option<&str> {
+        let find = |fits: &dyn Fn(&TenantConfig) -> bool| {
             self.all.values().map(|(tenant, _)| tenant).find(|tenant| fits(tenant))
         };
         let tenant = match identity {
@@ -166,7 +166,8 @@ impl Tenants {
                 find(&|it| it.users.contains(uid)).or_else(|| find(&|it| it.groups.contains(gid)))
             }
             Identity::Certificate(names) => {
-                let named = |it: &&Written| names.iter().any(|name| it.certificates.contains(name));
+                let named =
+                    |it: &&TenantConfig| names.iter().any(|name| it.certificates.contains(name));
                 let mut fit = self.all.values().map(|(tenant, _)| tenant).filter(named);
                 fit.next().filter(|_| fit.next().is_none())
             }
@@ -192,7 +193,7 @@ impl Tenants {
 }
 
 /// What two tenants may not have in common, and do.
-fn common(one: &Written, other: &Written) -> Option<String> {
+fn common(one: &TenantConfig, other: &TenantConfig) -> Option<String> {
     if one.name == other.name {
         return Some("this name".to_owned());
     }
@@ -222,16 +223,17 @@ mod tests {
     #[test]
     fn users_groups_and_certificates_lead_to_tenants() {
         let tenants = tenants(&[("1.toml", A), ("2.toml", B), ("notes.txt", "x")]).unwrap();
-        let user = |uid, gid| tenants.of(&Identity::User { uid, gid });
+        let user = |uid, gid| tenants.tenant_of(&Identity::User { uid, gid });
         assert_eq!(user(7, 2), Some("a"), "a user counts before a group");
         assert_eq!((user(8, 2), user(8, 1), user(8, 3)), (Some("b"), Some("a"), None));
-        let certificate =
-            |name: &str| tenants.of(&Identity::Certificate(vec!["x".to_owned(), name.to_owned()]));
+        let certificate = |name: &str| {
+            tenants.tenant_of(&Identity::Certificate(vec!["x".to_owned(), name.to_owned()]))
+        };
         assert_eq!((certificate("b.example"), certificate("a.example")), (Some("b"), None));
         let two = A.replace("groups", "certificates = [\"x\"]\ngroups");
         let tenants = self::tenants(&[("1.toml", &two), ("2.toml", B)]).unwrap();
         let both = Identity::Certificate(vec!["x".to_owned(), "b.example".to_owned()]);
-        assert_eq!(tenants.of(&both), None, "it is of two tenants");
+        assert_eq!(tenants.tenant_of(&both), None, "it is of two tenants");
     }
 
     #[test]

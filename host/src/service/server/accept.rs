@@ -7,13 +7,13 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::watch;
 use tracing::{debug, info, info_span, warn};
 
-use super::authorization::Comer;
-use super::connection::{self, Line};
+use super::authorization::Credentials;
+use super::connection::{self, ClientStream};
 use super::handshake::{self, Answer, Hello, VERSION};
 use super::listener::{self, SocketFile};
-use super::pending::{Place, Source};
-use super::rejections::{Cause, Refusal};
-use super::tls::Shown;
+use super::pending::{PendingPermit, Source};
+use super::rejections::{Cause, Rejection};
+use super::tls::PresentedCertificate;
 use crate::audit::{Subject, new_session_name};
 use crate::direction::Direction;
 use crate::kernel;
@@ -21,23 +21,23 @@ use crate::plugin;
 use crate::quota::counters::Counters;
 use crate::quota::semaphore::OwnedPermit;
 use crate::service::Service;
-use crate::service::admin::sessions::Registered;
+use crate::service::admin::sessions::SessionGuard;
 use crate::service::config::tenants::Identity;
-use crate::service::tenants::runtime::Lodger;
+use crate::service::tenants::runtime::TenantRuntime;
 use crate::session::SessionContext;
 use crate::session::tenant::TenantClient;
 
 /// How long it waits where the system has no more connections to give.
-const BREATH: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// A user that stands for whoever comes with a certificate, in the audit log.
-const NOBODY: u32 = 65534;
+const OVERFLOW_UID: u32 = 65534;
 
 /// Somebody who was found to be of a tenant.
-struct Guest {
-    lodger: Arc<Lodger>,
+struct AcceptedClient {
+    runtime: Arc<TenantRuntime>,
     role: Direction,
-    comer: Arc<Comer>,
+    credentials: Arc<Credentials>,
     /// Its place among the connections of its tenant.
     permit: OwnedPermit,
 }
@@ -62,7 +62,7 @@ impl Listeners {
 
 impl Service {
     /// Takes in whoever comes next.
-    pub async fn take_in(self: &Arc<Self>, listeners: &Listeners) {
+    pub async fn accept_one(self: &Arc<Self>, listeners: &Listeners) {
         let local = async {
             match &listeners.socket {
                 Some(listener) => listener.accept().await.map(|(socket, _)| socket),
@@ -79,104 +79,120 @@ impl Service {
             // Places are taken here, so that no more are there at once than there are places.
             socket = local => socket.and_then(|socket| {
                 let user = kernel::peer(&socket)?;
-                let place = self.strangers.enter(Source::User(user.uid), self.most_strangers());
+                let place = self.pending.enter(Source::User(user.uid), self.client_limits());
                 let identity = Identity::User { uid: user.uid, gid: user.gid };
-                let comer = Comer { identity, shown: None };
-                tokio::spawn(self.clone().welcome(Line::Local(socket), comer, place));
+                let credentials = Credentials { identity, certificate: None };
+                tokio::spawn(self.clone().authenticate(ClientStream::Local(socket), credentials, place));
                 Ok(())
             }),
             socket = remote => socket.map(|(socket, from)| {
-                let place = self.handshakes.enter(from.ip().into(), self.most_strangers());
-                tokio::spawn(self.clone().welcome_remote(socket, place));
+                let place = self.handshakes.enter(from.ip().into(), self.client_limits());
+                tokio::spawn(self.clone().accept_tls(socket, place));
             }),
         };
         if let Err(error) = taken {
             let message = format!("no connection can be taken for the moment: {error}");
-            let refusal = Refusal { cause: Cause::Unaccepted, message };
-            self.note_refusal("whoever comes", &refusal);
-            tokio::time::sleep(BREATH).await;
+            let rejection = Rejection { cause: Cause::Unaccepted, message };
+            self.reject("whoever comes", &rejection);
+            tokio::time::sleep(ACCEPT_BACKOFF).await;
         }
     }
 
-    async fn welcome_remote(self: Arc<Self>, socket: TcpStream, place: Place) {
-        let Some(acceptor) = self.known().tls.as_ref().map(|tls| tls.acceptor.clone()) else {
+    async fn accept_tls(self: Arc<Self>, socket: TcpStream, place: PendingPermit) {
+        let Some(acceptor) = self.loaded().tls.as_ref().map(|tls| tls.acceptor.clone()) else {
             return;
         };
         // Few bytes at a time are a wait otherwise.
         let _ = socket.set_nodelay(true);
-        let _ = connection::notice_loss(&socket);
+        let _ = connection::enable_keepalive(&socket);
         let shaken = tokio::select! {
-            shaken = tokio::time::timeout(handshake::PATIENCE, acceptor.accept(socket)) => shaken,
-            () = place.lost() => return self.note_crowd(&place),
+            shaken = tokio::time::timeout(handshake::HANDSHAKE_TIMEOUT, acceptor.accept(socket)) => shaken,
+            () = place.evicted() => return self.reject_crowd(&place),
         };
         let stream = match shaken {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 let message = format!("there is no TLS with it: {error}");
-                return self.note_stranger(&place, Cause::Tls, message);
+                return self.reject_pending(&place, Cause::Tls, message);
             }
             Err(_) => {
                 let message = "it showed no certificate in time".to_owned();
-                return self.note_stranger(&place, Cause::Silent, message);
+                return self.reject_pending(&place, Cause::Silent, message);
             }
         };
-        let shown = Shown::now(stream.get_ref().1.peer_certificates());
-        let comer = Comer { identity: Identity::Certificate(shown.names()), shown: Some(shown) };
+        let shown = PresentedCertificate::now(stream.get_ref().1.peer_certificates());
+        let credentials = Credentials {
+            identity: Identity::Certificate(shown.names()),
+            certificate: Some(shown),
+        };
         // Who is a tenant stands beside no stranger any more.
-        let place = match self.lodger(&comer.identity) {
-            Some(lodger) => {
-                let source = Source::Tenant(lodger.tenant.name.clone());
-                self.strangers.enter(source, self.most_strangers())
+        let place = match self.runtime(&credentials.identity) {
+            Some(runtime) => {
+                let source = Source::Tenant(runtime.tenant.name.clone());
+                self.pending.enter(source, self.client_limits())
             }
             None => place,
         };
-        self.welcome(Line::Remote(Box::new(stream)), comer, place).await;
+        self.authenticate(ClientStream::Remote(Box::new(stream)), credentials, place).await;
     }
 
     /// Hears what somebody wants, who has a place as long as it isn't said.
-    async fn welcome(self: Arc<Self>, mut line: Line, comer: Comer, place: Place) {
-        let heard = tokio::select! {
-            heard = line.hear() => heard,
-            () = place.lost() => return self.note_crowd(&place),
+    async fn authenticate(
+        self: Arc<Self>,
+        mut stream: ClientStream,
+        credentials: Credentials,
+        place: PendingPermit,
+    ) {
+        let received = tokio::select! {
+            received = stream.receive() => received,
+            () = place.evicted() => return self.reject_crowd(&place),
         };
-        let hello = match heard {
+        let hello = match received {
             Ok(hello) => hello,
             Err(error) => {
                 let message = format!("it said nothing that makes sense: {error}");
-                return self.note_stranger(&place, Cause::Silent, message);
+                return self.reject_pending(&place, Cause::Silent, message);
             }
         };
-        match self.room(&hello, &comer) {
-            Ok((lodger, permit)) => {
+        match self.authorize(&hello, &credentials) {
+            Ok((runtime, permit)) => {
                 drop(place);
-                let comer = Arc::new(comer);
-                self.begin(line, Guest { lodger, role: hello.role, comer, permit }).await;
+                let credentials = Arc::new(credentials);
+                self.spawn_session(
+                    stream,
+                    AcceptedClient { runtime, role: hello.role, credentials, permit },
+                )
+                .await;
             }
-            Err(refusal) => {
-                self.note_refusal(&comer.identity.to_string(), &refusal);
+            Err(rejection) => {
+                self.reject(&credentials.identity.to_string(), &rejection);
                 // Who has gone away needn't hear it.
-                let answer = Answer::Refused { message: refusal.message };
+                let answer = Answer::Refused { message: rejection.message };
                 tokio::select! {
-                    _ = line.say(&answer) => (),
-                    () = place.lost() => (),
+                    _ = stream.send(&answer) => (),
+                    () = place.evicted() => (),
                 }
             }
         }
     }
 
-    fn note_crowd(&self, place: &Place) {
+    fn reject_crowd(&self, place: &PendingPermit) {
         let message = "too many connections from there haven't said yet who they are".to_owned();
-        self.note_stranger(place, Cause::Crowded, message);
+        self.reject_pending(place, Cause::TooManyPending, message);
     }
 
-    fn note_stranger(&self, place: &Place, cause: Cause, message: String) {
-        self.note_refusal(&place.source().to_string(), &Refusal { cause, message });
+    fn reject_pending(&self, place: &PendingPermit, cause: Cause, message: String) {
+        self.reject(&place.source().to_string(), &Rejection { cause, message });
     }
 
-    /// Whose guest somebody is, and its place there, if there is one.
-    fn room(&self, hello: &Hello, comer: &Comer) -> Result<(Arc<Lodger>, OwnedPermit), Refusal> {
-        let refused = |cause, message| Refusal { cause, message };
-        let Comer { identity, .. } = comer;
+    /// Whose accepted somebody is, and its place there, if there is one.
+    fn authorize(
+        &self,
+        hello: &Hello,
+        credentials: &Credentials,
+    ) -> Result<(Arc<TenantRuntime>, OwnedPermit), Rejection> {
+        let refused = |cause, message| Rejection { cause, message };
+        let Credentials { identity, .. } = credentials;
         if hello.version != VERSION {
             let message = format!(
                 "the package speaks version {} with the service, and this service speaks version {VERSION}: install the package and the service of one release",
@@ -184,70 +200,81 @@ impl Service {
             );
             return Err(refused(Cause::Version, message));
         }
-        let lodger = self.lodger(identity).ok_or_else(|| {
+        let runtime = self.runtime(identity).ok_or_else(|| {
             let message =
                 format!("{identity} is no tenant of this service: ask its operator to name it");
-            refused(Cause::Unknown, message)
+            refused(Cause::UnknownClient, message)
         })?;
         if self.is_draining() {
             let message =
                 "the service is being stopped and takes no more sessions: try again later";
             return Err(refused(Cause::Stopping, message.to_owned()));
         }
-        let permit = lodger.connections.try_acquire().ok_or_else(|| {
+        let permit = runtime.connections.try_acquire().ok_or_else(|| {
             let message = format!(
                 "the service is busy: the tenant `{}` has as many sessions and waits for as many as it may: try again later",
-                lodger.tenant.name
+                runtime.tenant.name
             );
             refused(Cause::Busy, message)
         })?;
-        Ok((lodger, permit))
+        Ok((runtime, permit))
     }
 
     /// Lets a session run on its tenant's thread.
-    async fn begin(self: &Arc<Self>, mut line: Line, guest: Guest) {
-        let Guest { lodger, role, comer, permit } = guest;
-        let tenant = lodger.tenant.clone();
+    async fn spawn_session(self: &Arc<Self>, mut stream: ClientStream, accepted: AcceptedClient) {
+        let AcceptedClient { runtime, role, credentials, permit } = accepted;
+        let tenant = runtime.tenant.clone();
         let session = new_session_name();
         let account = Counters::child_of(&tenant.account);
         let registered = self.sessions.register(
             session.clone(),
             &tenant.name,
             role,
-            comer.clone(),
+            credentials.clone(),
             account.clone(),
         );
-        if line.say(&Answer::Welcome { session: session.to_string() }).await.is_err() {
+        if stream.send(&Answer::Welcome { session: session.to_string() }).await.is_err() {
             return;
         }
-        let uid = match &comer.identity {
+        let uid = match &credentials.identity {
             Identity::User { uid, .. } => *uid,
-            Identity::Certificate(_) => NOBODY,
+            Identity::Certificate(_) => OVERFLOW_UID,
         };
         let subject = Subject { session: session.clone(), uid, tenant: Some(tenant.name.clone()) };
         let span = info_span!("session", tenant = tenant.name, session = &*session);
         let (stop, cut) = (registered.stop.clone(), registered.cut.clone());
         let (service, was) = (self.clone(), tenant.clone());
-        let held = Held { comer: comer.clone(), registered, _permit: permit, lodger };
-        let present = Arc::new(move || service.present(&comer, &was));
+        let guards = SessionGuards {
+            credentials: credentials.clone(),
+            registered,
+            _permit: permit,
+            runtime,
+        };
+        let present = Arc::new(move || service.current_tenant(&credentials, &was));
         let busy = Arc::new(watch::Sender::new(false));
         let client = TenantClient { tenant, subject, account, stop, cut, span, present, busy };
-        let worker = held.lodger.worker.clone();
-        worker.spawn(self.clone().run(line, role, client, held));
+        let worker = guards.runtime.worker.clone();
+        worker.spawn(self.clone().run_session(stream, role, client, guards));
     }
 
     /// One session, from Plakar's first byte to its last.
-    async fn run(self: Arc<Self>, line: Line, role: Direction, client: TenantClient, held: Held) {
+    async fn run_session(
+        self: Arc<Self>,
+        stream: ClientStream,
+        role: Direction,
+        client: TenantClient,
+        guards: SessionGuards,
+    ) {
         let (span, busy) = (client.span.clone(), client.busy.subscribe());
         span.in_scope(|| info!("it begins, as {}", role.name()));
         let context = SessionContext { component: None, policy: None, client: Some(client) };
-        match line.moved() {
+        match stream.into_connection() {
             Ok(connection) => {
                 let mut serving = std::pin::pin!(plugin::serve(role, connection, context));
                 let ended = tokio::select! {
                     ended = &mut serving => ended,
-                    () = self.idle(busy) => {
-                        span.in_scope(|| self.cut_off(&held));
+                    () = self.wait_idle(busy) => {
+                        span.in_scope(|| self.close_idle(&guards));
                         serving.await
                     }
                 };
@@ -261,9 +288,9 @@ impl Service {
     }
 
     /// Waits until a connection has had no session for as long as it may.
-    async fn idle(&self, mut busy: watch::Receiver<bool>) {
+    async fn wait_idle(&self, mut busy: watch::Receiver<bool>) {
         loop {
-            let limit = self.known().settings.limits.idle;
+            let limit = self.loaded().settings.limits.idle;
             if tokio::time::timeout(limit, busy.wait_for(|busy| *busy)).await.is_err() {
                 return;
             }
@@ -273,19 +300,19 @@ impl Service {
         }
     }
 
-    fn cut_off(&self, held: &Held) {
-        let who = held.comer.identity.to_string();
+    fn close_idle(&self, guards: &SessionGuards) {
+        let who = guards.credentials.identity.to_string();
         let message = "its connection had no session for too long".to_owned();
-        self.note_refusal(&who, &Refusal { cause: Cause::Idle, message });
-        held.registered.cut.cancel();
+        self.reject(&who, &Rejection { cause: Cause::Idle, message });
+        guards.registered.cut.cancel();
     }
 }
 
 /// What a session has as long as it runs, its tenant among it: that may be gone from the
 /// service before it has ended.
-struct Held {
-    comer: Arc<Comer>,
-    registered: Registered,
+struct SessionGuards {
+    credentials: Arc<Credentials>,
+    registered: SessionGuard,
     _permit: OwnedPermit,
-    lodger: Arc<Lodger>,
+    runtime: Arc<TenantRuntime>,
 }

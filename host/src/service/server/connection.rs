@@ -10,7 +10,7 @@ use super::handshake::{self, Answer, Hello};
 use crate::plugin::Connection;
 
 /// Lets the system notice within two minutes that the other end is gone without a word.
-pub fn notice_loss(socket: &TcpStream) -> io::Result<()> {
+pub fn enable_keepalive(socket: &TcpStream) -> io::Result<()> {
     sockopt::set_socket_keepalive(socket, true)?;
     sockopt::set_tcp_keepidle(socket, Duration::from_secs(60))?;
     sockopt::set_tcp_keepintvl(socket, Duration::from_secs(15))?;
@@ -22,28 +22,28 @@ pub fn notice_loss(socket: &TcpStream) -> io::Result<()> {
 }
 
 /// A connection of somebody who was identified.
-pub enum Line {
+pub enum ClientStream {
     Local(UnixStream),
     Remote(Box<TlsStream<TcpStream>>),
 }
 
-impl Line {
-    pub async fn hear(&mut self) -> io::Result<Hello> {
+impl ClientStream {
+    pub async fn receive(&mut self) -> io::Result<Hello> {
         match self {
-            Self::Local(socket) => handshake::hear(socket).await,
-            Self::Remote(stream) => handshake::hear(stream).await,
+            Self::Local(socket) => handshake::receive(socket).await,
+            Self::Remote(stream) => handshake::receive(stream).await,
         }
     }
 
-    pub async fn say(&mut self, answer: &Answer) -> io::Result<()> {
+    pub async fn send(&mut self, answer: &Answer) -> io::Result<()> {
         match self {
-            Self::Local(socket) => handshake::say(socket, answer).await,
-            Self::Remote(stream) => handshake::say(stream, answer).await,
+            Self::Local(socket) => handshake::send(socket, answer).await,
+            Self::Remote(stream) => handshake::send(stream, answer).await,
         }
     }
 
     /// The connection for a runtime that isn't the one that took it.
-    pub fn moved(self) -> io::Result<Box<dyn Connection>> {
+    pub fn into_connection(self) -> io::Result<Box<dyn Connection>> {
         Ok(match self {
             Self::Local(socket) => Box::new(UnixStream::from_std(socket.into_std()?)?),
             // What it has deciphered already can't be moved: the other runtime wakes this one.

@@ -14,7 +14,7 @@ use crate::direction::Direction;
 pub const VERSION: u32 = 1;
 
 /// How long the other side may take for its message.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a client wants.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -46,24 +46,28 @@ impl Answer {
 }
 
 /// Says something, to a side that may not listen.
-pub async fn say(to: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) -> io::Result<()> {
+pub async fn send(to: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_vec(what)?;
     let length = u16::try_from(text.len()).map_err(io::Error::other)?;
-    let said = async {
+    let sent = async {
         to.write_all(&[&length.to_be_bytes(), text.as_slice()].concat()).await?;
         to.flush().await
     };
-    tokio::time::timeout(PATIENCE, said).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+    tokio::time::timeout(HANDSHAKE_TIMEOUT, sent)
+        .await
+        .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Hears what the other side says, and not a byte of what comes after.
-pub async fn hear<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
-    let heard = async {
+pub async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
+    let received = async {
         let mut text = vec![0; usize::from(from.read_u16().await?)];
         from.read_exact(&mut text).await?;
         Ok(serde_json::from_slice(&text)?)
     };
-    tokio::time::timeout(PATIENCE, heard).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+    tokio::time::timeout(HANDSHAKE_TIMEOUT, received)
+        .await
+        .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
 }
 
 #[cfg(test)]
@@ -74,15 +78,15 @@ mod tests {
     async fn each_side_hears_what_the_other_said_and_not_more() {
         let (mut client, mut service) = tokio::io::duplex(1 << 16);
         let hello = Hello { version: VERSION, role: Direction::Backup };
-        say(&mut client, &hello).await.unwrap();
+        send(&mut client, &hello).await.unwrap();
         client.write_all(b"after").await.unwrap();
-        assert_eq!(hear::<Hello>(&mut service).await.unwrap(), hello);
+        assert_eq!(receive::<Hello>(&mut service).await.unwrap(), hello);
         let mut rest = [0; 5];
         service.read_exact(&mut rest).await.unwrap();
         assert_eq!(&rest, b"after");
         client.write_all(b"\0\x03yes").await.unwrap();
-        assert!(hear::<Hello>(&mut service).await.is_err(), "it makes no sense");
-        let silence = hear::<Hello>(&mut service).await.unwrap_err();
+        assert!(receive::<Hello>(&mut service).await.is_err(), "it makes no sense");
+        let silence = receive::<Hello>(&mut service).await.unwrap_err();
         assert_eq!(silence.kind(), io::ErrorKind::TimedOut);
     }
 }

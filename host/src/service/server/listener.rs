@@ -57,7 +57,7 @@ impl Sockets {
         let (passed_socket, passed_address) = passed().map_err(|error| {
             wrong(format!("the sockets that were passed can't be used: {error}: see LISTEN_FDS"))
         })?;
-        let (listen, operations) = (&settings.listen, &settings.operations);
+        let (listen, admin) = (&settings.listen, &settings.admin);
         let mut clients = Listeners { socket: None, address: passed_address, file: None };
         match (passed_socket, &listen.socket) {
             (Some(socket), Some(_)) => clients.socket = Some(socket),
@@ -69,8 +69,8 @@ impl Sockets {
             None => clients.address = None,
         }
         let mut operators = Listeners { socket: None, address: None, file: None };
-        operators.listen(operations.socket.as_deref(), MODE_OWNER)?;
-        operators.address = operations.address.map(tcp).transpose()?;
+        operators.listen(admin.socket.as_deref(), MODE_OWNER)?;
+        operators.address = admin.address.map(tcp).transpose()?;
         Ok(Self { clients, operators })
     }
 }

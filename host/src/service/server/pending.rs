@@ -44,19 +44,19 @@ impl fmt::Display for Source {
 
 /// How many places there are.
 #[derive(Debug, Clone, Copy)]
-pub struct Most {
-    pub of_all: usize,
-    pub of_each: usize,
+pub struct PendingLimits {
+    pub total: usize,
+    pub per_source: usize,
 }
 
 /// Places that are taken.
 #[derive(Debug, Default)]
-pub struct Strangers {
-    taken: Arc<Mutex<Taken>>,
+pub struct PendingConnections {
+    taken: Arc<Mutex<Sources>>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct Sources {
     /// How many there were ever: a later one has a higher number.
     ever: u64,
     sources: BTreeMap<Source, BTreeMap<u64, CancellationToken>>,
@@ -64,42 +64,42 @@ struct Taken {
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
-pub struct Place {
-    taken: Arc<Mutex<Taken>>,
+pub struct PendingPermit {
+    taken: Arc<Mutex<Sources>>,
     source: Source,
     number: u64,
-    lost: CancellationToken,
+    evicted: CancellationToken,
 }
 
-impl Strangers {
+impl PendingConnections {
     /// A place for a connection from there. Others lose theirs as long as there are too many.
-    pub fn enter(&self, source: Source, most: Most) -> Place {
+    pub fn enter(&self, source: Source, most: PendingLimits) -> PendingPermit {
         let mut taken = locked(&self.taken);
-        while taken.of(&source) >= most.of_each.max(1) {
+        while taken.count_of(&source) >= most.per_source.max(1) {
             taken.take_oldest(&source);
         }
-        while taken.all() >= most.of_all.max(1) {
-            let Some(crowd) = taken.crowd() else { break };
+        while taken.count() >= most.total.max(1) {
+            let Some(crowd) = taken.crowded_source() else { break };
             taken.take_oldest(&crowd);
         }
-        let (number, lost) = (taken.ever, CancellationToken::new());
+        let (number, evicted) = (taken.ever, CancellationToken::new());
         taken.ever += 1;
-        taken.sources.entry(source.clone()).or_default().insert(number, lost.clone());
-        Place { taken: self.taken.clone(), source, number, lost }
+        taken.sources.entry(source.clone()).or_default().insert(number, evicted.clone());
+        PendingPermit { taken: self.taken.clone(), source, number, evicted }
     }
 }
 
-impl Taken {
-    fn of(&self, source: &Source) -> usize {
+impl Sources {
+    fn count_of(&self, source: &Source) -> usize {
         self.sources.get(source).map_or(0, BTreeMap::len)
     }
 
-    fn all(&self) -> usize {
+    fn count(&self) -> usize {
         self.sources.values().map(BTreeMap::len).sum()
     }
 
     /// The source with the most places; among several, the one with the oldest.
-    fn crowd(&self) -> Option<Source> {
+    fn crowded_source(&self) -> Option<Source> {
         let first = |places: &BTreeMap<u64, _>| places.keys().next().copied();
         let rank = |places: &BTreeMap<u64, _>| (places.len(), std::cmp::Reverse(first(places)));
         let most = self.sources.iter().max_by_key(|(_, places)| rank(places));
@@ -108,8 +108,8 @@ impl Taken {
 
     fn take_oldest(&mut self, source: &Source) {
         let oldest = self.sources.get(source).and_then(|places| places.keys().next().copied());
-        if let Some(lost) = oldest.and_then(|number| self.remove(source, number)) {
-            lost.cancel();
+        if let Some(evicted) = oldest.and_then(|number| self.remove(source, number)) {
+            evicted.cancel();
         }
     }
 
@@ -123,24 +123,24 @@ impl Taken {
     }
 }
 
-impl Place {
+impl PendingPermit {
     pub fn source(&self) -> &Source {
         &self.source
     }
 
     /// Waits until it is another's; for ever, if it stays.
-    pub async fn lost(&self) {
-        self.lost.cancelled().await;
+    pub async fn evicted(&self) {
+        self.evicted.cancelled().await;
     }
 }
 
-impl Drop for Place {
+impl Drop for PendingPermit {
     fn drop(&mut self) {
         locked(&self.taken).remove(&self.source, self.number);
     }
 }
 
-fn locked(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
+fn locked(taken: &Mutex<Sources>) -> MutexGuard<'_, Sources> {
     taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -148,7 +148,7 @@ fn locked(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
 mod tests {
     use super::*;
 
-    const MOST: Most = Most { of_all: 5, of_each: 3 };
+    const LIMITS: PendingLimits = PendingLimits { total: 5, per_source: 3 };
 
     fn network(address: &str) -> Source {
         address.parse::<IpAddr>().unwrap().into()
@@ -156,21 +156,21 @@ mod tests {
 
     #[test]
     fn the_oldest_of_the_source_with_the_most_gives_way() {
-        let strangers = Strangers::default();
-        let lost = |places: &[Place]| {
-            places.iter().map(|place| place.lost.is_cancelled()).collect::<Vec<_>>()
+        let strangers = PendingConnections::default();
+        let evicted = |places: &[PendingPermit]| {
+            places.iter().map(|place| place.evicted.is_cancelled()).collect::<Vec<_>>()
         };
         let silent = network("127.0.0.2");
-        let enter = |source: &Source| strangers.enter(source.clone(), MOST);
+        let enter = |source: &Source| strangers.enter(source.clone(), LIMITS);
         let crowd: Vec<_> = (0..4).map(|_| enter(&silent)).collect();
-        assert_eq!(lost(&crowd), [true, false, false, false], "three of each");
+        assert_eq!(evicted(&crowd), [true, false, false, false], "three of each");
         let one = network("127.0.0.1");
         let others: Vec<_> =
             [&one, &Source::User(7), &Source::Tenant("a".into())].map(enter).into();
-        assert_eq!(lost(&crowd), [true, true, false, false], "five of all");
-        assert_eq!(lost(&others), [false; 3]);
+        assert_eq!(evicted(&crowd), [true, true, false, false], "five of all");
+        assert_eq!(evicted(&others), [false; 3]);
         drop((crowd, others));
-        assert_eq!(locked(&strangers.taken).all(), 0);
+        assert_eq!(locked(&strangers.taken).count(), 0);
     }
 
     #[test]

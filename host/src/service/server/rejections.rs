@@ -1,15 +1,15 @@
-//! Why clients get no session, how often, and what is written of it: the first refusal of a
-//! kind from a source at once, then sums, so that strangers can't fill a disk with lines.
+//! Why clients get no session, how often, and what is written of it: the first rejection of a
+//! kind from a source at once, then summaries, so that strangers can't fill a disk with lines.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// How many sources of each cause are told apart between two sums.
+/// How many sources of each cause are told apart between two summaries.
 const SOURCES: usize = 32;
 
-/// What somebody is refused for. A refusal after that is a failure of its session.
+/// What somebody is refused for. A rejection after that is a failure of its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// There is no TLS with it: no certificate, or one of another authority.
@@ -17,13 +17,13 @@ pub enum Cause {
     /// It speaks another version of the greeting.
     Version,
     /// It is no tenant.
-    Unknown,
+    UnknownClient,
     /// The service is being stopped.
     Stopping,
     /// Its tenant has as many sessions and waits for as many as it may.
     Busy,
     /// Too many others from there haven't said yet who they are.
-    Crowded,
+    TooManyPending,
     /// It didn't say in time what it wants, or nothing that makes sense.
     Silent,
     /// It was let in, and had no session for too long.
@@ -31,7 +31,7 @@ pub enum Cause {
     /// It was let in, and its right to a session was withdrawn before it had one.
     Withdrawn,
     /// It asked for metrics or health, too slowly, or beside too many others.
-    Operations,
+    Admin,
     /// The system has no more connections to give.
     Unaccepted,
 }
@@ -40,14 +40,14 @@ impl Cause {
     const ALL: [Self; 11] = [
         Self::Tls,
         Self::Version,
-        Self::Unknown,
+        Self::UnknownClient,
         Self::Stopping,
         Self::Busy,
-        Self::Crowded,
+        Self::TooManyPending,
         Self::Silent,
         Self::Idle,
         Self::Withdrawn,
-        Self::Operations,
+        Self::Admin,
         Self::Unaccepted,
     ];
 
@@ -55,36 +55,36 @@ impl Cause {
         match self {
             Self::Tls => "tls",
             Self::Version => "version",
-            Self::Unknown => "unknown",
+            Self::UnknownClient => "unknown-client",
             Self::Stopping => "stopping",
             Self::Busy => "busy",
-            Self::Crowded => "crowded",
+            Self::TooManyPending => "too-many-pending",
             Self::Silent => "silent",
             Self::Idle => "idle",
             Self::Withdrawn => "withdrawn",
-            Self::Operations => "operations",
+            Self::Admin => "admin",
             Self::Unaccepted => "unaccepted",
         }
     }
 }
 
-/// A refusal, and what whoever is refused is told.
+/// A rejection, and what whoever is refused is told.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct Rejection {
     pub cause: Cause,
     pub message: String,
 }
 
 /// How often each happened, and what is still to be written.
 #[derive(Debug)]
-pub struct Refusals {
+pub struct Rejections {
     counts: [AtomicU64; Cause::ALL.len()],
-    unwritten: Mutex<Unwritten>,
+    unwritten: Mutex<Unreported>,
 }
 
-/// Refusals since the last sums.
+/// Rejections since the last summaries.
 #[derive(Debug)]
-struct Unwritten {
+struct Unreported {
     since: Instant,
     /// How many came after the one that was written.
     sources: BTreeMap<Cause, BTreeMap<String, u64>>,
@@ -92,16 +92,16 @@ struct Unwritten {
     others: BTreeMap<Cause, u64>,
 }
 
-impl Default for Refusals {
+impl Default for Rejections {
     fn default() -> Self {
         let since = Instant::now();
-        let unwritten = Unwritten { since, sources: BTreeMap::new(), others: BTreeMap::new() };
+        let unwritten = Unreported { since, sources: BTreeMap::new(), others: BTreeMap::new() };
         Self { counts: Default::default(), unwritten: Mutex::new(unwritten) }
     }
 }
 
-impl Refusals {
-    /// Counts a refusal of this source; whether it is to be written by itself.
+impl Rejections {
+    /// Counts a rejection of this source; whether it is to be written by itself.
     pub fn add(&self, cause: Cause, source: &str) -> bool {
         self.counts[cause as usize].fetch_add(1, Ordering::Relaxed);
         let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,28 +118,28 @@ impl Refusals {
         false
     }
 
-    /// What came since the last sums and wasn't written by itself: the source, and a sentence.
-    pub fn sums(&self) -> Vec<(String, String)> {
+    /// What came since the last summaries and wasn't written by itself: the source, and a sentence.
+    pub fn summaries(&self) -> Vec<(String, String)> {
         let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
         let seconds = unwritten.since.elapsed().as_secs().max(1);
         let sum = |cause: Cause, source: &str, more: u64| {
             let name = cause.name();
-            let text = format!("{more} more refusals from {source} in {seconds} s (`{name}`)");
+            let text = format!("{more} more rejections from {source} in {seconds} s (`{name}`)");
             (source.to_owned(), text)
         };
-        let mut sums = Vec::new();
+        let mut summaries = Vec::new();
         for (cause, sources) in &mut unwritten.sources {
             // A source that goes on has one more sum, and no other line.
             sources.retain(|source, more| {
                 let more = std::mem::take(more);
-                sums.extend((more > 0).then(|| sum(*cause, source, more)));
+                summaries.extend((more > 0).then(|| sum(*cause, source, more)));
                 more > 0
             });
         }
         let others = std::mem::take(&mut unwritten.others);
-        sums.extend(others.into_iter().map(|(cause, more)| sum(cause, "other sources", more)));
+        summaries.extend(others.into_iter().map(|(cause, more)| sum(cause, "other sources", more)));
         unwritten.since = Instant::now();
-        sums
+        summaries
     }
 
     /// The causes by name, and how often.
@@ -156,36 +156,38 @@ mod tests {
 
     #[test]
     fn each_refusal_is_counted_by_its_cause() {
-        let refusals = Refusals::default();
+        let rejections = Rejections::default();
         for (times, cause) in Cause::ALL.into_iter().enumerate() {
             for _ in 0..times {
-                refusals.add(cause, "x");
+                rejections.add(cause, "x");
             }
         }
-        let all: Vec<_> = refusals.all().collect();
+        let all: Vec<_> = rejections.all().collect();
         let named: Vec<_> = Cause::ALL.iter().map(|cause| cause.name()).zip(0..).collect();
         assert_eq!(all, named);
     }
 
     #[test]
     fn the_first_from_a_source_is_written_and_then_sums_of_a_bounded_number_of_sources() {
-        let refusals = Refusals::default();
-        let written = |cause, source: &str| refusals.add(cause, source);
+        let rejections = Rejections::default();
+        let written = |cause, source: &str| rejections.add(cause, source);
         assert!(written(Cause::Tls, "a") && written(Cause::Tls, "b"));
         assert!(written(Cause::Silent, "a"), "it is another kind");
         assert_eq!((0..312).filter(|_| written(Cause::Tls, "a")).count(), 0);
-        let sums = refusals.sums();
-        let text = "312 more refusals from a in 1 s (`tls`)".to_owned();
-        assert_eq!(sums, [("a".to_owned(), text)]);
+        let summaries = rejections.summaries();
+        let text = "312 more rejections from a in 1 s (`tls`)".to_owned();
+        assert_eq!(summaries, [("a".to_owned(), text)]);
         assert!(!written(Cause::Tls, "a"), "it goes on");
         assert!(written(Cause::Tls, "b"), "it had stopped");
-        assert_eq!(refusals.sums().len(), 1);
+        assert_eq!(rejections.summaries().len(), 1);
 
         let many = (0..1000).filter(|number| written(Cause::Tls, &number.to_string()));
         assert_eq!(many.count(), SOURCES - 1, "and `a`, which goes on");
-        let sums = refusals.sums();
+        let summaries = rejections.summaries();
         let others = 1000 - SOURCES + 1;
-        assert_eq!(sums.len(), 1, "{sums:?}");
-        assert!(sums[0].1.starts_with(&format!("{others} more refusals from other sources")));
+        assert_eq!(summaries.len(), 1, "{summaries:?}");
+        assert!(
+            summaries[0].1.starts_with(&format!("{others} more rejections from other sources"))
+        );
     }
 }

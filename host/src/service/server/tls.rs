@@ -17,24 +17,24 @@ use crate::service::config::{Tls, wrong};
 /// A service's side of TLS.
 pub struct Server {
     pub acceptor: TlsAcceptor,
-    /// Whom it believes.
+    /// Whom it trusts.
     clients: Arc<dyn ClientCertVerifier>,
 }
 
-/// What a client has shown.
+/// What a client has presented.
 #[derive(Debug)]
-pub struct Shown {
+pub struct PresentedCertificate {
     /// Its certificate, and those that lead to its authority.
     chain: Vec<CertificateDer<'static>>,
     /// When it was believed.
     pub at: UnixTime,
 }
 
-/// What a service shows, and whom it believes.
+/// What a service shows, and whom it trusts.
 pub fn server(tls: &Tls) -> Result<Server, Failure> {
-    let roots = Arc::new(roots(&tls.authority)?);
+    let roots = Arc::new(roots(&tls.ca)?);
     let clients = WebPkiClientVerifier::builder(roots).build();
-    let clients = clients.map_err(|error| unusable(&tls.authority, &error))?;
+    let clients = clients.map_err(|error| unusable(&tls.ca, &error))?;
     let mut config = ServerConfig::builder()
         .with_client_cert_verifier(clients.clone())
         .with_single_cert(chain(&tls.certificate)?, key(&tls.key)?)
@@ -47,15 +47,15 @@ pub fn server(tls: &Tls) -> Result<Server, Failure> {
 }
 
 impl Server {
-    /// Whether what a client has shown is believed at this time.
-    pub fn believes(&self, shown: &Shown, at: UnixTime) -> bool {
-        let Some((own, others)) = shown.chain.split_first() else { return false };
+    /// Whether what a client has presented is believed at this time.
+    pub fn trusts(&self, presented: &PresentedCertificate, at: UnixTime) -> bool {
+        let Some((own, others)) = presented.chain.split_first() else { return false };
         self.clients.verify_client_cert(own, others, at).is_ok()
     }
 }
 
-impl Shown {
-    /// What was shown and believed just now.
+impl PresentedCertificate {
+    /// What was presented and believed just now.
     pub fn now(chain: Option<&[CertificateDer<'static>]>) -> Self {
         Self { chain: chain.unwrap_or_default().to_vec(), at: UnixTime::now() }
     }
@@ -66,11 +66,11 @@ impl Shown {
     }
 }
 
-/// What a client shows, and whom it believes.
+/// What a client shows, and whom it trusts.
 pub fn client(tls: &Tls) -> Result<Arc<ClientConfig>, Failure> {
-    let roots = Arc::new(roots(&tls.authority)?);
+    let roots = Arc::new(roots(&tls.ca)?);
     let server = WebPkiServerVerifier::builder(roots).build();
-    let server = server.map_err(|error| unusable(&tls.authority, &error))?;
+    let server = server.map_err(|error| unusable(&tls.ca, &error))?;
     let config = ClientConfig::builder()
         .with_webpki_verifier(server)
         .with_client_auth_cert(chain(&tls.certificate)?, key(&tls.key)?)

@@ -21,28 +21,28 @@ use crate::quota::shared::SharedLimits;
 use crate::rclone::state::State;
 use crate::sandbox::{self, Connectors};
 use crate::service::config;
-use crate::service::config::tenants::{Tenants, Written};
+use crate::service::config::tenants::{TenantConfig, Tenants};
 use crate::service::config::{Settings, Users, wrong};
 use crate::session::tenant::Tenant;
 
 /// How much memory a component has at most, whatever policies say: the pool is made of
 /// places of this size.
-const MEMORY: usize = 256 << 20;
+const MAX_GUEST_MEMORY_BYTES: usize = 256 << 20;
 
 /// What a session needs to list, to read small files, and to read a large one.
-const PROCESSES: u32 = 3;
+const PROCESSES_PER_SESSION: u32 = 3;
 
 /// A tenant and what it has.
-pub struct Lodger {
+pub struct TenantRuntime {
     pub tenant: Arc<Tenant>,
     pub worker: Arc<Worker>,
     /// Connections that it may have, whether a session has begun on them or not.
     pub connections: Arc<ResizableSemaphore>,
-    written: Written,
+    config: TenantConfig,
 }
 
 /// What all tenants share.
-pub struct House {
+pub struct SharedResources {
     state: PathBuf,
     users: Option<Users>,
     groups: Option<ServiceCgroup>,
@@ -55,16 +55,20 @@ pub struct House {
     pub account: Arc<Counters>,
 }
 
-impl House {
+impl SharedResources {
     pub fn new(settings: &Settings, groups: Option<ServiceCgroup>) -> Result<Self, Failure> {
         let limits = &settings.limits;
         let directory = settings.connectors.clone().map_or_else(sandbox::program_directory, Ok)?;
-        let house = Self {
+        let shared = Self {
             state: settings.state.clone(),
             users: settings.users,
             groups,
             audit: settings.audit.as_ref().and_then(Audit::destination).into_iter().collect(),
-            connectors: Arc::new(Connectors::new(directory, limits.sessions, MEMORY)?),
+            connectors: Arc::new(Connectors::new(
+                directory,
+                limits.sessions,
+                MAX_GUEST_MEMORY_BYTES,
+            )?),
             most_sessions: limits.sessions,
             places: Arc::new(AdmissionQueue::new(limits.sessions, limits.queue)),
             share: Arc::new(SharedLimits::new(
@@ -75,8 +79,8 @@ impl House {
             account: Arc::default(),
         };
         // Tenants' users pass through it to what is theirs.
-        let mode = if house.users.is_some() { 0o711 } else { 0o700 };
-        for directory in [&house.state, &house.tenants()] {
+        let mode = if shared.users.is_some() { 0o711 } else { 0o700 };
+        for directory in [&shared.state, &shared.tenants()] {
             let mut builder = std::fs::DirBuilder::new();
             builder.recursive(true).mode(mode).create(directory).map_err(|error| {
                 let message = format!(
@@ -86,7 +90,7 @@ impl House {
                 Failure::new(Reason::Unavailable, message)
             })?;
         }
-        Ok(house)
+        Ok(shared)
     }
 
     pub fn audit(&self) -> &BTreeSet<Destination> {
@@ -99,53 +103,53 @@ impl House {
 
     /// Gives every tenant what it has, under these limits of all. Those that are here already
     /// keep their thread, their directory, their sessions and what was counted.
-    pub fn lodge(
+    pub fn reconcile(
         &self,
         tenants: &Tenants,
         limits: &config::Limits,
-        here: &BTreeMap<String, Arc<Lodger>>,
-    ) -> Result<BTreeMap<String, Arc<Lodger>>, Failure> {
+        here: &BTreeMap<String, Arc<TenantRuntime>>,
+    ) -> Result<BTreeMap<String, Arc<TenantRuntime>>, Failure> {
         if limits.sessions > self.most_sessions {
             return Err(wrong(format!(
                 "`sessions` in [limits] can't be above the {} that the service was started with: start it again, or set fewer",
                 self.most_sessions
             )));
         }
-        let mut lodgers = BTreeMap::new();
-        for (written, policies) in tenants.all() {
-            let name = written.name.clone();
+        let mut runtimes = BTreeMap::new();
+        for (config, policies) in tenants.all() {
+            let name = config.name.clone();
             let here = here.get(&name).map(Arc::as_ref);
-            let lodger = self.lodger(written.clone(), policies.clone(), limits.wait, here)?;
-            lodgers.insert(name, Arc::new(lodger));
+            let runtime = self.runtime(config.clone(), policies.clone(), limits.wait, here)?;
+            runtimes.insert(name, Arc::new(runtime));
         }
         warn_if_scarce("[limits]", limits.sessions, limits.processes);
-        for (written, _) in tenants.all() {
-            let whose = format!("the tenant `{}`", written.name);
+        for (config, _) in tenants.all() {
+            let whose = format!("the tenant `{}`", config.name);
             warn_if_scarce(
                 &whose,
-                written.limits.sessions.min(limits.sessions),
-                written.limits.processes,
+                config.limits.sessions.min(limits.sessions),
+                config.limits.processes,
             );
         }
         // Nothing can go wrong any more: what is shared changes for those who share it.
         self.places.resize(limits.sessions, limits.queue);
         self.share.resize(limits.processes, limits.bandwidth);
         self.share.buffers.resize(Some(limits.buffers));
-        lodgers.values().for_each(|lodger| lodger.resize());
-        Ok(lodgers)
+        runtimes.values().for_each(|runtime| runtime.resize());
+        Ok(runtimes)
     }
 
-    fn lodger(
+    fn runtime(
         &self,
-        written: Written,
+        config: TenantConfig,
         policies: Arc<Policies>,
-        patience: Duration,
-        here: Option<&Lodger>,
-    ) -> Result<Lodger, Failure> {
-        let limits = &written.limits;
-        let name = &written.name;
+        queue_timeout: Duration,
+        here: Option<&TenantRuntime>,
+    ) -> Result<TenantRuntime, Failure> {
+        let limits = &config.limits;
+        let name = &config.name;
         let failed = |error: io::Error| {
-            Failure::internal(format!("the tenant `{name}` can't be lodged: {error}"))
+            Failure::internal(format!("the tenant `{name}` can't be set up: {error}"))
         };
         let worker = match here {
             Some(here) => here.worker.clone(),
@@ -185,14 +189,14 @@ impl House {
             state,
             connectors: self.connectors.clone(),
             places,
-            admission_timeout: patience,
+            admission_timeout: queue_timeout,
             service_places: self.places.clone(),
             share,
             service_share: self.share.clone(),
             group,
             account,
         };
-        Ok(Lodger { tenant: Arc::new(tenant), worker, connections, written })
+        Ok(TenantRuntime { tenant: Arc::new(tenant), worker, connections, config })
     }
 
     fn group(&self, name: &str) -> io::Result<Option<Arc<TenantCgroup>>> {
@@ -220,10 +224,10 @@ impl House {
     }
 }
 
-impl Lodger {
+impl TenantRuntime {
     /// Holds what it shares with sessions that run already to its limits.
     fn resize(&self) {
-        let limits = &self.written.limits;
+        let limits = &self.config.limits;
         self.tenant.places.resize(limits.sessions, limits.queue);
         self.tenant.share.resize(limits.processes, limits.bandwidth);
         self.tenant.share.buffers.resize(Some(limits.buffers));
@@ -244,13 +248,13 @@ impl Lodger {
     }
 
     pub fn limits(&self) -> &crate::service::config::tenants::Limits {
-        &self.written.limits
+        &self.config.limits
     }
 }
 
 /// Says that sessions may fail half way, which otherwise shows only when all are there.
 fn warn_if_scarce(whose: &str, sessions: u32, processes: u32) {
-    let needed = sessions.saturating_mul(PROCESSES);
+    let needed = sessions.saturating_mul(PROCESSES_PER_SESSION);
     if processes < needed {
         tracing::warn!(
             "{whose}: {sessions} sessions may need {needed} processes, and {processes} are allowed: files may fail half way; set more `processes`, or fewer `sessions`"
@@ -262,15 +266,15 @@ fn warn_if_scarce(whose: &str, sessions: u32, processes: u32) {
 mod tests {
     use super::*;
 
-    fn house(users: Option<Users>) -> (tempfile::TempDir, House) {
+    fn shared(users: Option<Users>) -> (tempfile::TempDir, SharedResources) {
         let directory = tempfile::tempdir().unwrap();
         let text = "version = 1\nstate = \"state\"\ntenants = \"t.toml\"\n[listen]\nsocket = \"s\"\n[limits]\nsessions = 2\n";
         let file = directory.path().join("service.toml");
         std::fs::write(&file, text).unwrap();
         let mut settings = Settings::read(&file).unwrap();
         settings.users = users;
-        let house = House::new(&settings, None).unwrap();
-        (directory, house)
+        let shared = SharedResources::new(&settings, None).unwrap();
+        (directory, shared)
     }
 
     #[test]
@@ -278,21 +282,21 @@ mod tests {
         if !rustix::process::geteuid().is_root() {
             return;
         }
-        let (_directory, house) = house(Some(Users {
+        let (_directory, shared) = shared(Some(Users {
             first: 70_000,
             count: 2,
             service: None,
             namespace: crate::policy::Enforcement::Preferred,
         }));
-        let lodge = |name: &str| -> Result<u32, Failure> {
-            let owner = house.owner(name)?;
-            State::open_at(house.tenants().join(name), owner)?;
+        let reconcile = |name: &str| -> Result<u32, Failure> {
+            let owner = shared.owner(name)?;
+            State::open_at(shared.tenants().join(name), owner)?;
             Ok(owner.unwrap().uid)
         };
-        assert_eq!(lodge("a").unwrap(), 70_000);
-        assert_eq!(lodge("b").unwrap(), 70_001);
-        assert_eq!(lodge("a").unwrap(), 70_000);
-        let failure = lodge("c").unwrap_err();
+        assert_eq!(reconcile("a").unwrap(), 70_000);
+        assert_eq!(reconcile("b").unwrap(), 70_001);
+        assert_eq!(reconcile("a").unwrap(), 70_000);
+        let failure = reconcile("c").unwrap_err();
         assert!(failure.message.contains("no user left for the tenant `c`"), "{failure:?}");
     }
 }
