@@ -19,7 +19,7 @@ fn it_is_one_package_with_a_version_as_registries_take_them() {
         panic!("it is no package");
     };
     let package = &resolve.packages[id];
-    assert_eq!(package.name.to_string(), "plakar:connector@0.1.0");
+    assert_eq!(package.name.to_string(), "plakar:connector@0.2.0");
     assert_eq!(package.worlds.keys().collect::<Vec<_>>(), ["connector"]);
     assert_eq!(resolve.packages.len(), 1, "it needs another package");
     let named = |file: fs::DirEntry| {

@@ -103,7 +103,7 @@ fn the_package_s_component_would_be_run() {
     let mut command = place.command(tools::plakbox());
     run(command.arg("inspect").arg(tools::component()))
         .good()
-        .says("imports plakar:connector/rclone@0.1.0")
+        .says("imports plakar:connector/rclone@0.2.0")
         .says("it would be run");
 }
 

@@ -3,8 +3,8 @@
 
 wit_bindgen::generate!({ path: "../../wit", world: "connector", generate_all });
 
-use exports::plakar::connector::{exporter, importer, importer::Discovery};
-use plakar::connector::rclone::{self, Selection, Trouble};
+use exports::plakar::connector::{exporter, importer, importer::ScanEvent};
+use plakar::connector::rclone::{self, ListError, ListOptions};
 use plakar::connector::types::*;
 use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
@@ -27,9 +27,9 @@ fn failure(reason: Reason, message: impl Into<String>) -> Failure {
 }
 
 /// Lists the remote: returns rclone's output and the paths that it could not list.
-async fn list(recursive: bool) -> Result<(Vec<u8>, Vec<Trouble>), Failure> {
+async fn list(recursive: bool) -> Result<(Vec<u8>, Vec<ListError>), Failure> {
     let (directory, hashes, server_times, files, excluded) = Default::default();
-    let selection = Selection { directory, recursive, hashes, server_times, files, excluded };
+    let selection = ListOptions { directory, recursive, hashes, server_times, files, excluded };
     let (lines, troubles, end) = rclone::list(selection).await?;
     let listed = futures::join!(lines.collect(), troubles.collect());
     end.await.map(|()| listed)
@@ -65,7 +65,7 @@ fn entry(path: String, item: &Item) -> Entry {
     Entry { path, metadata, link_target: None }
 }
 
-async fn scan(mut found: StreamWriter<Discovery>) -> Fate {
+async fn scan(mut found: StreamWriter<ScanEvent>) -> Fate {
     let (mut text, troubles) = list(true).await?;
     if !troubles.is_empty() && !text.trim_ascii_end().ends_with(b"]") {
         text.push(b']'); // rclone omits it after an error
@@ -75,14 +75,14 @@ async fn scan(mut found: StreamWriter<Discovery>) -> Fate {
     let root = ROOT.lock().await.clone();
     let at = |path: &str| format!("{}/{path}", root.trim_end_matches('/'));
     let top = Item { is_dir: true, ..Item::default() };
-    let mut told = vec![Discovery::Found(entry(root.clone(), &top))];
-    told.extend(troubles.into_iter().map(|it| Discovery::Failed((at(&it.path), it.failure))));
+    let mut told = vec![ScanEvent::Entry(entry(root.clone(), &top))];
+    told.extend(troubles.into_iter().map(|it| ScanEvent::Error((at(&it.path), it.failure))));
     for item in items.iter().filter(|item| is_wanted(item)) {
         let entry = entry(at(&item.path), item);
         let twice = "another object has the same path: rename one of them at the remote";
         told.push(match FOUND.lock().await.insert(entry.path.clone(), entry.metadata.size) {
-            None => Discovery::Found(entry),
-            Some(_) => Discovery::Failed((entry.path, failure(Reason::Unsupported, twice))),
+            None => ScanEvent::Entry(entry),
+            Some(_) => ScanEvent::Error((entry.path, failure(Reason::Unsupported, twice))),
         });
     }
     found.write_all(told).await;
@@ -105,11 +105,11 @@ impl importer::Guest for Documents {
         list(false).await.map(drop)
     }
 
-    async fn scan(_: StreamReader<String>) -> (StreamReader<Discovery>, FutureReader<Fate>) {
-        let (found, discoveries) = wit_stream::new();
+    async fn scan(_: StreamReader<String>) -> (StreamReader<ScanEvent>, FutureReader<Fate>) {
+        let (found, events) = wit_stream::new();
         let (ended, end) = wit_future::new(|| Err(failure(Reason::Cancelled, "given up")));
         spawn_local(async move { drop(ended.write(scan(found).await).await) });
-        (discoveries, end)
+        (events, end)
     }
 
     async fn read(path: String) -> Result<Content, Failure> {
@@ -134,7 +134,7 @@ impl exporter::Guest for Documents {
             (Kind::Directory, ..) => Ok(()), // its files create it
             (Kind::File, Some(size), Some(content)) => {
                 let _turn = UPLOADS.acquire().await;
-                rclone::receive(path[1..].to_owned(), size, modified, content).await
+                rclone::upload(path[1..].to_owned(), size, modified, content).await
             }
             _ => Err(failure(Reason::Unsupported, "only files can be restored to a remote")),
         }

@@ -62,6 +62,6 @@ impl TreeWriter {
             return self.batches.add(path, entry, size, Some(content)).await?.await;
         }
         let _upload = self.batches.begin_upload(&path).await;
-        rclone::receive(path.to_string(), size, entry.metadata.modified, content).await
+        rclone::upload(path.to_string(), size, entry.metadata.modified, content).await
     }
 }

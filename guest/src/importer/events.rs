@@ -5,8 +5,8 @@ use futures::channel::mpsc;
 
 use super::dedup::SeenPaths;
 use crate::backends::Backend;
-use crate::bindings::exports::plakar::connector::importer::Discovery;
-use crate::bindings::plakar::connector::rclone::Trouble;
+use crate::bindings::exports::plakar::connector::importer::ScanEvent;
+use crate::bindings::plakar::connector::rclone::ListError;
 use crate::bindings::plakar::connector::types::{
     Entry, Failure, Kind, Metadata, Reason, Timestamp,
 };
@@ -20,12 +20,12 @@ const CHANNEL_CAPACITY: usize = 2;
 #[derive(Clone)]
 pub struct EventSender {
     root: SnapshotRoot,
-    events: mpsc::Sender<Vec<Discovery>>,
+    events: mpsc::Sender<Vec<ScanEvent>>,
 }
 
 impl EventSender {
     /// Creates a channel. The errors sent have absolute paths below `root`.
-    pub fn channel(root: SnapshotRoot) -> (Self, mpsc::Receiver<Vec<Discovery>>) {
+    pub fn channel(root: SnapshotRoot) -> (Self, mpsc::Receiver<Vec<ScanEvent>>) {
         let (events, receiver) = mpsc::channel(CHANNEL_CAPACITY);
         (Self { root, events }, receiver)
     }
@@ -36,21 +36,22 @@ impl EventSender {
     }
 
     /// Sends events. Returns whether the receiver still exists.
-    pub async fn send(&mut self, events: Vec<Discovery>) -> bool {
+    pub async fn send(&mut self, events: Vec<ScanEvent>) -> bool {
         events.is_empty() || self.events.send(events).await.is_ok()
     }
 
     /// Sends an error for each path that could not be listed. A closed channel ends the
     /// listing, which reports that itself.
-    pub async fn send_errors(&mut self, errors: Vec<Trouble>) {
-        let events = errors.into_iter().map(|Trouble { path, failure }| self.error(&path, failure));
+    pub async fn send_errors(&mut self, errors: Vec<ListError>) {
+        let events =
+            errors.into_iter().map(|ListError { path, failure }| self.error(&path, failure));
         let events = events.collect();
         self.send(events).await;
     }
 
     /// Creates the error event of a path below the root.
-    pub fn error(&self, path: &str, failure: Failure) -> Discovery {
-        Discovery::Failed((self.root.absolute(path), failure))
+    pub fn error(&self, path: &str, failure: Failure) -> ScanEvent {
+        ScanEvent::Error((self.root.absolute(path), failure))
     }
 }
 

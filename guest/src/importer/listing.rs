@@ -7,7 +7,7 @@ use wit_bindgen::{StreamReader, StreamResult};
 
 use super::events::EventSender;
 use super::link_cycles::{CycleDetector, LinkCycle, path_hash};
-use crate::bindings::plakar::connector::rclone::{self, Selection, Trouble};
+use crate::bindings::plakar::connector::rclone::{self, ListError, ListOptions};
 use crate::bindings::plakar::connector::types::{Failure, Reason};
 use crate::lsjson::Item;
 use crate::lsjson::parser::Parser;
@@ -47,7 +47,7 @@ pub struct ListingSummary {
     /// Failure of the first path that could not be listed.
     pub first_error: Option<Failure>,
     /// Temporary errors, which were not sent.
-    pub retryable: Vec<Trouble>,
+    pub retryable: Vec<ListError>,
     /// Hashes of the paths with an error, where there may be another pass.
     reported: HashSet<u64>,
 }
@@ -59,7 +59,7 @@ pub struct ListingSummary {
 ///
 /// rclone cannot be started.
 pub async fn start(
-    selection: Selection,
+    selection: ListOptions,
     config: ListingConfig,
     errors: EventSender,
 ) -> Result<Listing<impl Future<Output = Result<ListingSummary, Failure>>>, Failure> {
@@ -78,7 +78,7 @@ pub async fn start(
 
 /// All passes of a listing.
 struct Passes {
-    selection: Selection,
+    selection: ListOptions,
     config: ListingConfig,
     items: mpsc::Sender<Vec<Item>>,
     errors: EventSender,
@@ -95,7 +95,7 @@ impl Passes {
             }
             self.selection.excluded.push(cycle.path.clone());
             let path = join(&self.selection.directory, &cycle.path);
-            self.errors.send_errors(vec![Trouble { path, failure: cycle.into() }]).await;
+            self.errors.send_errors(vec![ListError { path, failure: cycle.into() }]).await;
             self.cycles.start_pass();
             pass = rclone::list(self.selection.clone()).await?;
         }
@@ -191,7 +191,7 @@ async fn read_items(
 /// Sends the errors of single paths, except for temporary ones that are kept for another try.
 /// If there may be another pass, each path is reported once.
 async fn report_errors(
-    mut list_errors: StreamReader<Trouble>,
+    mut list_errors: StreamReader<ListError>,
     directory: &str,
     config: ListingConfig,
     sender: &mut EventSender,
@@ -200,8 +200,8 @@ async fn report_errors(
     loop {
         let (result, read) = list_errors.read(Vec::with_capacity(READ_ERRORS)).await;
         let mut errors = Vec::new();
-        for Trouble { path, failure } in read {
-            let error = Trouble { path: join(directory, &path), failure };
+        for ListError { path, failure } in read {
+            let error = ListError { path: join(directory, &path), failure };
             if config.follows_links && !summary.reported.insert(path_hash(&error.path)) {
                 continue;
             }
@@ -223,7 +223,7 @@ async fn report_errors(
 }
 
 /// Reports whether a server may answer when it is asked for the path once more.
-fn is_retryable(error: &Trouble) -> bool {
+fn is_retryable(error: &ListError) -> bool {
     matches!(error.failure.reason, Reason::RateLimited | Reason::Unavailable)
         && RemotePath::parse(&error.path).is_ok()
 }

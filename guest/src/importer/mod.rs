@@ -24,7 +24,7 @@ use std::rc::Rc;
 use wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, spawn_local};
 
 use crate::backends::Backend;
-use crate::bindings::exports::plakar::connector::importer::Discovery;
+use crate::bindings::exports::plakar::connector::importer::ScanEvent;
 use crate::bindings::plakar::connector::types::{Content, Failure, Reason, Remote};
 use crate::bindings::{wit_future, wit_stream};
 use crate::lsjson::run;
@@ -49,7 +49,7 @@ const MIN_PHOTO_STREAK: usize = 16;
 const READ_ACKNOWLEDGED: usize = 256;
 
 /// Events of a scan, and how it ended.
-pub type ScanStreams = (StreamReader<Discovery>, FutureReader<Result<(), Failure>>);
+pub type ScanStreams = (StreamReader<ScanEvent>, FutureReader<Result<(), Failure>>);
 
 /// Importer of one remote.
 pub struct Importer {
@@ -118,7 +118,7 @@ impl Importer {
         (events, end)
     }
 
-    async fn run_scan(&self, mut output: StreamWriter<Discovery>) -> Result<(), Failure> {
+    async fn run_scan(&self, mut output: StreamWriter<ScanEvent>) -> Result<(), Failure> {
         let (sender, mut events) = EventSender::channel(self.root.clone());
         let scanning = async {
             let result = match &self.opener.google_photos {
@@ -129,7 +129,7 @@ impl Importer {
             result
         };
         let sending = async {
-            output.write_all(vec![Discovery::Found(root_entry(&self.root))]).await;
+            output.write_all(vec![ScanEvent::Entry(root_entry(&self.root))]).await;
             while let Some(group) = events.next().await {
                 if !output.write_all(group).await.is_empty() {
                     // The host reads no further: closing the channel ends the scan.

@@ -8,7 +8,7 @@
 use futures::stream::{self, Stream, StreamExt};
 use std::collections::HashMap;
 
-use crate::bindings::plakar::connector::rclone::{Selection, Trouble};
+use crate::bindings::plakar::connector::rclone::{ListError, ListOptions};
 use crate::bindings::plakar::connector::types::{Failure, Reason};
 use crate::lsjson::Item;
 use crate::lsjson::run::{ListOutput, collect};
@@ -24,7 +24,7 @@ const MAX_PROCESSES: usize = 2;
 const MAX_PROCESSES_PER_GROUP: usize = 200;
 
 /// Result of a listing or a lookup for one path.
-pub type LookupResult = Result<Item, Trouble>;
+pub type LookupResult = Result<Item, ListError>;
 
 /// Lookup of files by their paths.
 #[derive(Clone, Copy)]
@@ -56,7 +56,7 @@ impl FileLookup {
             None if !needs_lookup(&item) => Ok(item),
             None => {
                 let failure = failed.remove(&item.path).unwrap_or_else(removed);
-                Err(Trouble { path: item.path, failure })
+                Err(ListError { path: item.path, failure })
             }
         };
         items.into_iter().map(replace).collect()
@@ -93,12 +93,12 @@ impl FileLookup {
         (found, failed)
     }
 
-    fn selection(self, files: &[String]) -> Selection {
-        Selection {
+    fn selection(self, files: &[String]) -> ListOptions {
+        ListOptions {
             hashes: self.hashes,
             server_times: self.server_times,
             files: Some(files.to_vec()),
-            ..Selection::descendants("")
+            ..ListOptions::descendants("")
         }
     }
 }

@@ -88,7 +88,7 @@ impl ReaderPool {
         spawn_local(async move {
             for slot in &pool.slots {
                 if let Some(reader) = slot.get_or_start("").await {
-                    let _ = reader.warm().await;
+                    let _ = reader.warm_up().await;
                 }
             }
         });

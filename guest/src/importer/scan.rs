@@ -9,8 +9,8 @@ use super::listing::{self, Listing, ListingConfig, ListingSummary};
 use super::mod_times::{FileLookup, LookupResult};
 use super::prefetch::Prefetcher;
 use crate::backends::{Backend, Feature};
-use crate::bindings::exports::plakar::connector::importer::Discovery;
-use crate::bindings::plakar::connector::rclone::{Selection, Trouble};
+use crate::bindings::exports::plakar::connector::importer::ScanEvent;
+use crate::bindings::plakar::connector::rclone::{ListError, ListOptions};
 use crate::bindings::plakar::connector::types::{Failure, Kind, Reason};
 use crate::lsjson::Item;
 use crate::lsjson::run;
@@ -76,10 +76,10 @@ impl Scan<'_> {
     async fn list(&self, directory: String) -> Result<ListingSummary, Failure> {
         let needs_lookup = self.own_times && self.backend.has_feature(Feature::CostlyModTimes);
         let lookup = self.lookup();
-        let selection = Selection {
+        let selection = ListOptions {
             hashes: lookup.hashes && !needs_lookup,
             server_times: lookup.server_times || needs_lookup,
-            ..Selection::descendants(directory)
+            ..ListOptions::descendants(directory)
         };
         let config = ListingConfig {
             follows_links: self.backend.has_feature(Feature::FollowsLinks),
@@ -99,16 +99,16 @@ impl Scan<'_> {
 
     /// Looks up the files among the paths with a temporary error. Returns the number of files
     /// found, and the remaining errors.
-    async fn retry_files(&self, retryable: Vec<Trouble>) -> (usize, Vec<Trouble>) {
+    async fn retry_files(&self, retryable: Vec<ListError>) -> (usize, Vec<ListError>) {
         let files = retryable.iter().map(|error| error.path.clone()).collect();
         let (mut found, mut failed) = self.lookup().find(files).await;
         let (mut items, mut remaining) = (Vec::<LookupResult>::new(), Vec::new());
-        for Trouble { path, failure } in retryable {
+        for ListError { path, failure } in retryable {
             match found.remove(&path) {
                 Some(item) => items.push(Ok(item)),
                 None => {
                     let failure = failed.remove(&path).unwrap_or(failure);
-                    remaining.push(Trouble { path, failure });
+                    remaining.push(ListError { path, failure });
                 }
             }
         }
@@ -119,7 +119,7 @@ impl Scan<'_> {
 
     /// Lists the directories among the paths with a temporary error, one after the other.
     /// Returns the number of items listed, and the remaining errors.
-    async fn retry_directories(&self, retryable: Vec<Trouble>) -> (usize, Vec<Trouble>) {
+    async fn retry_directories(&self, retryable: Vec<ListError>) -> (usize, Vec<ListError>) {
         let (mut count, mut remaining) = (0, Vec::new());
         // The errors of one directory follow each other.
         let (mut listed, mut siblings) = (None, HashSet::new());
@@ -160,17 +160,17 @@ impl Scan<'_> {
         }
     }
 
-    fn event(&self, entries: &mut EntryBuilder, result: LookupResult) -> Discovery {
+    fn event(&self, entries: &mut EntryBuilder, result: LookupResult) -> ScanEvent {
         let item = match result {
             Ok(item) => item,
-            Err(Trouble { path, failure }) => return self.events.error(&path, failure),
+            Err(ListError { path, failure }) => return self.events.error(&path, failure),
         };
         match entries.entry(&item) {
             Ok(entry) => {
                 if matches!(entry.metadata.kind, Kind::File) {
                     self.prefetcher.queue(&entry.path, entry.metadata.size, false);
                 }
-                Discovery::Found(entry)
+                ScanEvent::Entry(entry)
             }
             Err(failure) => self.events.error(&item.path, failure),
         }
@@ -186,6 +186,6 @@ async fn child_directories(directory: &str) -> HashSet<String> {
         }
     };
     // A path that isn't listed keeps its error.
-    let _ = run::for_each(Selection::children(directory), each).await;
+    let _ = run::for_each(ListOptions::children(directory), each).await;
     names
 }

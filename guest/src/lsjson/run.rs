@@ -4,7 +4,7 @@ use wit_bindgen::{StreamReader, StreamResult};
 
 use super::item::Item;
 use super::parser::Parser;
-use crate::bindings::plakar::connector::rclone::{self, Selection, Trouble};
+use crate::bindings::plakar::connector::rclone::{self, ListError, ListOptions};
 use crate::bindings::plakar::connector::types::Failure;
 
 /// Number of bytes of a listing that are read at once.
@@ -13,7 +13,7 @@ pub const READ_BYTES: usize = 64 << 10;
 /// Number of list errors that are read at once.
 pub const READ_ERRORS: usize = 64;
 
-impl Selection {
+impl ListOptions {
     /// Selects what is directly in a directory, with the server's times.
     pub fn children(directory: impl Into<String>) -> Self {
         Self { recursive: false, server_times: true, ..Self::descendants(directory) }
@@ -35,14 +35,14 @@ impl Selection {
 /// Output of a run.
 pub struct ListOutput {
     pub items: Vec<Item>,
-    pub errors: Vec<Trouble>,
+    pub errors: Vec<ListError>,
     /// How the run ended.
     pub result: Result<(), Failure>,
 }
 
 /// Checks that a directory can be listed: waits for its first item, or for the end.
 pub async fn probe(directory: &str) -> Result<(), Failure> {
-    let (mut lines, mut errors, end) = rclone::list(Selection::children(directory)).await?;
+    let (mut lines, mut errors, end) = rclone::list(ListOptions::children(directory)).await?;
     loop {
         let (result, bytes) = lines.read(Vec::with_capacity(READ_BYTES)).await;
         if bytes.contains(&b'{') {
@@ -62,7 +62,7 @@ pub async fn probe(directory: &str) -> Result<(), Failure> {
 }
 
 /// Collects the output of a run.
-pub async fn collect(selection: Selection) -> ListOutput {
+pub async fn collect(selection: ListOptions) -> ListOutput {
     let mut items = Vec::new();
     let (errors, result) = for_each(selection, |item| items.push(item)).await;
     ListOutput { items, errors, result }
@@ -70,9 +70,9 @@ pub async fn collect(selection: Selection) -> ListOutput {
 
 /// Passes each item of a run to `each`. Returns the list errors, and how the run ended.
 pub async fn for_each(
-    selection: Selection,
+    selection: ListOptions,
     each: impl FnMut(Item),
-) -> (Vec<Trouble>, Result<(), Failure>) {
+) -> (Vec<ListError>, Result<(), Failure>) {
     let (lines, list_errors, end) = match rclone::list(selection).await {
         Ok(listing) => listing,
         Err(failure) => return (Vec::new(), Err(failure)),
@@ -97,7 +97,7 @@ async fn parse(mut lines: StreamReader<u8>, mut each: impl FnMut(Item)) -> Resul
     }
 }
 
-async fn collect_errors(mut list_errors: StreamReader<Trouble>) -> Vec<Trouble> {
+async fn collect_errors(mut list_errors: StreamReader<ListError>) -> Vec<ListError> {
     let mut errors = Vec::new();
     loop {
         let (result, read) = list_errors.read(Vec::with_capacity(READ_ERRORS)).await;

@@ -6,7 +6,7 @@ use std::io::{Write, stdout};
 use super::remote;
 use crate::connector::{Entry, Kind};
 use crate::invocation;
-use crate::sandbox::Discovery;
+use crate::sandbox::ScanEvent;
 use crate::session::SessionContext;
 use crate::terminal::escape;
 
@@ -28,14 +28,14 @@ impl Args {
         let mut scan = session.scan().await?;
         let mut output = stdout().lock();
         let mut failures = 0;
-        while let Some(discoveries) = scan.found.recv().await {
-            for discovery in discoveries {
-                match discovery {
-                    Discovery::Found(entry) => {
+        while let Some(events) = scan.found.recv().await {
+            for event in events {
+                match event {
+                    ScanEvent::Entry(entry) => {
                         writeln!(output, "{}", line(&entry))?;
-                        let _ = scan.settled.send(entry.path).await;
+                        let _ = scan.acknowledged.send(entry.path).await;
                     }
-                    Discovery::Failed((path, failure)) => {
+                    ScanEvent::Error((path, failure)) => {
                         failures += 1;
                         let message = failure.to_string();
                         eprintln!("{}: {}", escape(&path), invocation::with_command(&message));

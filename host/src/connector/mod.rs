@@ -10,6 +10,6 @@ pub mod types;
 
 pub use content::{Chunks, Content, wait_end};
 pub use types::{
-    Entry, Failure, Kind, Location, Metadata, Outcome, Reason, Remote, Selection, Timestamp,
-    Trouble,
+    Entry, Failure, Kind, ListError, ListOptions, Location, Metadata, Outcome, Reason, Remote,
+    Timestamp,
 };

@@ -7,7 +7,7 @@ mod bindings {
             package plakbox:host;
 
             world vocabulary {
-                import plakar:connector/types@0.1.0;
+                import plakar:connector/types@0.2.0;
             }
         ",
         additional_derives: [PartialEq],

@@ -21,7 +21,7 @@ use super::session::{self, InitReply, PluginSession, count_failure};
 use crate::connector::{Content, Failure};
 use crate::direction::Direction;
 use crate::quota::counters::Count;
-use crate::sandbox::Discovery;
+use crate::sandbox::ScanEvent;
 use crate::sandbox::{Scan, Session};
 
 /// Plakar's flags of a location (kloset's location.Flags): the listing comes once,
@@ -142,13 +142,13 @@ async fn import(
     requests: Streaming<ImportRequest>,
     records: &mpsc::Sender<Result<ImportResponse, Status>>,
 ) -> Result<(), Failure> {
-    let acknowledgements = tokio::spawn(pass_acknowledgements(requests, scan.settled));
+    let acknowledgements = tokio::spawn(pass_acknowledgements(requests, scan.acknowledged));
     let mut detector = FileLocationDetector::default();
-    while let Some(discoveries) = scan.found.recv().await {
-        session.account().add(Count::Entries, discoveries.len() as u64);
-        for discovery in discoveries {
-            let record = match discovery {
-                Discovery::Found(mut entry) => {
+    while let Some(events) = scan.found.recv().await {
+        session.account().add(Count::Entries, events.len() as u64);
+        for event in events {
+            let record = match event {
+                ScanEvent::Entry(mut entry) => {
                     detector.observe(&entry);
                     if root.is_album && entry.path == root.path {
                         album::mark_root(&mut entry, root.device);
@@ -159,7 +159,7 @@ async fn import(
                         Err(failure) => records::from_failure(entry.path, &failure),
                     }
                 }
-                Discovery::Failed((path, failure)) => {
+                ScanEvent::Error((path, failure)) => {
                     session.account().record_failure(&failure);
                     records::from_failure(records::reportable_path(path), &failure)
                 }

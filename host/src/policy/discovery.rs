@@ -1,4 +1,4 @@
-//! Discovery of policy files: the system's, and those that the user names.
+//! ScanEvent of policy files: the system's, and those that the user names.
 
 use std::env;
 use std::path::{Path, PathBuf};

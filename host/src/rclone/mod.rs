@@ -31,7 +31,7 @@ pub use remote::secrets::Secrets;
 use std::sync::Arc;
 
 use crate::audit::AuditLog;
-use crate::connector::{Content, Failure, Selection, Timestamp};
+use crate::connector::{Content, Failure, ListOptions, Timestamp};
 use crate::policy::Grant;
 use crate::quota::SessionQuota;
 use crate::quota::buffers::Buffers;
@@ -95,7 +95,7 @@ impl Rclone {
     /// # Errors
     ///
     /// A path isn't below the root, or rclone can't be started.
-    pub async fn list(&self, selection: Selection) -> Result<Listing, Failure> {
+    pub async fn list(&self, selection: ListOptions) -> Result<Listing, Failure> {
         lsjson::list(&self.session, selection).await
     }
 

@@ -6,7 +6,7 @@ use wasmtime::{AsContextMut, Result};
 
 use super::bindings::plakar::connector::rclone;
 use super::bindings::plakar::connector::rclone::{
-    Content, Entry, Failure, Listing, Outcome, Selection, Timestamp,
+    Content, Entry, Failure, ListOptions, Listing, Outcome, Timestamp,
 };
 use super::engine::HostState;
 use super::streams::{lift_content, lower_chunks, lower_content, lower_end, lower_items};
@@ -68,7 +68,7 @@ impl rclone::HostReader for HostState {}
 impl rclone::HostBatch for HostState {}
 
 impl rclone::HostWithStore<HostState> for HasSelf<HostState> {
-    async fn list(accessor: &HostAccessor, selection: Selection) -> CallResult<Listing> {
+    async fn list(accessor: &HostAccessor, selection: ListOptions) -> CallResult<Listing> {
         call(async {
             let listing = capability(accessor).list(selection).await?;
             Ok(accessor.with(|mut store| -> Result<_> {
@@ -90,7 +90,7 @@ impl rclone::HostWithStore<HostState> for HasSelf<HostState> {
         .await
     }
 
-    async fn receive(
+    async fn upload(
         accessor: &HostAccessor,
         path: String,
         size: u64,
@@ -114,11 +114,11 @@ impl rclone::HostReaderWithStore<HostState> for HasSelf<HostState> {
         .await
     }
 
-    async fn warm(accessor: &HostAccessor, reader: Resource<Reader>) -> CallResult<()> {
+    async fn warm_up(accessor: &HostAccessor, reader: Resource<Reader>) -> CallResult<()> {
         capability(accessor);
         call(async {
             let reader = accessor.with(|mut access| access.get().table.get(&reader).cloned())?;
-            Ok(reader.warm().await?)
+            Ok(reader.warm_up().await?)
         })
         .await
     }

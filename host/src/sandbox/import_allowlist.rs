@@ -6,9 +6,9 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 /// The capability of a connector.
-const CAPABILITY: &str = "plakar:connector/rclone@0.1.0";
+const CAPABILITY: &str = "plakar:connector/rclone@0.2.0";
 /// The types of the capability, which can do nothing.
-const TYPES: &str = "plakar:connector/types@0.1.0";
+const TYPES: &str = "plakar:connector/types@0.2.0";
 
 /// The interfaces of WASI 0.2 that Rust's standard library needs to start, to panic and to
 /// seed its hash maps: an empty environment, silent standard streams, random bytes
@@ -32,7 +32,7 @@ const WASI: [&str; 15] = [
 ];
 
 /// The exports that a component must have.
-const EXPORTS: [&str; 2] = ["plakar:connector/importer@0.1.0", "plakar:connector/exporter@0.1.0"];
+const EXPORTS: [&str; 2] = ["plakar:connector/importer@0.2.0", "plakar:connector/exporter@0.2.0"];
 
 /// The names of a component's imports and exports.
 #[derive(Debug)]

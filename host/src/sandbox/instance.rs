@@ -10,7 +10,7 @@ use tracing::Instrument;
 use wasmtime::component::{Accessor, AccessorTask, HasSelf};
 use wasmtime::{AsContextMut, Store};
 
-use super::bindings::exports::plakar::connector::importer::Discovery;
+use super::bindings::exports::plakar::connector::importer::ScanEvent;
 use super::bindings::{Connector as Instance, ConnectorPre};
 use super::engine::{Connector, HostState};
 use super::limits;
@@ -38,9 +38,9 @@ pub type StopSignal = watch::Receiver<Option<Failure>>;
 
 /// A scan in progress.
 pub struct Scan {
-    pub found: mpsc::Receiver<Vec<Discovery>>,
+    pub found: mpsc::Receiver<Vec<ScanEvent>>,
     /// Takes the paths that Plakar has acknowledged.
-    pub settled: mpsc::Sender<String>,
+    pub acknowledged: mpsc::Sender<String>,
     pub end: oneshot::Receiver<Result<(), Failure>>,
 }
 
@@ -311,12 +311,12 @@ impl AccessorTask<HostState> for Task {
                 let _ = reply.send(importer.call_ping(accessor).await?);
             }
             Call::Scan(reply) => {
-                let (settled, acknowledged) = mpsc::channel(ACKNOWLEDGEMENTS_CAPACITY);
-                let stream = accessor.with(|store| lower_items(store, acknowledged))?;
+                let (acknowledged, receiver) = mpsc::channel(ACKNOWLEDGEMENTS_CAPACITY);
+                let stream = accessor.with(|store| lower_items(store, receiver))?;
                 let (found, end) = importer.call_scan(accessor, stream).await?;
                 let scan = accessor.with(|mut store| -> wasmtime::Result<_> {
                     let found = lift_items(store.as_context_mut(), found)?;
-                    Ok(Scan { found, settled, end: lift_end(store, end)? })
+                    Ok(Scan { found, acknowledged, end: lift_end(store, end)? })
                 })?;
                 let _ = reply.send(Ok(scan));
             }

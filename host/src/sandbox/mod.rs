@@ -23,7 +23,7 @@ mod loader;
 mod precompiled;
 mod streams;
 
-pub use bindings::exports::plakar::connector::importer::Discovery;
+pub use bindings::exports::plakar::connector::importer::ScanEvent;
 pub use engine::{Connector, Connectors};
 pub use instance::{PendingCall, Scan, Session, StopSignal, wait_for_stop};
 pub use loader::{CodeSource, compile, component_path, inspect, program_directory};

@@ -5,12 +5,12 @@ mod bindings {
 }
 
 use bindings::exports::plakar::connector::{exporter, importer};
-use bindings::plakar::connector::rclone::{self, Batch, Reader, Selection};
+use bindings::plakar::connector::rclone::{self, Batch, ListOptions, Reader};
 use bindings::plakar::connector::types::{
     Content, Entry, Failure, Kind, Location, Metadata, Reason, Remote, Timestamp,
 };
 use bindings::{wit_future, wit_stream};
-use importer::Discovery;
+use importer::ScanEvent;
 use std::sync::OnceLock;
 use wit_bindgen::{FutureReader, StreamReader, spawn_local};
 
@@ -32,7 +32,7 @@ fn trap() -> ! {
     core::arch::wasm32::unreachable()
 }
 
-const ALL: Selection = Selection {
+const ALL: ListOptions = ListOptions {
     directory: String::new(),
     recursive: true,
     hashes: false,
@@ -66,7 +66,7 @@ fn entry(path: &str) -> Entry {
 }
 
 /// An entry that is wrong in the way it was told.
-fn wrong(what: &str) -> Discovery {
+fn wrong(what: &str) -> ScanEvent {
     let mut wrong = entry("/file");
     match what {
         "up" => wrong.path = "/../../etc/passwd".into(),
@@ -74,13 +74,13 @@ fn wrong(what: &str) -> Discovery {
         "nothing" => wrong.path = String::new(),
         "zero" => wrong.path = "/a\0b".into(),
         "long" => wrong.path = format!("/{}", "x".repeat(1 << 20)),
-        "failed" => return Discovery::Failed(("../x".into(), failure("no"))),
+        "failed" => return ScanEvent::Error(("../x".into(), failure("no"))),
         "size" => wrong.metadata.size = Some(u64::MAX),
         "time" => wrong.metadata.modified = Timestamp { seconds: i64::MIN, nanoseconds: u32::MAX },
         "mode" => wrong.metadata.permissions = u16::MAX,
-        _ => return Discovery::Failed(("/file".into(), failure("\x1b[2J\nwiped\r"))),
+        _ => return ScanEvent::Error(("/file".into(), failure("\x1b[2J\nwiped\r"))),
     }
-    Discovery::Found(wrong)
+    ScanEvent::Entry(wrong)
 }
 
 fn failure(message: &str) -> Failure {
@@ -116,20 +116,20 @@ async fn misuse(how: &str) -> Result<Location, Failure> {
         "batch" => drop(Batch::create().await?),
         "receive" => {
             let modified = Timestamp { seconds: 0, nanoseconds: 0 };
-            rclone::receive("stolen".into(), 1, modified, flood()).await?;
+            rclone::upload("stolen".into(), 1, modified, flood()).await?;
         }
         "start" => drop(Reader::start("../x".into()).await?),
         "files" => {
             let files = Some(vec!["a\n../b".into()]);
-            drop(rclone::list(Selection { files, ..ALL }).await?);
+            drop(rclone::list(ListOptions { files, ..ALL }).await?);
         }
         "listed" => {
             let directory = "../x".into();
-            drop(rclone::list(Selection { directory, ..ALL }).await?);
+            drop(rclone::list(ListOptions { directory, ..ALL }).await?);
         }
         "excluded" => {
             let excluded = vec!["../x".into()];
-            drop(rclone::list(Selection { excluded, ..ALL }).await?);
+            drop(rclone::list(ListOptions { excluded, ..ALL }).await?);
         }
         // What lies outside the remote, by whatever words.
         path => drop(rclone::cat(path.replace('!', "/"), None).await?),
@@ -165,7 +165,7 @@ impl importer::Guest for Rogue {
 
     async fn scan(
         _: StreamReader<String>,
-    ) -> (StreamReader<Discovery>, FutureReader<Result<(), Failure>>) {
+    ) -> (StreamReader<ScanEvent>, FutureReader<Result<(), Failure>>) {
         let (mut found, stream) = wit_stream::new();
         let (end, ended) = wit_future::new(|| Ok(()));
         let what = how().trim_start_matches("scan-");
@@ -175,7 +175,7 @@ impl importer::Guest for Rogue {
         spawn_local(async move {
             match what {
                 "halfway" => {
-                    found.write_all(vec![Discovery::Found(entry("/file"))]).await;
+                    found.write_all(vec![ScanEvent::Entry(entry("/file"))]).await;
                     trap();
                 }
                 "never" => forever().await,
@@ -183,14 +183,14 @@ impl importer::Guest for Rogue {
                     let mut number = 0_u64;
                     loop {
                         let name = format!("/{number}");
-                        if !found.write_all(vec![Discovery::Found(entry(&name))]).await.is_empty() {
+                        if !found.write_all(vec![ScanEvent::Entry(entry(&name))]).await.is_empty() {
                             break;
                         }
                         number += 1;
                     }
                 }
                 _ if how().starts_with("read-") => {
-                    found.write_all(vec![Discovery::Found(entry("/file"))]).await;
+                    found.write_all(vec![ScanEvent::Entry(entry("/file"))]).await;
                 }
                 what => {
                     found.write_all(vec![wrong(what)]).await;
@@ -251,7 +251,7 @@ impl exporter::Guest for Rogue {
             }
             "out-absolute" => {
                 let modified = entry.metadata.modified;
-                rclone::receive("/etc/stolen".into(), 1, modified, flood()).await?;
+                rclone::upload("/etc/stolen".into(), 1, modified, flood()).await?;
             }
             "out-link" => {
                 entry.path = "link".into();

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::backends::google_photos_names::{remove_id, split_id};
-use crate::bindings::plakar::connector::rclone::Selection;
+use crate::bindings::plakar::connector::rclone::ListOptions;
 use crate::bindings::plakar::connector::types::{Failure, Reason};
 use crate::lsjson::identity_from_id;
 use crate::lsjson::run::{self, ListOutput};
@@ -165,7 +165,7 @@ fn plain_title(path: &str) -> String {
 
 /// Lists a directory of the destination.
 async fn list(directory: &str) -> Result<Directory, Failure> {
-    let selection = Selection { server_times: false, ..Selection::children(directory) };
+    let selection = ListOptions { server_times: false, ..ListOptions::children(directory) };
     let ListOutput { items, result, .. } = run::collect(selection).await;
     match result {
         Err(Failure { reason: Reason::NotFound, .. }) => return Ok(Directory::default()),

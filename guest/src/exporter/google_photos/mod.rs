@@ -207,7 +207,7 @@ impl PhotoWriter {
         let size = entry.metadata.size.unwrap_or_default();
         if size > MAX_BATCHED_FILE_BYTES || !fits_on_disk(&path) {
             let _exclusive = self.batches.exclusive().await;
-            return rclone::receive(path.to_string(), size, entry.metadata.modified, content).await;
+            return rclone::upload(path.to_string(), size, entry.metadata.modified, content).await;
         }
         self.batches.add(path, entry, size, Some(content)).await?.await
     }

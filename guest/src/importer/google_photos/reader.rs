@@ -102,7 +102,7 @@ impl DirectoryReader {
             return Ok(warm.clone());
         }
         let reader = Reader::start(self.path.clone()).await?;
-        reader.warm().await?;
+        reader.warm_up().await?;
         let warm = Rc::new(WarmReader { reader, lookups: Cell::default() });
         *slot = Some(warm.clone());
         Ok(warm)
@@ -114,7 +114,7 @@ impl DirectoryReader {
         if warm.lookups.get() > library_size.div_ceil(PHOTOS_PER_CALL) {
             warm.lookups.set(0);
             // After a failure photos are still looked up by ID.
-            let _ = warm.reader.warm().await;
+            let _ = warm.reader.warm_up().await;
         }
     }
 

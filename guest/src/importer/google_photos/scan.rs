@@ -15,8 +15,8 @@ use super::name_collisions::NameCollisions;
 use super::shared_download::Photo;
 use super::views::{self, Views};
 use crate::backends::Backend;
-use crate::bindings::exports::plakar::connector::importer::Discovery;
-use crate::bindings::plakar::connector::rclone::Selection;
+use crate::bindings::exports::plakar::connector::importer::ScanEvent;
+use crate::bindings::plakar::connector::rclone::ListOptions;
 use crate::bindings::plakar::connector::types::{Failure, Reason, Timestamp};
 use crate::importer::events::{EntryBuilder, EventSender};
 use crate::importer::listing::{self, Listing, ListingConfig, ListingSummary};
@@ -89,10 +89,10 @@ impl<'a> LibraryScan<'a> {
     /// 2025-03-31 it does so for all applications, whose own albums and photos are complete.
     ///
     /// Source: "Updates to the Google Photos APIs", developers.google.com/photos/support/updates.
-    fn ignore_refused_sharing(&self, errors: Vec<Discovery>) -> Vec<Discovery> {
+    fn ignore_refused_sharing(&self, errors: Vec<ScanEvent>) -> Vec<ScanEvent> {
         let sharing = self.events.root().absolute("shared-album");
-        let is_refused = |event: &Discovery| {
-            matches!(event, Discovery::Failed((path, Failure { reason: Reason::Denied, .. }))
+        let is_refused = |event: &ScanEvent| {
+            matches!(event, ScanEvent::Error((path, Failure { reason: Reason::Denied, .. }))
                 if *path == sharing)
         };
         errors.into_iter().filter(|event| !is_refused(event)).collect()
@@ -161,14 +161,14 @@ impl<'a> LibraryScan<'a> {
     }
 
     /// Creates the events of all paths of one photo.
-    fn photo(&mut self, first: Item, others: Vec<Item>) -> Vec<Discovery> {
+    fn photo(&mut self, first: Item, others: Vec<Item>) -> Vec<ScanEvent> {
         let photo = self.library.create_photo(first.id(), 1 + others.len());
         let items = std::iter::once(first).chain(others);
         items.map(|item| self.photo_path(&item, &photo)).collect()
     }
 
     /// Creates the event of one path of a photo.
-    fn photo_path(&mut self, item: &Item, photo: &Rc<Photo>) -> Discovery {
+    fn photo_path(&mut self, item: &Item, photo: &Rc<Photo>) -> ScanEvent {
         self.path_count += 1;
         match self.entries.entry(item) {
             Ok(entry) => {
@@ -176,21 +176,21 @@ impl<'a> LibraryScan<'a> {
                 // Only the first path is prefetched: the others share its download.
                 let is_skipped = !photo.mark_found();
                 self.prefetcher.queue(&entry.path, entry.metadata.size, is_skipped);
-                Discovery::Found(entry)
+                ScanEvent::Entry(entry)
             }
             Err(failure) => self.events.error(&item.path, failure),
         }
     }
 
     /// Creates the event of a directory.
-    fn directory(&mut self, item: &Item) -> Discovery {
+    fn directory(&mut self, item: &Item) -> ScanEvent {
         match self.entries.entry(item) {
             Ok(mut entry) => {
                 // rclone reports the time of its own start for every directory.
                 entry.metadata.modified = Timestamp { seconds: 0, nanoseconds: 0 };
                 // Lets a restore match the album.
                 entry.metadata.identity = item.identity();
-                Discovery::Found(entry)
+                ScanEvent::Entry(entry)
             }
             Err(failure) => self.events.error(&item.path, failure),
         }
@@ -202,9 +202,9 @@ async fn list(
     excluded: Vec<&str>,
     errors: EventSender,
 ) -> Result<Listing<impl Future<Output = Result<ListingSummary, Failure>>>, Failure> {
-    let selection = Selection {
+    let selection = ListOptions {
         excluded: excluded.into_iter().map(str::to_owned).collect(),
-        ..Selection::descendants("")
+        ..ListOptions::descendants("")
     };
     let config = ListingConfig { follows_links: false, keeps_retryable: false };
     listing::start(selection, config, errors).await
@@ -216,9 +216,9 @@ fn unzip_listing<E: Future>(listing: Option<Listing<E>>) -> (Option<Items>, Opti
 
 /// Returns the failure of a scan without any photo: a library that had photos yesterday must not
 /// become an empty snapshot.
-fn fail_if_empty(errors: Vec<Discovery>, has_all_photos: bool) -> Result<(), Failure> {
+fn fail_if_empty(errors: Vec<ScanEvent>, has_all_photos: bool) -> Result<(), Failure> {
     for event in errors {
-        if let Discovery::Failed((_, failure)) = event {
+        if let ScanEvent::Error((_, failure)) = event {
             return Err(failure);
         }
     }

@@ -11,7 +11,7 @@ use crate::rclone::backends;
 use crate::rclone::binary::Binary;
 use crate::rclone::remote::Remote;
 use crate::rclone::state::State;
-use crate::sandbox::{Discovery, Session};
+use crate::sandbox::{ScanEvent, Session};
 use crate::session::{self, OpenSession, Prepared, SessionContext};
 
 /// Time limit of a remote's first listing.
@@ -85,12 +85,12 @@ impl Probe<'_> {
 /// Waits for the first file of a listing, or its end, which may be a failure.
 async fn find_file(session: &Session) -> Result<(), Failure> {
     let mut scan = session.scan().await?;
-    while let Some(discoveries) = scan.found.recv().await {
-        let is_file = |discovery: &Discovery| match discovery {
-            Discovery::Found(entry) => entry.metadata.kind == Kind::File,
-            Discovery::Failed(_) => false,
+    while let Some(events) = scan.found.recv().await {
+        let is_file = |event: &ScanEvent| match event {
+            ScanEvent::Entry(entry) => entry.metadata.kind == Kind::File,
+            ScanEvent::Error(_) => false,
         };
-        if discoveries.iter().any(is_file) {
+        if events.iter().any(is_file) {
             return Ok(());
         }
     }

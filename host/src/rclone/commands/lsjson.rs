@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::transfer::{CHUNK_BYTES, pump};
 use super::{concurrency, upstreams};
-use crate::connector::{Chunks, Failure, Reason, Selection, Trouble};
+use crate::connector::{Chunks, Failure, ListError, ListOptions, Reason};
 use crate::rclone::process::Process;
 use crate::rclone::process::command::RcloneCommand;
 use crate::rclone::process::errors::reported::ReportedErrors;
@@ -35,7 +35,7 @@ const LOOKUPS_PER_SECOND: &str = "10";
 pub struct Listing {
     pub lines: Chunks,
     /// The entries that could not be listed.
-    pub troubles: mpsc::Receiver<Trouble>,
+    pub troubles: mpsc::Receiver<ListError>,
     pub end: oneshot::Receiver<Result<(), Failure>>,
 }
 
@@ -44,7 +44,7 @@ pub struct Listing {
 /// # Errors
 ///
 /// A path isn't below the root, an upstream doesn't answer, or rclone can't be started.
-pub async fn list(session: &RcloneSession, selection: Selection) -> Result<Listing, Failure> {
+pub async fn list(session: &RcloneSession, selection: ListOptions) -> Result<Listing, Failure> {
     let reserved = session.buffers().reserve(HOST_BUFFER_BYTES).await?;
     let names =
         selection.files.as_deref().map(|files| session.write_path_list(files)).transpose()?;
@@ -83,7 +83,7 @@ pub async fn list(session: &RcloneSession, selection: Selection) -> Result<Listi
 /// The command that lists a selection; `names` has its files.
 fn list_command<'a>(
     session: &'a RcloneSession,
-    selection: &Selection,
+    selection: &ListOptions,
     names: Option<&PathBuf>,
 ) -> Result<RcloneCommand<'a>, Failure> {
     let remote = session.remote();
@@ -161,7 +161,7 @@ async fn stream(
 /// failure that is returned has no path: the listing is incomplete.
 async fn report_records(
     mut records: mpsc::Receiver<LogRecord>,
-    troubles: mpsc::Sender<Trouble>,
+    troubles: mpsc::Sender<ListError>,
     is_refused: Arc<AtomicBool>,
     is_filtered: bool,
 ) -> (ReportedErrors, Option<Failure>) {
@@ -176,7 +176,7 @@ async fn report_records(
                     is_refused.store(true, Ordering::Relaxed);
                 }
                 // Without a receiver, the end reports it.
-                let _ = troubles.send(Trouble { path, failure }).await;
+                let _ = troubles.send(ListError { path, failure }).await;
             }
         }
     }

@@ -116,7 +116,7 @@ impl Reader {
     /// # Errors
     ///
     /// The root can't be listed.
-    pub async fn warm(&self) -> Result<(), Failure> {
+    pub async fn warm_up(&self) -> Result<(), Failure> {
         let request = Request::get("http://localhost/")
             .header("accept", "application/vnd.x.restic.rest.v2")
             .body(Empty::new())

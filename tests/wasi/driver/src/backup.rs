@@ -5,7 +5,7 @@ use scenarios::backup::{Backup, Observed, Reading, Record, Seen, judge};
 use scenarios::{Check, Scenario};
 use wit_bindgen::{StreamResult, StreamWriter};
 
-use crate::bindings::plakar::connector::importer::{self, Discovery};
+use crate::bindings::plakar::connector::importer::{self, ScanEvent};
 use crate::bindings::plakar::connector::types::{Entry, Kind};
 use crate::bindings::wit_stream;
 use crate::session::{failure, read_all, remote};
@@ -41,8 +41,8 @@ async fn scan(reading: Reading) -> Observed {
     let mut records = Vec::new();
     loop {
         let (result, read_events) = events.read(Vec::with_capacity(64)).await;
-        for discovery in read_events {
-            let (path, mut record) = record(discovery);
+        for event in read_events {
+            let (path, mut record) = record(event);
             if reading == Reading::InTurn {
                 read(&path, &mut record).await;
             }
@@ -92,10 +92,10 @@ async fn read(path: &str, record: &mut Record) {
     }
 }
 
-fn record(discovery: Discovery) -> (String, Record) {
-    match discovery {
-        Discovery::Failed((path, why)) => (path, Record::Failed(failure(why))),
-        Discovery::Found(Entry { path, metadata, .. }) => {
+fn record(event: ScanEvent) -> (String, Record) {
+    match event {
+        ScanEvent::Error((path, why)) => (path, Record::Failed(failure(why))),
+        ScanEvent::Entry(Entry { path, metadata, .. }) => {
             let seconds = u64::try_from(metadata.modified.seconds).unwrap_or_default();
             let seen = Seen {
                 directory: matches!(metadata.kind, Kind::Directory),

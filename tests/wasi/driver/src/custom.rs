@@ -6,7 +6,7 @@ use scenarios::{Check, Failure, Reason, Scenario};
 use std::pin::pin;
 use wit_bindgen::{StreamReader, StreamResult};
 
-use crate::bindings::plakar::connector::importer::{self, Discovery};
+use crate::bindings::plakar::connector::importer::{self, ScanEvent};
 use crate::bindings::plakar::connector::{exporter, types};
 use crate::bindings::wit_stream;
 use crate::session::{failure, read_all, remote, wait};
@@ -98,7 +98,7 @@ async fn unopened() -> Vec<Check> {
     ]
 }
 
-type Scan = (StreamReader<Discovery>, wit_bindgen::FutureReader<Result<(), types::Failure>>);
+type Scan = (StreamReader<ScanEvent>, wit_bindgen::FutureReader<Result<(), types::Failure>>);
 
 /// Starts a scan of which nothing is acknowledged.
 async fn scan() -> Scan {
@@ -115,8 +115,8 @@ async fn million_entries(scenario: &Scenario) -> Vec<Check> {
     loop {
         let (result, read_events) = events.read(Vec::with_capacity(1000)).await;
         let mut paths = Vec::new();
-        for discovery in read_events {
-            let Discovery::Found(entry) = discovery else { continue };
+        for event in read_events {
+            let ScanEvent::Entry(entry) = event else { continue };
             let number = entry.path.strip_prefix("/file-").and_then(|digits| digits.parse().ok());
             correct +=
                 u64::from(number == Some(count) && entry.metadata.size == Some(count % 1000));

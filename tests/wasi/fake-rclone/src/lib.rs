@@ -22,7 +22,7 @@ mod bindings {
     });
 }
 
-use bindings::exports::plakar::connector::rclone::{Guest, Listing, Selection};
+use bindings::exports::plakar::connector::rclone::{Guest, ListOptions, Listing};
 use bindings::plakar::connector::types::{Content, Failure, Timestamp};
 
 struct Fake;
@@ -31,7 +31,7 @@ impl Guest for Fake {
     type Reader = reading::Reader;
     type Batch = writing::Batch;
 
-    async fn list(selection: Selection) -> Result<Listing, Failure> {
+    async fn list(selection: ListOptions) -> Result<Listing, Failure> {
         listing::list(selection)
     }
 
@@ -39,13 +39,13 @@ impl Guest for Fake {
         reading::cat(path, size).await
     }
 
-    async fn receive(
+    async fn upload(
         path: String,
         size: u64,
         modified: Timestamp,
         content: Content,
     ) -> Result<(), Failure> {
-        writing::receive(path, size, modified, content).await
+        writing::upload(path, size, modified, content).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::rc::Rc;
 use wit_bindgen::{StreamWriter, spawn_local};
 
-use crate::bindings::exports::plakar::connector::rclone::{Listing, Selection, Trouble};
+use crate::bindings::exports::plakar::connector::rclone::{ListError, ListOptions, Listing};
 use crate::bindings::plakar::connector::types::Failure;
 use crate::bindings::{wit_future, wit_stream};
 use crate::remote::{self, Item};
@@ -24,7 +24,7 @@ const SERVER_TIME: Time = (1_800_000_000, 0);
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Lists the remote.
-pub fn list(selection: Selection) -> Result<Listing, Failure> {
+pub fn list(selection: ListOptions) -> Result<Listing, Failure> {
     let state = run_state();
     let number = state.increment("list");
     let word = if selection.files.is_some() { "look-ups" } else { "list" };
@@ -58,7 +58,10 @@ pub fn list(selection: Selection) -> Result<Listing, Failure> {
 }
 
 /// Returns the text of a listing, the errors of single paths, and how the listing ends.
-fn output(state: &RunState, selection: &Selection) -> (Vec<u8>, Vec<Trouble>, Result<(), Failure>) {
+fn output(
+    state: &RunState,
+    selection: &ListOptions,
+) -> (Vec<u8>, Vec<ListError>, Result<(), Failure>) {
     let (mut items, mut errors) = (Vec::new(), Vec::new());
     let mut end = match &selection.files {
         Some(files) => look_up(state, files, &mut items),
@@ -104,9 +107,9 @@ fn output(state: &RunState, selection: &Selection) -> (Vec<u8>, Vec<Trouble>, Re
 /// directories.
 fn walk(
     state: &RunState,
-    selection: &Selection,
+    selection: &ListOptions,
     items: &mut Vec<Item>,
-    errors: &mut Vec<Trouble>,
+    errors: &mut Vec<ListError>,
 ) -> Result<(), Failure> {
     let top = match selection.directory.as_str() {
         "" => String::new(),
@@ -115,12 +118,12 @@ fn walk(
     let mut queue = VecDeque::from([selection.directory.clone()]);
     while let Some(directory) = queue.pop_front() {
         let error = state.find_fault(|fault| match fault {
-            Fault::Trouble(path, reason) if *path == directory => Some(*reason),
+            Fault::ListError(path, reason) if *path == directory => Some(*reason),
             _ => None,
         });
         if let Some(reason) = error {
             let failure = failure(reason, format!("`{directory}` can't be listed"));
-            errors.push(Trouble { path: directory, failure });
+            errors.push(ListError { path: directory, failure });
             continue;
         }
         for item in remote::entries(state, &directory)? {
@@ -161,7 +164,7 @@ fn look_up(state: &RunState, files: &[String], items: &mut Vec<Item>) -> Result<
 /// Formats one line as Go does.
 fn line(
     state: &RunState,
-    selection: &Selection,
+    selection: &ListOptions,
     Item { path, size, modified, directory, id }: &Item,
 ) -> String {
     let name = path.rsplit('/').next().unwrap_or_default();

@@ -57,7 +57,7 @@ impl GuestReader for Reader {
         }))
     }
 
-    async fn warm(&self) -> Result<(), Failure> {
+    async fn warm_up(&self) -> Result<(), Failure> {
         let state = run_state();
         state.log("warm", &self.root);
         if state.has_fault(&Fault::NoWarmUp) {

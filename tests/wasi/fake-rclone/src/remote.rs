@@ -167,7 +167,7 @@ pub fn put(state: &RunState, node: &Node) -> Result<(), Failure> {
         return Err(failure(Reason::Denied, why));
     }
     if state.scenario.is_photos() {
-        return upload(state, node);
+        return store(state, node);
     }
     let root = state.remote.join(state.scenario.root);
     tree::put(&root, node).map_err(io_failure)?;
@@ -178,7 +178,7 @@ pub fn put(state: &RunState, node: &Node) -> Result<(), Failure> {
 }
 
 /// Writes to Google Photos, which accepts uploads in two directories.
-fn upload(state: &RunState, node: &Node) -> Result<(), Failure> {
+fn store(state: &RunState, node: &Node) -> Result<(), Failure> {
     let path = full_path(state, &node.path);
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", &path));
     if node.bytes.is_none() {

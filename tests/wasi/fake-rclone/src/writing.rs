@@ -124,7 +124,7 @@ impl Batch {
         for node in files {
             let outcome = match is_concurrent {
                 true => Err(failure(Reason::RateLimited, "concurrent write request")),
-                false => upload(state, &node),
+                false => store(state, &node),
             };
             reported.extend(outcomes(state, node.path, outcome));
             if let Some(reason) = early_end(state, reported.len()) {
@@ -138,7 +138,7 @@ impl Batch {
                 || state.remote.join(remote::full_path(state, &node.path)).is_dir();
             // rclone only mentions directories that fail.
             if (added || !exists)
-                && let Err(failure) = upload(state, &node)
+                && let Err(failure) = store(state, &node)
             {
                 reported.push(Outcome { path: node.path, outcome: Err(failure) });
             }
@@ -177,7 +177,7 @@ fn outcomes(state: &RunState, path: String, outcome: Result<(), Failure>) -> Vec
 }
 
 /// Uploads one file or directory.
-fn upload(state: &RunState, node: &Node) -> Result<(), Failure> {
+fn store(state: &RunState, node: &Node) -> Result<(), Failure> {
     let fails = state.find_fault(|fault| match fault {
         Fault::NotSent(path, reason) if *path == node.path => Some(*reason),
         _ => None,
@@ -189,7 +189,7 @@ fn upload(state: &RunState, node: &Node) -> Result<(), Failure> {
 }
 
 /// Uploads one file as it arrives.
-pub async fn receive(
+pub async fn upload(
     path: String,
     size: u64,
     modified: Timestamp,
@@ -203,7 +203,7 @@ pub async fn receive(
         return Err(failure(Reason::RateLimited, "concurrent write request"));
     }
     let bytes = read_all(content, Some(size), u64::MAX).await?;
-    upload(&state, &Node { path, bytes: Some(bytes), modified: time(modified) })
+    store(&state, &Node { path, bytes: Some(bytes), modified: time(modified) })
 }
 
 /// Reads a content, which has to be complete.

@@ -29,7 +29,7 @@ pub enum Fault {
     /// The call fails, for the next reason each time.
     NoListing,
     /// A directory cannot be listed, which rclone reports.
-    Trouble(&'static str, Reason),
+    ListError(&'static str, Reason),
     /// A file is removed after it was listed.
     Removed(&'static str),
     /// The lookup of this file ends the run that looks up others with it.

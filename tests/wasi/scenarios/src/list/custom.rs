@@ -30,7 +30,7 @@ fn a_ping_says_why_the_remote_cannot_be_reached() -> Scenario {
 }
 
 fn a_ping_says_that_albums_cannot_be_listed() -> Scenario {
-    let trouble = Fault::Trouble("album", Reason::Unauthenticated);
+    let trouble = Fault::ListError("album", Reason::Unauthenticated);
     Scenario::custom(Vec::new()).with_backend(BACKEND).fault(trouble)
 }
 

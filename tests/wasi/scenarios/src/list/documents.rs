@@ -48,7 +48,7 @@ fn documents_that_end_early_fail_alone() -> Scenario {
 
 fn documents_of_a_directory_that_cannot_be_listed_are_an_error() -> Scenario {
     Scenario::backup(vec![directory("dir"), directory("shut"), file("dir/a.txt", 20)])
-        .fault(Fault::Trouble("shut", Reason::Denied))
+        .fault(Fault::ListError("shut", Reason::Denied))
         .backing_up(|backup| backup.except("shut", Outcome::FoundAndFailed(Reason::Denied)))
 }
 

@@ -115,15 +115,17 @@ fn an_empty_library_is_never_an_empty_snapshot() -> Scenario {
 fn a_view_that_google_refuses_to_all_is_left_out() -> Scenario {
     let mut photos = some_photos();
     photos.truncate(31);
-    library(photos).fault(Fault::Trouble("shared-album", Reason::Denied))
+    library(photos).fault(Fault::ListError("shared-album", Reason::Denied))
 }
 
 fn an_album_that_cannot_be_listed_is_an_error_of_its_path() -> Scenario {
     let photos = vec![photo(1, "a.jpg", &["album/Trip"]), photo(2, "b.jpg", &["album/Other"])];
-    library(photos).fault(Fault::Trouble("album/Trip", Reason::Unavailable)).backing_up(|backup| {
-        backup.except("album/Trip", Outcome::FoundAndFailed(Reason::Unavailable));
-        backup.except("album/Trip/a.jpg", Outcome::Absent);
-    })
+    library(photos).fault(Fault::ListError("album/Trip", Reason::Unavailable)).backing_up(
+        |backup| {
+            backup.except("album/Trip", Outcome::FoundAndFailed(Reason::Unavailable));
+            backup.except("album/Trip/a.jpg", Outcome::Absent);
+        },
+    )
 }
 
 fn photos_are_read_after_their_addresses_expired() -> Scenario {

@@ -109,7 +109,7 @@ fn each_reason_of_a_listing_that_cannot_begin_is_passed_on() -> Scenario {
 }
 
 fn a_directory_that_cannot_be_listed_is_an_error_of_its_path() -> Scenario {
-    Scenario::backup(small_tree()).fault(Fault::Trouble("dir/deep", Reason::Denied)).backing_up(
+    Scenario::backup(small_tree()).fault(Fault::ListError("dir/deep", Reason::Denied)).backing_up(
         |backup| {
             backup.except("dir/deep", Outcome::FoundAndFailed(Reason::Denied));
             backup.except("dir/deep/er", Outcome::Absent);
