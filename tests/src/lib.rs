@@ -1,45 +1,45 @@
-//! What the tests work with: real programs in a place of their own.
+//! Support code of the tests: real programs in a directory of their own.
 //!
-//! - [`tools`]: where plakar, rclone and the package are
-//! - [`place`]: a home, a store and remotes that vanish with the test
-//! - [`tree`]: directories full of files, made and compared
-//! - [`relay`]: a server that looks far away
+//! - [`tools`]: paths of plakar, rclone and the package
+//! - [`mod@env`]: a home, a store and remotes that are removed with the test
+//! - [`tree`]: directories of files, created and compared
+//! - [`latency_proxy`]: a proxy that adds latency
 //! - [`servers`]: WebDAV and S3 by `rclone serve`
 //! - [`daemons`]: sshd, vsftpd, proftpd, Samba, Apache, nginx and lighttpd
-//! - [`account`]: a place whose Plakar backs up Google Photos
-//! - [`certificates`]: TLS on both sides
-//! - [`pages`]: the documentation
-//! - [`contract`]: docs/contract.md, as `wit/` has it
-//! - [`measured`]: the most memory that something took, and medians of times
-//! - [`photos`]: Google Photos, strict, counting, and going wrong where it is told to
-//! - [`web`]: a plain web server that counts, and breaks where it is told to
-//! - [`scripted`]: a web server whose answers a test writes
+//! - [`google_account`]: a test environment whose Plakar backs up Google Photos
+//! - [`certificates`]: TLS certificates of both sides
+//! - [`doc_snippets`]: code blocks of the documentation
+//! - [`contract`]: docs/contract.md, as generated from `wit/`
+//! - [`stats`]: peak memory and medians of times
+//! - [`photos`]: an emulator of Google Photos that counts calls and injects faults
+//! - [`faulty_http_server`]: a plain web server that counts requests and breaks on demand
+//! - [`scripted`]: a web server with the answers of a test
 //! - [`plugin`]: the importer, driven without Plakar
-//! - [`raw`]: the same by a client that means no good
-//! - [`searched`]: what programs left in memory and in files
+//! - [`raw_grpc_client`]: the same by a hostile client
+//! - [`secret_scan`]: secrets that programs left in memory and in files
 //! - [`service`]: the multi-tenant service, and clients of it
-//! - [`rounds`]: tests that are made from a number
-//! - [`processes`]: what runs, and what it says of itself in /proc
+//! - [`seeded`]: tests that are generated from a number
+//! - [`processes`]: running processes, by /proc
 
-pub mod account;
 pub mod certificates;
 pub mod contract;
 pub mod daemons;
-pub mod measured;
-pub mod pages;
+pub mod doc_snippets;
+pub mod env;
+pub mod faulty_http_server;
+pub mod google_account;
+pub mod latency_proxy;
 pub mod photos;
-pub mod place;
 pub mod plugin;
 pub mod processes;
-pub mod raw;
-pub mod relay;
-pub mod rounds;
+pub mod raw_grpc_client;
 pub mod scripted;
-pub mod searched;
+pub mod secret_scan;
+pub mod seeded;
 pub mod servers;
 pub mod service;
+pub mod stats;
 pub mod tools;
 pub mod tree;
-pub mod web;
 
-pub use place::{Place, Run};
+pub use env::{Run, TestEnv};

@@ -15,7 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 use tower::service_fn;
 
-use crate::{Place, tools};
+use crate::{TestEnv, tools};
 use proto::importer::importer_client::ImporterClient;
 use proto::importer::{ImportRequest, ImportResponse, InitRequest, OpenRequest, OpenResponse};
 pub use proto::plakar::connectors::FileInfo;
@@ -55,13 +55,13 @@ pub struct Scan {
 
 impl Importer {
     /// Starts one for a configuration as Plakar passes it.
-    pub async fn start(place: &Place, config: &[(&str, &str)]) -> Result<Self, Status> {
+    pub async fn start(place: &TestEnv, config: &[(&str, &str)]) -> Result<Self, Status> {
         Self::start_with(place, config, &[]).await
     }
 
     /// The same with more arguments.
     pub async fn start_with(
-        place: &Place,
+        place: &TestEnv,
         config: &[(&str, &str)],
         arguments: &[String],
     ) -> Result<Self, Status> {
@@ -72,7 +72,7 @@ impl Importer {
 
     /// The same with more variables.
     pub async fn start_in(
-        place: &Place,
+        place: &TestEnv,
         config: &[(&str, &str)],
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Status> {
@@ -140,13 +140,13 @@ pub struct Exporter {
 
 impl Exporter {
     /// Starts one for a configuration as Plakar passes it.
-    pub async fn start(place: &Place, config: &[(&str, &str)]) -> Result<Self, Status> {
+    pub async fn start(place: &TestEnv, config: &[(&str, &str)]) -> Result<Self, Status> {
         Self::start_with(place, config, &[]).await
     }
 
     /// The same with more arguments.
     pub async fn start_with(
-        place: &Place,
+        place: &TestEnv,
         config: &[(&str, &str)],
         arguments: &[String],
     ) -> Result<Self, Status> {

@@ -1,6 +1,6 @@
 //! What runs, and what it says of itself in /proc.
 
-use crate::place::within;
+use crate::env::within;
 use rustix::process::{Pid, Signal};
 use std::fs;
 use std::path::Path;

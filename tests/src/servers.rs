@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
 
-use crate::{Place, tools};
+use crate::{TestEnv, tools};
 
 pub const KEY: &str = "AKIAPLAKBOX";
 pub const SECRET: &str = "a-secret-of-the-tests";
@@ -26,7 +26,7 @@ impl Drop for Server {
 }
 
 /// Serves a directory; `kind` is `webdav` or `s3`.
-pub fn serve(place: &Place, kind: &str, directory: &Path) -> Server {
+pub fn serve(place: &TestEnv, kind: &str, directory: &Path) -> Server {
     let mut command = place.command(tools::rclone());
     command.args(["serve", kind, "--addr", "127.0.0.1:0", "-v"]).arg(directory);
     match kind {
@@ -48,7 +48,7 @@ pub fn serve(place: &Place, kind: &str, directory: &Path) -> Server {
 }
 
 /// Adds a remote for a server of this kind at this address.
-pub fn remote(place: &Place, name: &str, kind: &str, address: &str) {
+pub fn remote(place: &TestEnv, name: &str, kind: &str, address: &str) {
     if kind == "webdav" {
         let password = obscure(place, PASSWORD);
         let url = format!("http://{address}/");
@@ -69,17 +69,17 @@ pub fn remote(place: &Place, name: &str, kind: &str, address: &str) {
 }
 
 /// Adds a WebDAV remote for a server.
-pub fn webdav_remote(place: &Place, name: &str, server: &Server) {
+pub fn webdav_remote(place: &TestEnv, name: &str, server: &Server) {
     remote(place, name, "webdav", &server.address);
 }
 
 /// Adds an S3 remote for a server.
-pub fn s3_remote(place: &Place, name: &str, server: &Server) {
+pub fn s3_remote(place: &TestEnv, name: &str, server: &Server) {
     remote(place, name, "s3", &server.address);
 }
 
 /// A password as rclone wants it in its configuration.
-pub fn obscure(place: &Place, password: &str) -> String {
+pub fn obscure(place: &TestEnv, password: &str) -> String {
     let output = place.command(tools::rclone()).args(["obscure", password]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

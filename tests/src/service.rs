@@ -11,9 +11,9 @@ use std::time::Duration;
 use tonic::Status;
 
 use crate::certificates::{Authority, Valid};
-use crate::place::{Run, run, within};
+use crate::env::{Run, run, within};
 use crate::plugin::{Importer, local};
-use crate::{Place, processes, tools};
+use crate::{TestEnv, processes, tools};
 
 /// How long a service may take to be there.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,14 +40,14 @@ impl Drop for Service {
 impl Service {
     /// Starts one in this place: `settings` comes after what every service has, and
     /// `tenants` is the file of its tenants. Policies are written before, by [`policy`].
-    pub fn start(place: &Place, settings: &str, tenants: &str) -> Self {
+    pub fn start(place: &TestEnv, settings: &str, tenants: &str) -> Self {
         write(place, SOCKET, settings, tenants);
         Self::begin(place, &mut command(place))
     }
 
     /// Starts one that listens to TCP as well, and believes this authority.
     pub fn start_with_tls(
-        place: &Place,
+        place: &TestEnv,
         tls: &Tls<'_>,
         settings: &str,
         tenants: &str,
@@ -57,7 +57,7 @@ impl Service {
     }
 
     /// Starts what [`command`] gave.
-    pub fn begin(place: &Place, command: &mut Command) -> Self {
+    pub fn begin(place: &TestEnv, command: &mut Command) -> Self {
         let directory = directory(place);
         let log = fs::File::create(directory.join("log")).unwrap();
         let child = command.stderr(Stdio::from(log)).spawn().unwrap();
@@ -118,7 +118,7 @@ impl Service {
     }
 
     /// `plakbox sessions` for this service.
-    pub fn sessions<const N: usize>(&self, place: &Place, args: [&str; N]) -> Run {
+    pub fn sessions<const N: usize>(&self, place: &TestEnv, args: [&str; N]) -> Run {
         let mut command = place.command(tools::plakbox());
         command.arg("sessions").arg("--socket").arg(self.path("admin"));
         run(command.args(args))
@@ -171,7 +171,7 @@ pub fn certified_client(
 /// A session with a directory of this machine, by a plugin that finds its service in the
 /// file `connect`.
 pub async fn session_by(
-    place: &Place,
+    place: &TestEnv,
     connect: &Path,
     directory: &Path,
 ) -> Result<Importer, Status> {
@@ -187,8 +187,8 @@ pub fn free_address() -> String {
 
 /// A place with a remote `granted`, which the policy of the tenant `ours` allows and this
 /// fills.
-pub fn place(fill: impl FnOnce(&Path)) -> Place {
-    let place = Place::new();
+pub fn place(fill: impl FnOnce(&Path)) -> TestEnv {
+    let place = TestEnv::new();
     let granted = place.directory_remote("granted");
     fill(&granted);
     place.import("granted");
@@ -197,19 +197,19 @@ pub fn place(fill: impl FnOnce(&Path)) -> Place {
 }
 
 /// Lets users pass that tenants' processes run as.
-pub fn open_to_users(place: &Place) {
+pub fn open_to_users(place: &TestEnv) {
     fs::set_permissions(place.path("."), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// The directory of a place's service.
-pub fn directory(place: &Place) -> PathBuf {
+pub fn directory(place: &TestEnv) -> PathBuf {
     let directory = place.path("service");
     fs::create_dir_all(&directory).unwrap();
     directory
 }
 
 /// Writes the files of a service; `listen` is its section of this name.
-pub fn write(place: &Place, listen: &str, settings: &str, tenants: &str) {
+pub fn write(place: &TestEnv, listen: &str, settings: &str, tenants: &str) {
     let directory = directory(place);
     let (settings, connectors) = match settings.split_once("[users]\n") {
         Some((before, users)) => {
@@ -240,7 +240,7 @@ fn with_users(directory: &Path, before: &str, users: &str) -> String {
 }
 
 /// Writes the files of one that listens to TCP as well; gives its address.
-pub fn write_with_tls(place: &Place, tls: &Tls<'_>, settings: &str, tenants: &str) -> String {
+pub fn write_with_tls(place: &TestEnv, tls: &Tls<'_>, settings: &str, tenants: &str) -> String {
     let address = free_address();
     let directory = directory(place);
     tls.authority.write(&directory.join("authority.pem"));
@@ -251,7 +251,7 @@ pub fn write_with_tls(place: &Place, tls: &Tls<'_>, settings: &str, tenants: &st
 }
 
 /// `plakbox serve` for what was written.
-pub fn command(place: &Place) -> Command {
+pub fn command(place: &TestEnv) -> Command {
     let mut command = place.command(tools::plakbox());
     command.arg("serve").arg(directory(place).join("service.toml"));
     command
@@ -265,7 +265,7 @@ pub fn ours(more: &str) -> String {
 
 /// Writes the policy of a tenant: what may be read and written are local directories below
 /// this one, by this rclone.
-pub fn policy(place: &Place, name: &str, below: &Path, rclone: &Path) {
+pub fn policy(place: &TestEnv, name: &str, below: &Path, rclone: &Path) {
     let text = format!(
         "version = 1\n[rclone]\npath = {rclone:?}\n[[allow]]\nbackends = [\"local\", \"alias\"]\nuse = [\"importer\", \"exporter\"]\ndirectories = [{below:?}]\n"
     );

@@ -1,10 +1,10 @@
 //! However files are read, skipped, cut short and given up at the same time, each
 //! one comes whole or as an error.
 
+use plakbox_tests::faulty_http_server::{Page, Web};
 use plakbox_tests::plugin::{Importer, piece};
 use plakbox_tests::tree::Bytes;
-use plakbox_tests::web::{Page, Web};
-use plakbox_tests::{Place, rounds};
+use plakbox_tests::{TestEnv, seeded};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn round(number: u64, slow: bool) {
     let ahead = ["0", "100KiB", "64MiB"][usize::try_from(dice.number() % 3).unwrap()];
     let streams = (1 + dice.number() % 40).to_string();
     let processes = (1 + dice.number() % 2).to_string();
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let config = [
         ("location", "rclone://"),
         ("rclone_type", "http"),
@@ -119,10 +119,10 @@ fn check(round: u64, path: &str, page: &Page, deed: Deed, outcome: Result<Vec<u8
 
 #[test]
 fn a_fast_reader_gets_every_byte_or_an_error() {
-    rounds::all(false, round);
+    seeded::all(false, round);
 }
 
 #[test]
 fn a_slow_reader_gets_every_byte_or_an_error() {
-    rounds::all(true, round);
+    seeded::all(true, round);
 }

@@ -4,7 +4,7 @@
 use plakbox_tests::plugin::{Exporter, FileInfo, Packets, Record, Results};
 use plakbox_tests::servers::{self, Server};
 use plakbox_tests::tree::Bytes;
-use plakbox_tests::{Place, relay, rounds};
+use plakbox_tests::{TestEnv, latency_proxy, seeded};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,13 +30,13 @@ struct File {
 
 /// A server of buckets for all rounds.
 struct Buckets {
-    place: Place,
+    place: TestEnv,
     server: Server,
 }
 
 impl Buckets {
     fn serve() -> Self {
-        let place = Place::bare();
+        let place = TestEnv::bare();
         fs::create_dir_all(place.path("served/bucket")).unwrap();
         let server = servers::serve(&place, "s3", &place.path("served"));
         Self { place, server }
@@ -44,8 +44,8 @@ impl Buckets {
 
     /// A remote called `to` so far away: the path of a round in it, and the directory
     /// that its files come to.
-    fn far(&self, place: &Place, round: u64, round_trip: Duration) -> (String, PathBuf) {
-        let address = relay::start(&self.server.address, round_trip);
+    fn far(&self, place: &TestEnv, round: u64, round_trip: Duration) -> (String, PathBuf) {
+        let address = latency_proxy::start(&self.server.address, round_trip);
         servers::remote(place, "to", "s3", &address);
         let path = format!("bucket/{round}");
         let target = self.place.path("served").join(&path);
@@ -135,7 +135,7 @@ async fn results(mut results: Results, slow: bool) -> (BTreeMap<String, String>,
 /// One round, made from its number.
 async fn round(buckets: &Buckets, number: u64, slow: bool) {
     let mut dice = Bytes(number);
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let given_up = dice.number().is_multiple_of(5).then(|| dice.number());
     // A bucket has no directory that could be in the way; and what a server does with
     // half a file is its own matter.
@@ -194,7 +194,7 @@ fn check(
 
 fn all(slow: bool) {
     let buckets = Buckets::serve();
-    rounds::all(slow, async |number, slow| round(&buckets, number, slow).await);
+    seeded::all(slow, async |number, slow| round(&buckets, number, slow).await);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Whatever stands in rclone's place can do what it was granted and nothing else.
 
-use plakbox_tests::place::{run, within};
-use plakbox_tests::{Place, Run, processes, tools, tree};
+use plakbox_tests::env::{run, within};
+use plakbox_tests::{Run, TestEnv, processes, tools, tree};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -9,8 +9,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 /// A place with a remote `probe` whose options say what to try.
-fn place(attempts: &[(&str, &str)]) -> Place {
-    let place = Place::bare();
+fn place(attempts: &[(&str, &str)]) -> TestEnv {
+    let place = TestEnv::bare();
     let attempts: Vec<_> =
         attempts.iter().map(|(what, value)| (format!("try_{what}"), *value)).collect();
     let mut options = vec![("type", "memory")];
@@ -20,13 +20,13 @@ fn place(attempts: &[(&str, &str)]) -> Place {
 }
 
 /// What `plakbox ls` says with the probe in rclone's place.
-fn probe(place: &Place) -> Run {
+fn probe(place: &TestEnv) -> Run {
     let mut command = place.command(tools::plakbox());
     run(command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", "probe:"])).good()
 }
 
 /// A policy under which only the probe's own remote is allowed.
-fn strict(place: &Place, more: &str) {
+fn strict(place: &TestEnv, more: &str) {
     place.policy(&format!("[[allow]]\nbackends = [\"memory\"]\nuse = [\"importer\"]\n{more}\n"));
 }
 
@@ -96,7 +96,7 @@ fn a_configuration_that_it_makes_huge_isn_t_read_or_kept() {
     for _ in 0..2 {
         probe(&place).says("/grow done");
     }
-    let kept = plakbox_tests::place::files_below(&place.state());
+    let kept = plakbox_tests::env::files_below(&place.state());
     assert!(!kept.iter().any(|file| file.ends_with("rclone.conf")), "{kept:?}");
 }
 
@@ -260,7 +260,7 @@ fn it_can_t_reach_a_socket_that_is_a_file_unless_the_remote_is_one() {
     probe(&place(&[("unix", &path), ("unix_pair", "")]))
         .says(&format!("/unix {EPERM}"))
         .says(&format!("/unix_pair {EPERM}"));
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let options = [("url", "http://h"), ("unix_socket", &*path), ("try_unix", &*path)];
     place.remote("probe", &[&[("type", "webdav")][..], &options].concat());
     probe(&place).says("/unix done");
@@ -447,7 +447,7 @@ fn it_is_ended_when_it_hides_what_it_writes() {
 
 #[test]
 fn it_gets_the_variables_that_its_policy_names_and_the_pace_that_it_sets() {
-    let ours = |place: &Place| {
+    let ours = |place: &TestEnv| {
         let mut command = place.command(tools::plakbox());
         command.env("PLAKBOX_RCLONE", tools::probe()).env("MY_SECRET", "x").env("TZ", "UTC");
         command.env("RCLONE_VERBOSE", "2").env("HTTPS_PROXY", "http://127.0.0.1:9");
@@ -462,7 +462,7 @@ fn it_gets_the_variables_that_its_policy_names_and_the_pace_that_it_sets() {
 
 #[test]
 fn a_key_that_the_configuration_names_is_read_and_its_neighbour_is_not() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let keys = place.path("keys");
     fs::create_dir(&keys).unwrap();
     let path = |name: &str| keys.join(name).display().to_string();
@@ -483,7 +483,7 @@ fn a_key_that_the_configuration_names_is_read_and_its_neighbour_is_not() {
 
 #[test]
 fn a_key_that_is_a_directory_opens_nothing() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let keys = place.path("keys");
     fs::create_dir(&keys).unwrap();
     fs::write(keys.join("id"), "key").unwrap();
@@ -504,7 +504,7 @@ fn a_key_that_is_a_directory_opens_nothing() {
 }
 
 /// The processes that run the probe for this place.
-fn probes(place: &Place) -> Vec<u32> {
+fn probes(place: &TestEnv) -> Vec<u32> {
     let probe = tools::probe().display().to_string();
     let state = place.path("").display().to_string();
     processes::find(&probe, &state)
@@ -544,7 +544,7 @@ fn nonsense_in_place_of_rclone_s_output_is_a_clear_failure() {
 
 #[test]
 fn a_key_that_is_exchanged_for_a_link_meanwhile_grants_nothing_but_a_file() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let path = |name: &str| place.path(name).display().to_string();
     fs::write(path("key"), "key").unwrap();
     std::os::unix::fs::symlink("/", path("link")).unwrap();

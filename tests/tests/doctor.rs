@@ -6,9 +6,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use plakbox_tests::env::{finish, run};
 use plakbox_tests::photos::{Call, Photos, Settings};
-use plakbox_tests::place::{finish, run};
-use plakbox_tests::{Place, Run, servers, tools};
+use plakbox_tests::{Run, TestEnv, servers, tools};
 
 /// Looks at a configuration that comes on stdin.
 fn doctor(command: &mut Command, text: &str) -> Run {
@@ -19,7 +19,7 @@ fn doctor(command: &mut Command, text: &str) -> Run {
     finish(child, start).soon()
 }
 
-fn of_photos(place: &Place, photos: &Photos, text: &str) -> Run {
+fn of_photos(place: &TestEnv, photos: &Photos, text: &str) -> Run {
     doctor(place.command(tools::plakbox()).envs(photos.environment()), text)
 }
 
@@ -30,7 +30,7 @@ fn without(config: &str, beginning: &str) -> String {
 
 #[test]
 fn a_remote_that_is_well_has_no_problem() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     place.directory_remote("source");
     let run = run(place.command(tools::plakbox()).args(["doctor", "source:"])).soon().good();
     let marks: Vec<_> = run.text.lines().map(|line| line.split(' ').next().unwrap()).collect();
@@ -42,7 +42,7 @@ fn a_remote_that_is_well_has_no_problem() {
 
 #[test]
 fn a_token_of_google_photos_is_refreshed_and_kept_for_the_next_run() {
-    let (place, photos) = (Place::bare(), Photos::start());
+    let (place, photos) = (TestEnv::bare(), Photos::start());
     photos.fill(3, 0, 0, 1);
     let config = photos.config("myphotos");
     let run = of_photos(&place, &photos, &config).good();
@@ -68,7 +68,7 @@ fn run_doctor(command: &mut Command, remote: &str) -> Run {
 
 #[test]
 fn what_a_configuration_of_google_photos_lacks_is_said() {
-    let (place, photos) = (Place::bare(), Photos::start());
+    let (place, photos) = (TestEnv::bare(), Photos::start());
     photos.fill(3, 0, 0, 1);
     let config = photos.config("p");
     of_photos(&place, &photos, &without(&config, "client_"))
@@ -87,7 +87,7 @@ fn what_a_configuration_of_google_photos_lacks_is_said() {
 
 #[test]
 fn what_google_refuses_is_said_with_the_remedy() {
-    let (place, photos) = (Place::bare(), Photos::start());
+    let (place, photos) = (TestEnv::bare(), Photos::start());
     let config = photos.config("p");
     photos.revoke();
     of_photos(&place, &photos, &config).bad(
@@ -103,7 +103,7 @@ fn what_google_refuses_is_said_with_the_remedy() {
 
 #[test]
 fn what_the_policy_refuses_or_rclone_has_hidden_is_said() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let look = |text: &str| doctor(&mut place.command(tools::plakbox()), text);
     look("[x]\ntype = sftp\nssh = touch here\n")
         .bad("problem  the option `ssh` of the remote would run a command, which plakbox refuses");
@@ -125,7 +125,7 @@ fn what_the_policy_refuses_or_rclone_has_hidden_is_said() {
 
 #[test]
 fn a_server_that_refuses_or_isn_t_there_is_a_problem() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let server = servers::serve(&place, "webdav", &place.directory_remote("served"));
     let url = format!("http://{}/", server.address);
     let wrong = servers::obscure(&place, "wrong");
@@ -144,7 +144,7 @@ fn a_server_that_refuses_or_isn_t_there_is_a_problem() {
 
 #[test]
 fn an_rclone_that_is_missing_or_too_old_is_a_problem() {
-    let (place, photos) = (Place::bare(), Photos::start());
+    let (place, photos) = (TestEnv::bare(), Photos::start());
     let rclone = place.rclone_that_says("rclone v1.60.1-DEV");
     let look = |rclone: &str| {
         doctor(place.command(tools::plakbox()).env("PLAKBOX_RCLONE", rclone), &photos.config("p"))
@@ -158,7 +158,7 @@ fn an_rclone_that_is_missing_or_too_old_is_a_problem() {
 #[test]
 fn no_secret_is_told() {
     const MARKER: &str = "MARKER-4711-SECRET";
-    let (place, photos) = (Place::bare(), Photos::start());
+    let (place, photos) = (TestEnv::bare(), Photos::start());
     let token = format!(
         "{{\"access_token\":\"{MARKER}-a\",\"refresh_token\":\"{MARKER}-r\",\"expiry\":\"2020-01-01T00:00:00Z\"}}"
     );

@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use plakbox_tests::photos::media::{digest, photo, video};
 use plakbox_tests::photos::{Call, Photos, Settings};
-use plakbox_tests::{Place, tools};
+use plakbox_tests::{TestEnv, tools};
 use serde_json::Value;
 
 /// An emulated account, and a place with the remote `photos:` for it.
 struct Account {
     photos: Photos,
-    place: Place,
+    place: TestEnv,
 }
 
 impl Account {
     fn new(settings: Settings) -> Self {
-        let account = Self { photos: Photos::with(settings), place: Place::bare() };
+        let account = Self { photos: Photos::with(settings), place: TestEnv::bare() };
         fs::write(account.place.path("rclone.conf"), account.photos.config("photos")).unwrap();
         account
     }

@@ -1,16 +1,16 @@
 //! The example connector, in Plakar as a package of its own: another guest under the
 //! same host, which keeps what the contract promises.
 
-use plakbox_tests::place::{files_below, run};
+use plakbox_tests::env::{files_below, run};
+use plakbox_tests::faulty_http_server::{Page, Web};
 use plakbox_tests::tree::{self, Bytes, Keep};
-use plakbox_tests::web::{Page, Web};
-use plakbox_tests::{Place, Run, tools};
+use plakbox_tests::{Run, TestEnv, tools};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-fn with_example() -> Place {
-    Place::with_package(&tools::example())
+fn with_example() -> TestEnv {
+    TestEnv::with_package(&tools::example())
 }
 
 /// Fills a directory with documents alone.
@@ -180,7 +180,7 @@ fn what_it_doesn_t_know_is_refused_with_the_remedy() {
 
 #[test]
 fn it_runs_by_hand_too() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     write(&place.directory_remote("source"));
     add_others(&place.path("source"));
     let by_hand = |arguments: &[&str]| {

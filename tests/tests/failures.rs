@@ -1,23 +1,23 @@
 //! Every failure is one clear line that says what is wrong and what to do, on
 //! Plakar's own output, soon, and nothing is lost or half written.
 
-use plakbox_tests::place::{finish, run, within};
+use plakbox_tests::env::{finish, run, within};
+use plakbox_tests::faulty_http_server::{Page, Web};
 use plakbox_tests::tree::Bytes;
-use plakbox_tests::web::{Page, Web};
-use plakbox_tests::{Place, Run, processes, servers, tree};
+use plakbox_tests::{Run, TestEnv, processes, servers, tree};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// A backup with a program in the place of rclone that says this of its version.
-fn backup_with_rclone(place: &Place, version: &str) -> Run {
+fn backup_with_rclone(place: &TestEnv, version: &str) -> Run {
     let rclone = place.rclone_that_says(version);
     place.backup_by(place.backup_command("@source").env("PLAKBOX_RCLONE", rclone))
 }
 
 /// Kills the rclone that runs this verb for a place, soon after it has begun.
-fn kill_at_work(place: &Place, verb: &str) {
+fn kill_at_work(place: &TestEnv, verb: &str) {
     let at_work = || {
         let mut rclones = processes::rclones(&place.path("")).into_iter();
         rclones.find(|id| processes::command_line(*id).contains(&format!(" {verb} ")))
@@ -29,7 +29,7 @@ fn kill_at_work(place: &Place, verb: &str) {
 
 #[test]
 fn rclone_missing() {
-    let place = Place::with_source();
+    let place = TestEnv::with_source();
     run(place.backup_command("@source").env("PLAKBOX_RCLONE", "/nowhere/rclone"))
         .soon()
         .bad("PLAKBOX_RCLONE names `/nowhere/rclone` as rclone, which isn't a file");
@@ -42,7 +42,7 @@ fn rclone_missing() {
 
 #[test]
 fn rclone_too_old() {
-    let place = Place::with_source();
+    let place = TestEnv::with_source();
     backup_with_rclone(&place, "rclone v1.60.1-DEV")
         .soon()
         .bad("is too old: install rclone 1.70.0 or later (https://rclone.org/install)");
@@ -50,7 +50,7 @@ fn rclone_too_old() {
 
 #[test]
 fn rclone_that_is_something_else() {
-    let place = Place::with_source();
+    let place = TestEnv::with_source();
     backup_with_rclone(&place, "hello")
         .soon()
         .bad("doesn't work (it prints `hello`): reinstall rclone");
@@ -58,7 +58,7 @@ fn rclone_that_is_something_else() {
 
 #[test]
 fn rclone_that_is_a_script() {
-    let place = Place::with_source();
+    let place = TestEnv::with_source();
     let rclone = place.path("rclone");
     fs::write(&rclone, "#!/bin/sh\nexec rclone \"$@\"\n").unwrap();
     fs::set_permissions(&rclone, fs::Permissions::from_mode(0o755)).unwrap();
@@ -69,7 +69,7 @@ fn rclone_that_is_a_script() {
 
 #[test]
 fn no_type() {
-    let place = Place::new();
+    let place = TestEnv::new();
     place.import_text("source", b"[half]\nurl = http://localhost/\n");
     place.backup("@half").soon().bad("or import it again with `rclone config dump | plakar source import -rclone -overwrite NAME`");
     place
@@ -84,7 +84,7 @@ fn no_type() {
 
 #[test]
 fn unknown_type() {
-    let place = Place::new();
+    let place = TestEnv::new();
     place.remote("odd", &[("type", "punchcards")]);
     place.import("odd");
     place.backup("@odd").soon().bad(r#"didn't find backend called "punchcards": check `rclone_type`: `rclone help backends` lists what this rclone knows"#);
@@ -92,7 +92,7 @@ fn unknown_type() {
 
 #[test]
 fn unknown_option() {
-    let place = Place::with_source();
+    let place = TestEnv::with_source();
     place.plakar(["source", "set", "source", "read_a_head=1"]).good();
     place
         .backup("@source")
@@ -102,7 +102,7 @@ fn unknown_option() {
 
 #[test]
 fn an_option_with_a_senseless_value() {
-    let place = Place::with_source();
+    let place = TestEnv::with_source();
     place
         .plakar(["source", "set", "source", "read_ahead=128MiB", "streams=4", "times=server"])
         .good();
@@ -113,7 +113,7 @@ fn an_option_with_a_senseless_value() {
 
 #[test]
 fn a_hidden_password() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let server = servers::serve(&place, "webdav", &place.directory_remote("source"));
     servers::webdav_remote(&place, "dav", &server);
     place.import("dav");
@@ -122,7 +122,7 @@ fn a_hidden_password() {
 
 #[test]
 fn wrong_credentials() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let directory = place.path("served");
     fs::create_dir_all(directory.join("bucket")).unwrap();
     let [dav, s3] = ["webdav", "s3"].map(|kind| servers::serve(&place, kind, &directory));
@@ -143,7 +143,7 @@ fn wrong_credentials() {
 
 #[test]
 fn server_not_reachable() {
-    let place = Place::new();
+    let place = TestEnv::new();
     place.remote("gone", &[("type", "webdav"), ("url", "http://127.0.0.1:9/")]);
     place.import("gone");
     place
@@ -158,14 +158,14 @@ fn server_not_reachable() {
 
 #[test]
 fn path_not_found() {
-    let place = Place::new();
+    let place = TestEnv::new();
     place.directory_remote("source");
     place.backup("rclone://source:not/there").soon().bad("directory not found: check the path");
 }
 
 #[test]
 fn a_directory_that_can_t_be_listed_is_an_error_of_its_path_and_the_rest_is_kept() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     web.put("good/file", Page::new("good"));
     // A link to a directory that isn't there: listing it fails, nothing else does.
     web.put("index/inside/", Page::new("<a href=\"gone/\">gone/</a>").breaking(5));
@@ -182,7 +182,7 @@ fn a_directory_that_can_t_be_listed_is_an_error_of_its_path_and_the_rest_is_kept
 
 #[test]
 fn a_file_that_can_t_be_read_is_an_error_of_its_path_and_the_rest_is_kept() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     for number in 0..20 {
         let gone = number == 7;
         web.put(&format!("file{number}"), Page { gone, ..Page::new("good") });
@@ -201,7 +201,7 @@ fn a_file_that_can_t_be_read_is_an_error_of_its_path_and_the_rest_is_kept() {
 
 #[test]
 fn a_destination_that_refuses_one_file_gets_the_others() {
-    let place = Place::with_source();
+    let place = TestEnv::with_source();
     let source = place.path("source");
     for number in 0..20 {
         tree::file(&source.join(format!("file{number}")), b"good", tree::time(number));
@@ -220,7 +220,7 @@ fn a_destination_that_refuses_one_file_gets_the_others() {
 
 #[test]
 fn a_destination_that_can_t_be_written_says_so() {
-    let place = Place::with_source();
+    let place = TestEnv::with_source();
     place.backup("@source").good();
     place.remote("nowhere", &[("type", "alias"), ("remote", "/proc/nowhere")]);
     place.restore("rclone://nowhere:").soon().bad("the directory `/proc/nowhere` can't be made");
@@ -229,7 +229,7 @@ fn a_destination_that_can_t_be_written_says_so() {
 #[test]
 fn rclone_killed_half_way_through_a_backup_is_never_a_shorter_file() {
     for verb in ["lsjson", "serve", "cat"] {
-        let (place, web) = (Place::new(), Web::new());
+        let (place, web) = (TestEnv::new(), Web::new());
         let stalling = |size| Page {
             stalls: std::time::Duration::from_secs(2),
             ..Page::new(Bytes(1).take(size))
@@ -269,7 +269,7 @@ fn rclone_killed_half_way_through_a_backup_is_never_a_shorter_file() {
 
 #[test]
 fn rclone_killed_half_way_through_a_restore_fails_clearly() {
-    let place = Place::with_source();
+    let place = TestEnv::with_source();
     let mut bytes = Bytes(3);
     // By a process of its own, and in a batch.
     let sizes = [("large", 40 << 20), ("medium", 16 << 20)];

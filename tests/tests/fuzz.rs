@@ -2,9 +2,9 @@
 //! no wrong bytes. For as many seconds as `PLAKBOX_FUZZ` says: see `just fuzz`.
 
 use plakbox_tests::plugin::Importer;
-use plakbox_tests::raw::Raw;
+use plakbox_tests::raw_grpc_client::RawGrpcClient;
 use plakbox_tests::tree::Bytes;
-use plakbox_tests::{Place, plugin, processes, tools};
+use plakbox_tests::{TestEnv, plugin, processes, tools};
 use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 #[test]
 fn nonsense_in_place_of_plakar_s_requests_ends_the_plugin_without_a_panic() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     for_a_while(|seed| {
         let mut dice = Bytes(seed);
         let role = if dice.number().is_multiple_of(2) { "importer" } else { "exporter" };
@@ -93,7 +93,7 @@ fn nonsense_in_sound_frames_of_grpc_is_answered_without_a_panic() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let config = [("location", "rclone://"), ("rclone_type", "memory"), ("rclone_try_udp", "1")];
     for_a_while(|seed| {
-        let place = Place::bare();
+        let place = TestEnv::bare();
         let mut dice = Bytes(seed);
         let role = if dice.number().is_multiple_of(2) { "importer" } else { "exporter" };
         let methods = plugin::methods(role, &config);
@@ -102,7 +102,7 @@ fn nonsense_in_sound_frames_of_grpc_is_answered_without_a_panic() {
         command.arg(role).env("PLAKBOX_RCLONE", tools::probe());
         command.stderr(std::fs::File::create(&said).unwrap());
         let work = async {
-            let plugin = Raw::start(command).await;
+            let plugin = RawGrpcClient::start(command).await;
             // Half of them are told of a remote as they should be.
             let (init, message) = methods[0].clone();
             if dice.number().is_multiple_of(2) {
@@ -127,7 +127,7 @@ fn nonsense_in_sound_frames_of_grpc_is_answered_without_a_panic() {
 fn nonsense_in_place_of_rclone_s_replies_is_a_failure_of_that_file() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for_a_while(|seed| {
-        let place = Place::bare();
+        let place = TestEnv::bare();
         let number = seed.to_string();
         let config = [
             ("location", "rclone://"),
@@ -155,7 +155,7 @@ fn nonsense_in_place_of_rclone_s_replies_is_a_failure_of_that_file() {
             tokio::time::timeout(SOON, work).await.unwrap_or_else(|_| panic!("it hangs: {seed}"));
         });
         assert!(
-            plakbox_tests::place::within(SOON, || processes::plakboxes(&place.path("")).is_empty())
+            plakbox_tests::env::within(SOON, || processes::plakboxes(&place.path("")).is_empty())
         );
     });
 }

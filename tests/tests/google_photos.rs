@@ -1,12 +1,12 @@
 //! Google Photos is backed up and restored whole, with few calls and one download of
 //! each photo.
 
-use plakbox_tests::account::Account;
+use plakbox_tests::env::run;
+use plakbox_tests::faulty_http_server::{Page, Web};
+use plakbox_tests::google_account::Account;
 use plakbox_tests::photos::media::{photo, video};
 use plakbox_tests::photos::{Call, Photos, Settings};
-use plakbox_tests::place::run;
 use plakbox_tests::tree;
-use plakbox_tests::web::{Page, Web};
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
@@ -84,7 +84,7 @@ fn a_restore_that_was_interrupted_is_completed_by_another() {
     let mut command = account.place.restore_command("@photos");
     let mut child = command.envs(account.photos.environment()).spawn().unwrap();
     let begun = || account.photos.items().len() >= 50;
-    assert!(plakbox_tests::place::within(Duration::from_secs(60), begun));
+    assert!(plakbox_tests::env::within(Duration::from_secs(60), begun));
     child.kill().unwrap();
     child.wait().unwrap();
     account.photos.set(|settings| settings.latency = Duration::ZERO);
@@ -173,7 +173,7 @@ fn a_snapshot_is_checked_searched_and_restored_in_parts() {
     let part = format!("{}:/album/{title}", place.last());
     let arguments = ["restore", "-to", there.to_str().unwrap(), &part];
     run(command.args(["at", &place.store()]).args(arguments)).good();
-    let files = plakbox_tests::place::files_below(&there);
+    let files = plakbox_tests::env::files_below(&there);
     assert_eq!(files.len(), photos.len());
     account.photos.empty_account();
     place
@@ -191,7 +191,7 @@ fn photos_go_to_a_directory_and_a_tree_of_folders_comes_to_google() {
     account.photos.fill(10, 1, 0, 1);
     account.backup("").good();
     let there = account.place.restore_here("there");
-    assert_eq!(plakbox_tests::place::files_below(&there).len(), 20);
+    assert_eq!(plakbox_tests::env::files_below(&there).len(), 20);
 
     let place = &account.place;
     let source = place.directory_remote("folders");
@@ -325,7 +325,7 @@ fn a_library_is_kept_private_on_its_way() {
     let run = account.backup("").good();
     assert!(!run.text.contains("ya29.") && !run.text.contains("GOCSPX"), "{}", run.text);
     let state = account.place.state();
-    for path in plakbox_tests::place::files_below(&state) {
+    for path in plakbox_tests::env::files_below(&state) {
         use std::os::unix::fs::PermissionsExt;
         let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o077;
         assert_eq!(mode, 0, "{}", path.display());

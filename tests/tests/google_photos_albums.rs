@@ -1,7 +1,7 @@
 //! Albums of Google Photos find their way back, to the account that they came from and
 //! to others.
 
-use plakbox_tests::account::Account;
+use plakbox_tests::google_account::Account;
 use plakbox_tests::photos::media::photo;
 use plakbox_tests::photos::{Call, Settings};
 use std::collections::BTreeSet;

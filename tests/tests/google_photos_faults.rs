@@ -1,7 +1,7 @@
 //! Google refuses, fails and forgets: what passes is waited for, and what doesn't ends
 //! soon, with all else backed up or restored.
 
-use plakbox_tests::account::Account;
+use plakbox_tests::google_account::Account;
 use plakbox_tests::photos::media::photo;
 use plakbox_tests::photos::{Call, Settings};
 use std::time::Duration;

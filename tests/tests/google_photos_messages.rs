@@ -5,10 +5,10 @@ use std::fs;
 
 use bytes::Bytes;
 use plakbox_tests::Run;
-use plakbox_tests::account::Account;
+use plakbox_tests::env::run;
+use plakbox_tests::google_account::Account;
 use plakbox_tests::photos::media::photo;
 use plakbox_tests::photos::{Call, Photos, Settings};
-use plakbox_tests::place::run;
 
 const AGAIN: &str = "run `rclone config reconnect NAME:`, and `/";
 const IF_IMPORTED: &str = "plakbox renew NAME` if it was imported";

@@ -1,10 +1,10 @@
 //! A part of a library is backed up or restored alone, and what a snapshot holds of it
 //! is looked at with Plakar's own commands.
 
-use plakbox_tests::account::Account;
+use plakbox_tests::env::{files_below, run};
+use plakbox_tests::google_account::Account;
 use plakbox_tests::photos::media::{digest, photo, video};
 use plakbox_tests::photos::{Call, Settings};
-use plakbox_tests::place::{files_below, run};
 use plakbox_tests::{Run, tools};
 use std::fs;
 

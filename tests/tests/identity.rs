@@ -1,6 +1,6 @@
 //! A snapshot never holds another remote's bytes, however alike their files look.
 
-use plakbox_tests::{Place, servers, tools, tree};
+use plakbox_tests::{TestEnv, servers, tools, tree};
 use std::fs;
 use std::path::Path;
 
@@ -10,7 +10,7 @@ fn alike(directory: &Path, bytes: &[u8]) {
 }
 
 /// Backs both up in turn, twice, and looks at each snapshot.
-fn in_turn(place: &Place, sources: [(&str, &[u8]); 2]) {
+fn in_turn(place: &TestEnv, sources: [(&str, &[u8]); 2]) {
     for round in 0..2 {
         for (source, bytes) in sources {
             place.backup(source).good();
@@ -22,7 +22,7 @@ fn in_turn(place: &Place, sources: [(&str, &[u8]); 2]) {
 
 #[test]
 fn two_remotes_of_one_type_are_told_apart() {
-    let place = Place::new();
+    let place = TestEnv::new();
     alike(&place.directory_remote("one"), b"first");
     alike(&place.directory_remote("two"), b"other");
     place.import("one");
@@ -32,7 +32,7 @@ fn two_remotes_of_one_type_are_told_apart() {
 
 #[test]
 fn two_servers_of_one_user_are_told_apart() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let directories = [place.path("a"), place.path("b")];
     alike(&directories[0], b"first");
     alike(&directories[1], b"other");
@@ -44,7 +44,7 @@ fn two_servers_of_one_user_are_told_apart() {
 
 #[test]
 fn accounts_that_differ_in_the_token_alone_are_told_apart_and_a_refresh_is_not_an_account() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let directories = [place.path("a"), place.path("b")];
     alike(&directories[0], b"first");
     alike(&directories[1], b"other");
@@ -71,7 +71,7 @@ fn accounts_that_differ_in_the_token_alone_are_told_apart_and_a_refresh_is_not_a
 
 #[test]
 fn an_object_replaced_by_one_of_the_same_size_and_time_is_read_again() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let directory = place.path("served");
     fs::create_dir_all(directory.join("bucket")).unwrap();
     let server = servers::serve(&place, "s3", &directory);

@@ -1,6 +1,6 @@
 //! Memory stays flat, whatever the number and size of files.
 
-use plakbox_tests::{Place, processes};
+use plakbox_tests::{TestEnv, processes};
 use std::fs::{self, File};
 use std::process::Stdio;
 use std::thread;
@@ -11,7 +11,7 @@ const LIMIT: u64 = 150 << 20;
 
 #[test]
 fn many_files_and_a_huge_one_fit_in_little_memory() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     for number in 0..20_000 {
         let directory = source.join(format!("{}", number % 100));

@@ -1,6 +1,6 @@
 //! The table of rclone's options knows whatever the installed rclone declares.
 
-use plakbox_tests::{Place, tools};
+use plakbox_tests::{TestEnv, tools};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,7 +186,7 @@ fn table() -> Table {
 
 /// What rclone prints as JSON.
 fn rclone<T: DeserializeOwned>(args: &[&str]) -> T {
-    let output = Place::bare().command(tools::rclone()).args(args).output().unwrap();
+    let output = TestEnv::bare().command(tools::rclone()).args(args).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -1,7 +1,7 @@
 //! The package installs, is small, and needs nothing beside itself.
 
-use plakbox_tests::place::run;
-use plakbox_tests::{Place, tools, tree};
+use plakbox_tests::env::run;
+use plakbox_tests::{TestEnv, tools, tree};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,7 +24,7 @@ fn its_program_needs_the_system_s_c_library_and_nothing_else() {
 
 #[test]
 fn it_is_listed_removed_and_added_again_without_losing_sources() {
-    let place = Place::new();
+    let place = TestEnv::new();
     tree::file(&place.directory_remote("source").join("file"), b"x", tree::time(1));
     place.import("source");
     place.plakar(["pkg", "list"]).good().says("rclone@v0.1.0");
@@ -36,7 +36,7 @@ fn it_is_listed_removed_and_added_again_without_losing_sources() {
 
 #[test]
 fn plakar_builds_it_from_a_tagged_clone() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
         command.current_dir(tools::repository()).args(arguments);

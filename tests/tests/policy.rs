@@ -1,19 +1,19 @@
 //! A policy file allows what it says and nothing else, and the audit log tells of it.
 
-use plakbox_tests::place::{files_below, run, within};
-use plakbox_tests::web::{Page, Web};
-use plakbox_tests::{Place, Run, servers, tools, tree};
+use plakbox_tests::env::{files_below, run, within};
+use plakbox_tests::faulty_http_server::{Page, Web};
+use plakbox_tests::{Run, TestEnv, servers, tools, tree};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-fn plakbox<const N: usize>(place: &Place, args: [&str; N]) -> Run {
+fn plakbox<const N: usize>(place: &TestEnv, args: [&str; N]) -> Run {
     run(place.command(tools::plakbox()).args(args))
 }
 
 /// A rule for local directories below `granted` in this place, and for aliases of them.
-fn local_rule(place: &Place, uses: &str) -> String {
+fn local_rule(place: &TestEnv, uses: &str) -> String {
     format!(
         "[[allow]]\nbackends = [\"local\", \"alias\"]\nuse = {uses}\ndirectories = [{:?}]\n",
         place.path("granted")
@@ -22,7 +22,7 @@ fn local_rule(place: &Place, uses: &str) -> String {
 
 #[test]
 fn plakar_backs_up_what_a_policy_allows_and_nothing_else() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let granted = place.directory_remote("granted");
     let secret = place.directory_remote("secret");
     tree::file(&granted.join("a"), b"mine", tree::time(0));
@@ -45,7 +45,7 @@ fn plakar_backs_up_what_a_policy_allows_and_nothing_else() {
 
 #[test]
 fn a_policy_that_makes_no_sense_allows_nothing() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     place.directory_remote("source");
     place.policy("[[alow]]\n");
     plakbox(&place, ["ls", "source:"]).soon().bad("policy.toml`:2:3: unknown field `alow`");
@@ -58,7 +58,7 @@ fn a_policy_that_makes_no_sense_allows_nothing() {
 
 #[test]
 fn a_user_s_policy_can_only_narrow_the_operator_s() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let (granted, other) = (place.directory_remote("granted"), place.directory_remote("other"));
     tree::file(&granted.join("a"), b"a", tree::time(0));
     tree::file(&other.join("b"), b"b", tree::time(0));
@@ -77,7 +77,7 @@ fn a_user_s_policy_can_only_narrow_the_operator_s() {
 
 #[test]
 fn a_policy_is_checked_and_explained_with_the_lines_that_say_so() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     place.directory_remote("granted");
     place.directory_remote("other");
     place.policy(&format!("{}limits = {{ sessions = 2 }}\n", local_rule(&place, "[\"importer\"]")));
@@ -109,7 +109,7 @@ fn a_policy_is_checked_and_explained_with_the_lines_that_say_so() {
 
 #[test]
 fn a_policy_decides_which_rclone_is_run() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let granted = place.directory_remote("granted");
     tree::file(&granted.join("a"), b"a", tree::time(0));
     let rule = local_rule(&place, "[\"importer\"]");
@@ -133,7 +133,7 @@ fn a_policy_decides_which_rclone_is_run() {
 
 #[test]
 fn a_policy_pins_options_and_names_those_that_reach_this_machine() {
-    let (place, web) = (Place::bare(), Web::new());
+    let (place, web) = (TestEnv::bare(), Web::new());
     web.put("file", Page::new("content"));
     let rule = |more: &str| {
         format!("[[allow]]\nbackends = [\"http\"]\nuse = [\"importer\"]\nports = \"any\"\n{more}\n")
@@ -161,7 +161,7 @@ fn a_policy_pins_options_and_names_those_that_reach_this_machine() {
 
 #[test]
 fn contents_come_from_the_pinned_address_and_no_other() {
-    let (place, elsewhere) = (Place::bare(), Web::new());
+    let (place, elsewhere) = (TestEnv::bare(), Web::new());
     tree::file(&place.path("buckets/alpha/file"), b"good", tree::time(0));
     let server = servers::serve(&place, "s3", &place.path("buckets"));
     elsewhere.put("file", Page::new("evil"));
@@ -192,7 +192,7 @@ fn contents_come_from_the_pinned_address_and_no_other() {
 
 #[test]
 fn a_host_that_is_this_machine_in_whatever_words_is_refused_where_private_ones_are() {
-    let (place, web) = (Place::bare(), Web::new());
+    let (place, web) = (TestEnv::bare(), Web::new());
     web.put("file", Page::new("content"));
     let rule = |more: &str| {
         place.policy(&format!(
@@ -219,7 +219,7 @@ fn a_host_that_is_this_machine_in_whatever_words_is_refused_where_private_ones_a
 
 #[test]
 fn limits_of_a_policy_hold() {
-    let (place, web) = (Place::bare(), Web::new());
+    let (place, web) = (TestEnv::bare(), Web::new());
     web.put("file", Page { stalls: Duration::from_secs(40), ..Page::new("content").chunked() });
     place.remote("web", &[("type", "http"), ("url", &web.url)]);
     place.remote("remote", &[("type", "memory")]);
@@ -254,7 +254,7 @@ fn limits_of_a_policy_hold() {
 
 #[test]
 fn the_audit_log_tells_what_was_decided_and_done_and_no_secret() {
-    let (place, web) = (Place::bare(), Web::new());
+    let (place, web) = (TestEnv::bare(), Web::new());
     web.put("file", Page::new("content"));
     let secret = "MARKER-0815-SECRET";
     place.remote("web", &[("type", "http"), ("url", &web.url), ("secret_access_key", secret)]);
@@ -296,7 +296,7 @@ fn the_audit_log_tells_what_was_decided_and_done_and_no_secret() {
 
 #[test]
 fn what_others_wrote_reaches_no_terminal_that_obeys_it() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let source = place.directory_remote("source");
     // rclone has pictures of its own for what is below a space.
     tree::file(&source.join("a\u{202e}gpj.exe"), b"a", tree::time(0));
@@ -310,7 +310,7 @@ fn what_others_wrote_reaches_no_terminal_that_obeys_it() {
     for args in
         [&["audit", "show", log.to_str().unwrap()][..], &["doctor", &format!("source:{evil}")]]
     {
-        let run = plakbox_tests::place::run(place.command(tools::plakbox()).args(args));
+        let run = plakbox_tests::env::run(place.command(tools::plakbox()).args(args));
         assert!(!run.text.contains(obeyed), "{:?}", run.text);
         assert!(!run.text.lines().any(|line| line.starts_with("2099")), "{}", run.text);
     }
@@ -324,7 +324,7 @@ fn what_others_wrote_reaches_no_terminal_that_obeys_it() {
 
 #[test]
 fn each_attempt_is_a_line_of_what_the_audit_log_shows() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let log = place.path("audit.jsonl");
     let decision = |path: &str, allowed: bool| {
         let why = if allowed { "" } else { ",\"why\":\"no rule\"" };
@@ -341,7 +341,7 @@ fn each_attempt_is_a_line_of_what_the_audit_log_shows() {
 
 #[test]
 fn what_can_t_be_noted_is_not_done() {
-    let (place, web) = (Place::bare(), Web::new());
+    let (place, web) = (TestEnv::bare(), Web::new());
     web.put("file", Page::new("content"));
     place.remote("web", &[("type", "http"), ("url", &web.url)]);
     let rule = "[[allow]]\nbackends = [\"http\"]\nuse = [\"importer\"]\nports = \"any\"\n";
@@ -354,7 +354,7 @@ fn what_can_t_be_noted_is_not_done() {
 
 #[test]
 fn the_audit_log_tells_what_was_allowed_and_could_not_begin() {
-    let (place, web) = (Place::bare(), Web::new());
+    let (place, web) = (TestEnv::bare(), Web::new());
     place.remote("web", &[("type", "http"), ("url", &web.url)]);
     let log = place.path("audit.jsonl");
     let rule = "[[allow]]\nbackends = [\"http\"]\nuse = [\"importer\"]\nports = \"any\"\n";
@@ -375,7 +375,7 @@ fn the_audit_log_tells_what_was_allowed_and_could_not_begin() {
 
 #[test]
 fn the_audit_log_tells_whose_configuration_was_refused() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     place.remote("evil", &[("type", "sftp"), ("host", "h"), ("ssh", "touch x")]);
     let log = place.path("audit.jsonl");
     place.policy(&format!("[audit]\nfile = {log:?}\n"));
@@ -389,7 +389,7 @@ fn the_audit_log_tells_whose_configuration_was_refused() {
 
 #[test]
 fn the_examples_in_the_documentation_are_sound() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let examples = tools::repository().join("docs/policies");
     let mut count = 0;
     for example in files_below(&examples) {

@@ -2,13 +2,13 @@
 //! backend keeps them, times.
 
 use plakbox_tests::tree::{self, Keep};
-use plakbox_tests::{Place, servers, tools};
+use plakbox_tests::{TestEnv, servers, tools};
 use std::fs;
 use std::path::Path;
 
 /// Backs up `source`, restores it to `destination`, and compares the directories
 /// behind them.
-fn round_trip(place: &Place, source: &str, destination: &str) {
+fn round_trip(place: &TestEnv, source: &str, destination: &str) {
     place.backup(source).good().says("without errors");
     place.restore(destination).good();
 }
@@ -29,7 +29,7 @@ fn large(path: &Path) {
 
 #[test]
 fn a_tree_of_2000_difficult_files_comes_back_from_a_local_remote() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     tree::grow(&source, 2000, true);
     large(&source.join("large.bin"));
@@ -42,7 +42,7 @@ fn a_tree_of_2000_difficult_files_comes_back_from_a_local_remote() {
 
 #[test]
 fn a_tree_comes_back_from_webdav() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let (source, target) = (place.path("source"), place.path("target"));
     tree::grow(&source, 300, true);
     large(&source.join("large.bin"));
@@ -59,7 +59,7 @@ fn a_tree_comes_back_from_webdav() {
 
 #[test]
 fn a_tree_comes_back_from_s3() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let (source, target) = (place.path("source"), place.path("target"));
     let tree = place.path("tree");
     tree::grow(&tree, 2000, false);
@@ -80,7 +80,7 @@ fn a_tree_comes_back_from_s3() {
 
 #[test]
 fn a_tree_comes_back_encrypted_over_another_remote() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let target = place.path("target");
     fs::create_dir(&target).unwrap();
     let server = servers::serve(&place, "webdav", &target);
@@ -102,7 +102,7 @@ fn a_tree_comes_back_encrypted_over_another_remote() {
 
 #[test]
 fn a_path_inside_a_remote_is_backed_up_alone() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     tree::file(&source.join("in/side/file"), b"wanted", tree::time(1));
     tree::file(&source.join("out/side/file"), b"unwanted", tree::time(1));
@@ -116,7 +116,7 @@ fn a_path_inside_a_remote_is_backed_up_alone() {
 
 #[test]
 fn restoring_twice_replaces_what_is_there() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     let target = place.directory_remote("target");
     tree::file(&source.join("a"), b"right", tree::time(1));
@@ -129,7 +129,7 @@ fn restoring_twice_replaces_what_is_there() {
 
 #[test]
 fn times_of_uploaded_files_come_back_through_a_wrapping_remote() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let (tree, served) = (place.path("tree"), place.path("served"));
     tree::file(&tree.join("file"), b"content", tree::time(123));
     fs::create_dir_all(served.join("bucket")).unwrap();

@@ -1,9 +1,9 @@
 //! A configuration can't make rclone run a command: what does with rclone alone doesn't here.
 
 use base64::Engine;
-use plakbox_tests::place::run;
+use plakbox_tests::env::run;
 use plakbox_tests::plugin::Importer;
-use plakbox_tests::{Place, tools};
+use plakbox_tests::{TestEnv, tools};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -208,14 +208,14 @@ const ATTACKS: &[Attack] = &[
 ];
 
 /// The words with their placeholders filled in.
-fn filled(text: &str, place: &Place) -> String {
+fn filled(text: &str, place: &TestEnv) -> String {
     let touch = place.path("touch").display().to_string();
     text.replace("TOUCH", &touch)
         .replace("HERE", place.path("").to_str().unwrap().trim_end_matches('/'))
 }
 
-fn prepared(attack: &Attack) -> Place {
-    let place = Place::bare();
+fn prepared(attack: &Attack) -> TestEnv {
+    let place = TestEnv::bare();
     let script = format!("#!/bin/sh\n: > '{}'\n", place.path(MARKER).display());
     fs::write(place.path("touch"), script).unwrap();
     fs::set_permissions(place.path("touch"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -231,7 +231,7 @@ fn prepared(attack: &Attack) -> Place {
     place
 }
 
-fn with_variables(command: &mut Command, attack: &Attack, place: &Place) {
+fn with_variables(command: &mut Command, attack: &Attack, place: &TestEnv) {
     for (name, value) in attack.variables {
         command.env(name, filled(value, place));
     }
@@ -258,7 +258,7 @@ fn no_configuration_runs_a_command() {
 
 #[tokio::test]
 async fn a_value_can_t_become_another_option_or_section() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let touch = filled("TOUCH", &place);
     for (key, value) in [
         ("rclone_host", format!("h\nssh = {touch}")),
@@ -295,7 +295,7 @@ async fn rclone_reads_each_value_as_it_was_said() {
         ";",
         "a,b",
     ] {
-        let place = Place::bare();
+        let place = TestEnv::bare();
         let config = [
             ("location", "rclone://"),
             ("rclone_type", "memory"),
@@ -323,7 +323,7 @@ async fn rclone_reads_each_value_as_it_was_said() {
 
 #[test]
 fn plakar_itself_can_t_be_made_to_run_one() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let touch = filled("TOUCH", &place);
     place.remote("evil", &[("type", "sftp"), ("host", "127.0.0.1"), ("ssh", &touch)]);
     place.import("evil");

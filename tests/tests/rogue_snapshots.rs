@@ -1,9 +1,9 @@
 //! Whatever a snapshot or a component wants to have written, a restore touches nothing
 //! outside its destination.
 
-use plakbox_tests::place::files_below;
+use plakbox_tests::env::files_below;
 use plakbox_tests::plugin::{Acknowledgement, Exporter, FileInfo, Record};
-use plakbox_tests::{Place, processes, tools};
+use plakbox_tests::{TestEnv, processes, tools};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ fn record(path: &str, mode: u32, size: i64) -> Record {
 /// What an exporter answers to these records, each file with a content of four bytes, and
 /// how it ends.
 async fn restored(
-    place: &Place,
+    place: &TestEnv,
     destination: &str,
     records: Vec<Record>,
     arguments: &[String],
@@ -63,7 +63,7 @@ async fn restored(
 }
 
 /// What lies in a place beside the destination and the home.
-fn outside(place: &Place) -> Vec<PathBuf> {
+fn outside(place: &TestEnv) -> Vec<PathBuf> {
     let mut files = files_below(&place.path(""));
     files.retain(|file| {
         !file.starts_with(place.path("target")) && !file.starts_with(place.path("home"))
@@ -72,8 +72,8 @@ fn outside(place: &Place) -> Vec<PathBuf> {
     files
 }
 
-fn with_target() -> (Place, String) {
-    let place = Place::bare();
+fn with_target() -> (TestEnv, String) {
+    let place = TestEnv::bare();
     fs::create_dir(place.path("target")).unwrap();
     fs::write(place.path("neighbour"), "mine").unwrap();
     let target = place.path("target").display().to_string();
@@ -178,7 +178,7 @@ async fn a_component_that_writes_can_t_name_what_lies_outside_or_fill_the_disk()
 
 #[tokio::test]
 async fn plakar_waits_while_a_component_reads_nothing_of_what_it_has() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     place.policy(
         "[limits]\nbuffers = \"32MiB\"\n[[allow]]\nbackends = [\"memory\"]\nuse = [\"exporter\"]\n",
     );
@@ -202,7 +202,7 @@ async fn plakar_waits_while_a_component_reads_nothing_of_what_it_has() {
 
 #[tokio::test]
 async fn a_component_that_never_ends_a_restore_is_stopped() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     place.policy(
         "[limits]\nwall-time = \"3s\"\n[[allow]]\nbackends = [\"memory\"]\nuse = [\"exporter\"]\n",
     );

@@ -1,15 +1,15 @@
 //! A component that misbehaves is refused or stopped, with a clear line.
 
-use plakbox_tests::place::{finish, run};
+use plakbox_tests::env::{finish, run};
 use plakbox_tests::plugin::{Importer, Record};
-use plakbox_tests::{Place, Run, processes, tools};
+use plakbox_tests::{Run, TestEnv, processes, tools};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Instant;
 
 /// The rogue component at work on a remote, told by the path what to do.
-fn rogue(place: &Place, what: &str) -> Run {
+fn rogue(place: &TestEnv, what: &str) -> Run {
     let mut command = place.command(tools::plakbox());
     command.arg("--component").arg(tools::rogue()).args(["ls", &format!("remote:{what}")]);
     let run = run(&mut command);
@@ -17,8 +17,8 @@ fn rogue(place: &Place, what: &str) -> Run {
     run
 }
 
-fn with_remote() -> Place {
-    let place = Place::bare();
+fn with_remote() -> TestEnv {
+    let place = TestEnv::bare();
     place.remote("remote", &[("type", "memory")]);
     place
 }
@@ -144,7 +144,7 @@ fn a_component_that_leaves_contents_unread_hears_that_they_are_too_many() {
             ("uncut", "big"),
         ] {
             scope.spawn(move || {
-                let place = Place::bare();
+                let place = TestEnv::bare();
                 let what = format!("{what}-{file}");
                 let directory = place.directory_remote("remote").join(&what);
                 fs::create_dir(&directory).unwrap();
@@ -195,7 +195,7 @@ fn a_component_that_traps_in_any_call_ends_the_session() {
 }
 
 /// A scan by the rogue component as Plakar sees it: what came, and how it ended.
-async fn scanned(place: &Place, what: &str) -> (Vec<Record>, Result<(), String>) {
+async fn scanned(place: &TestEnv, what: &str) -> (Vec<Record>, Result<(), String>) {
     let location = format!("rclone://{what}");
     let config = [("location", location.as_str()), ("rclone_type", "memory")];
     let component = ["--component", tools::rogue().to_str().unwrap()].map(str::to_owned);
@@ -216,7 +216,7 @@ async fn scanned(place: &Place, what: &str) -> (Vec<Record>, Result<(), String>)
 
 #[tokio::test]
 async fn paths_that_lead_elsewhere_never_reach_plakar() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     for what in ["up", "relative", "nothing", "zero", "long"] {
         let (records, end) = scanned(&place, &format!("scan-{what}")).await;
         assert!(records.is_empty(), "{what}: {records:?}");
@@ -228,7 +228,7 @@ async fn paths_that_lead_elsewhere_never_reach_plakar() {
 
 #[tokio::test]
 async fn a_failure_of_a_path_that_leads_elsewhere_is_an_error_beside_the_others() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let (records, end) = scanned(&place, "scan-failed").await;
     assert_eq!(end, Ok(()));
     let [record] = &records[..] else { panic!("{records:?}") };
@@ -238,7 +238,7 @@ async fn a_failure_of_a_path_that_leads_elsewhere_is_an_error_beside_the_others(
 
 #[tokio::test]
 async fn absurd_sizes_times_and_messages_reach_plakar_as_what_it_can_take() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let one = async |what: &str| {
         let (mut records, end) = scanned(&place, &format!("scan-{what}")).await;
         assert_eq!((records.len(), end), (1, Ok(())), "{what}");
@@ -253,7 +253,7 @@ async fn absurd_sizes_times_and_messages_reach_plakar_as_what_it_can_take() {
 
 #[test]
 fn code_compiled_ahead_is_run_only_if_it_is_this_component_s_and_nobody_else_may_write_it() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let directory = place.directory_remote("directory");
     fs::write(directory.join("file"), "x").unwrap();
     let file = |name: &str| place.path(name).display().to_string();

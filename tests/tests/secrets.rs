@@ -1,8 +1,8 @@
 //! A secret is seen by rclone and nobody else.
 
-use plakbox_tests::place::{files_below, finish, run, within};
-use plakbox_tests::web::{Page, Web};
-use plakbox_tests::{Place, processes, searched, servers, tools};
+use plakbox_tests::env::{files_below, finish, run, within};
+use plakbox_tests::faulty_http_server::{Page, Web};
+use plakbox_tests::{TestEnv, processes, secret_scan, servers, tools};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -18,7 +18,7 @@ const LISTING: &str = "rclone's listing";
 
 #[test]
 fn a_secret_is_in_no_log_no_argument_no_readable_file_and_not_in_the_guest() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     web.put("file", Page { stalls: Duration::from_secs(3), ..Page::new("content").chunked() });
     let token = format!("{{\"access_token\":\"{MARKER}-a\",\"refresh_token\":\"{MARKER}-r\"}}");
     place.remote(
@@ -36,12 +36,12 @@ fn a_secret_is_in_no_log_no_argument_no_readable_file_and_not_in_the_guest() {
         assert!(!processes::command_line(id).contains(MARKER), "{}", processes::command_line(id));
     }
     for id in processes::plakboxes(&place.path("")) {
-        let guest = searched::components(id, &[MARKER, LISTING]);
+        let guest = secret_scan::components(id, &[MARKER, LISTING]);
         assert_eq!(guest, [[LISTING]], "the guest's memory holds the secret");
     }
     let mut found = 0;
     for path in files_below(&place.state()) {
-        if !searched::found(&fs::read(&path).unwrap_or_default(), &[MARKER]).is_empty() {
+        if !secret_scan::found(&fs::read(&path).unwrap_or_default(), &[MARKER]).is_empty() {
             found += 1;
             let mode = fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0, "{} can be read by others", path.display());
@@ -80,7 +80,7 @@ fn echo() -> String {
 
 #[test]
 fn a_secret_that_a_server_sends_back_is_struck_out_in_whatever_form() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let address = echo();
     let url = format!("http://{address}/");
     let obscured = servers::obscure(&place, "PlainPassword42");

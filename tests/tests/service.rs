@@ -1,21 +1,21 @@
 //! One service runs the sessions of many tenants: each has its policy, its user and its
 //! directories, and who is nobody's tenant has nothing.
 
-use plakbox_tests::place::{run, within};
+use plakbox_tests::env::{run, within};
 use plakbox_tests::plugin::Importer;
 use plakbox_tests::processes::{self, kill, terminate};
 use plakbox_tests::service::{self, Service, open_to_users, ours, policy, session_by};
-use plakbox_tests::{Place, tools, tree};
+use plakbox_tests::{TestEnv, tools, tree};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::time::Duration;
 
 /// A place with a remote `granted`, which the policy of the tenant allows.
-fn place() -> Place {
+fn place() -> TestEnv {
     service::place(|granted| tree::file(&granted.join("a"), b"mine", tree::time(0)))
 }
 
-fn backup(place: &Place, service: &Service, source: &str) -> plakbox_tests::Run {
+fn backup(place: &TestEnv, service: &Service, source: &str) -> plakbox_tests::Run {
     place.backup_by(service.client(&mut place.backup_command(source)))
 }
 
@@ -134,7 +134,7 @@ fn processes_of_a_tenant_run_as_a_user_of_its_own() {
 }
 
 /// A session that an importer has begun, as Plakar would, and goes on with nothing.
-async fn session(place: &Place, service: &Service) -> Importer {
+async fn session(place: &TestEnv, service: &Service) -> Importer {
     session_by(place, &service.path("connect.toml"), &place.path("granted")).await.unwrap()
 }
 

@@ -2,10 +2,10 @@
 //! tenants, the privileges of the systemd unit, and the configuration for Kubernetes.
 
 use plakbox_tests::certificates::{Authority, Valid};
-use plakbox_tests::place::{run, within};
+use plakbox_tests::env::{run, within};
 use plakbox_tests::plugin::Importer;
 use plakbox_tests::service::{self, HOST, Service, open_to_users, ours, policy};
-use plakbox_tests::{Place, pages, processes, tools, tree};
+use plakbox_tests::{TestEnv, doc_snippets, processes, tools, tree};
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -23,11 +23,11 @@ fn is_root() -> bool {
 
 /// The page's blocks in this language, one after the other.
 fn blocks(language: &str) -> String {
-    pages::blocks("operations.md", language).concat()
+    doc_snippets::blocks("operations.md", language).concat()
 }
 
 /// A text in which the machine's directories are this place's.
-fn moved(place: &Place, text: &str) -> String {
+fn moved(place: &TestEnv, text: &str) -> String {
     ["/usr/lib/plakbox", "/usr/bin/rclone", "/etc/", "/run/", "/var/", "/srv/"].iter().fold(
         text.to_owned(),
         |text, directory| {
@@ -43,7 +43,7 @@ fn moved(place: &Place, text: &str) -> String {
 
 #[test]
 fn whoever_follows_the_page_has_three_tenants() {
-    let place = Place::new();
+    let place = TestEnv::new();
     if is_root() {
         open_to_users(&place);
     }
@@ -104,7 +104,7 @@ fn of_unit(key: &str) -> String {
 }
 
 /// Starts what was written, with the unit's capabilities and no other.
-fn with_capabilities(place: &Place) -> Service {
+fn with_capabilities(place: &TestEnv) -> Service {
     let capabilities = of_unit("CapabilityBoundingSet").to_lowercase().replace("cap_", "+");
     let serve = service::command(place);
     // As `ProcSubset=pid` shows it.
@@ -125,7 +125,7 @@ async fn what_a_tenant_s_rclone_uses_is_counted_with_the_capabilities_of_the_uni
         eprintln!("only root has capabilities to give up: nothing is tested");
         return;
     }
-    let place = Place::bare();
+    let place = TestEnv::bare();
     open_to_users(&place);
     let rclone = place.path("rclone");
     fs::copy(tools::probe(), &rclone).unwrap();
@@ -191,7 +191,7 @@ fn a_service_works_with_the_capabilities_of_its_unit() {
         return;
     }
     const FIRST: u32 = 73_000;
-    let place = Place::new();
+    let place = TestEnv::new();
     open_to_users(&place);
     let granted = place.directory_remote("granted");
     tree::file(&granted.join("a"), b"mine", tree::time(0));
@@ -246,7 +246,7 @@ fn of_configuration(name: &str) -> String {
 
 #[test]
 fn the_configuration_for_kubernetes_starts_a_service() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let directory = service::directory(&place);
     for name in ["service.toml", "tenants.toml", "alpha.policy"] {
         let text = moved(&place, &of_configuration(name))

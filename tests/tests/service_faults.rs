@@ -1,10 +1,10 @@
 //! What goes wrong with a service is told to its clients, clearly and soon, and leaves
 //! nothing behind.
 
-use plakbox_tests::place::{files_below, run, within};
+use plakbox_tests::env::{files_below, run, within};
 use plakbox_tests::service::{self, Service, ours, session_by};
 use plakbox_tests::tree::Bytes;
-use plakbox_tests::{Place, processes, tools, tree};
+use plakbox_tests::{TestEnv, processes, tools, tree};
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(5);
 const SESSIONS: usize = 20;
 
 /// A place with a remote `granted` that takes a while at a megabyte a second.
-fn place() -> Place {
+fn place() -> TestEnv {
     service::place(|granted| {
         let mut bytes = Bytes(1);
         for number in 0..40 {
@@ -82,7 +82,7 @@ fn files_of_sessions(service: &Service) -> Vec<String> {
 
 /// Lets a service have a state directory of its own of so many KiB, in which there is a file
 /// `fill` that takes all of it.
-fn with_full_disk(place: &Place, command: &Command) -> Command {
+fn with_full_disk(place: &TestEnv, command: &Command) -> Command {
     let state = service::directory(place).join("state");
     fs::create_dir_all(&state).unwrap();
     let mut inside = place.command("unshare");

@@ -1,7 +1,7 @@
 //! Floods of HTTP/2 by a client that was let in cost a service neither memory nor other clients.
 
 use plakbox_tests::service::{Service, ours, policy};
-use plakbox_tests::{Place, processes, tools};
+use plakbox_tests::{TestEnv, processes, tools};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn floods_of_http_2_cost_a_service_nothing() {
     const PING: u8 = 6;
     const CONTINUATION: u8 = 9;
     const END_HEADERS: u8 = 4;
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let granted = place.directory_remote("granted");
     policy(&place, "ours.toml", &granted, &tools::rclone());
     let service = Service::start(&place, "", &ours(""));

@@ -1,10 +1,10 @@
 //! A service with a control group of its own has one in it for each session, which ends with
 //! the session.
 
-use plakbox_tests::place::within;
+use plakbox_tests::env::within;
 use plakbox_tests::plugin::Importer;
 use plakbox_tests::service::{self, Service, ours, policy};
-use plakbox_tests::{Place, processes, tools, tree};
+use plakbox_tests::{TestEnv, processes, tools, tree};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl Group {
     }
 
     /// Starts a service as its first member.
-    fn service(&self, place: &Place) -> Service {
+    fn service(&self, place: &TestEnv) -> Service {
         let serve = service::command(place);
         let mut shell = place.command("sh");
         shell.args(["-c", "echo 0 > \"$0/cgroup.procs\" && exec \"$@\""]).arg(&self.0);
@@ -66,7 +66,7 @@ fn group_of(id: u32) -> String {
 }
 
 /// A session that has begun to read.
-async fn reading(place: &Place, service: &Service) -> Importer {
+async fn reading(place: &TestEnv, service: &Service) -> Importer {
     let mut importer = service.session(&place.path("granted")).await.unwrap();
     let mut scan = importer.scan().await.unwrap();
     while scan.next().await.unwrap().is_some() {}
@@ -80,7 +80,7 @@ async fn a_session_s_processes_have_a_group_that_ends_with_it() {
         eprintln!("no control group can be made here: nothing is tested");
         return;
     };
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let granted = place.directory_remote("granted");
     tree::file(&granted.join("file"), b"mine", tree::time(0));
     policy(&place, "ours.toml", &granted, &tools::rclone());

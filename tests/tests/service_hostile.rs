@@ -2,10 +2,10 @@
 //! run as the same user.
 
 use plakbox_tests::certificates::{Authority, Valid};
-use plakbox_tests::place::{files_below, within};
+use plakbox_tests::env::{files_below, within};
 use plakbox_tests::plugin::Importer;
 use plakbox_tests::service::{self, Service, Tls, certified_client, ours, policy, session_by};
-use plakbox_tests::{Place, processes, tools, tree};
+use plakbox_tests::{TestEnv, processes, tools, tree};
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -28,7 +28,7 @@ async fn attempt(service: &Service, what: &str, value: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_rclone_that_was_taken_over_reaches_nothing_of_another_tenant() {
-    let (place, authority) = (Place::bare(), Authority::new());
+    let (place, authority) = (TestEnv::bare(), Authority::new());
     let granted = place.directory_remote("granted");
     tree::file(&granted.join("file"), b"of the other", tree::time(0));
     policy(&place, "other.toml", &granted, &tools::rclone());
@@ -79,7 +79,7 @@ async fn an_rclone_that_was_taken_over_reaches_nothing_of_another_tenant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_say_nothing_have_few_places_and_give_way() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let granted = place.directory_remote("granted");
     policy(&place, "ours.toml", &granted, &tools::rclone());
     let service = Service::start(&place, "", &ours(""));

@@ -1,9 +1,9 @@
 //! A service with users of their own for its tenants runs without a right over the machine:
 //! who takes it over is root of a namespace in which there are only these users.
 
-use plakbox_tests::place::within;
+use plakbox_tests::env::within;
 use plakbox_tests::service::{self, Service, open_to_users, ours, policy};
-use plakbox_tests::{Place, processes, tools, tree};
+use plakbox_tests::{TestEnv, processes, tools, tree};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -41,7 +41,7 @@ fn is_possible() -> bool {
 }
 
 /// A service with a tenant whose processes run as a user, and the directory that it may read.
-fn start(place: &Place) -> Service {
+fn start(place: &TestEnv) -> Service {
     open_to_users(place);
     let granted = place.directory_remote("granted");
     tree::file(&granted.join("a"), b"mine", tree::time(0));
@@ -58,7 +58,7 @@ fn who_takes_the_service_over_has_no_right_over_the_machine() {
     if !is_possible() {
         return;
     }
-    let place = Place::new();
+    let place = TestEnv::new();
     let service = start(&place);
     place.backup_by(service.client(&mut place.backup_command("@granted"))).good();
 
@@ -124,7 +124,7 @@ fn no_thread_of_the_service_is_root_outside_of_its_namespace() {
     if !is_possible() {
         return;
     }
-    let place = Place::new();
+    let place = TestEnv::new();
     let mut service = start(&place);
     place.backup_by(service.client(&mut place.backup_command("@granted"))).good();
     let threads = fs::read_dir(format!("/proc/{}/task", service.pid())).unwrap();
@@ -169,7 +169,7 @@ fn a_service_that_can_t_tell_users_apart_any_more_ends() {
     if !is_possible() {
         return;
     }
-    let place = Place::new();
+    let place = TestEnv::new();
     let mut service = start(&place);
     let children = format!("/proc/{0}/task/{0}/children", service.pid());
     let outside: i32 = fs::read_to_string(children).unwrap().trim().parse().unwrap();
@@ -186,7 +186,7 @@ fn files_that_the_service_could_not_read_again_are_named_at_its_start() {
     if !is_possible() {
         return;
     }
-    let place = Place::new();
+    let place = TestEnv::new();
     open_to_users(&place);
     service::policy(&place, "ours.toml", &place.path("x"), &tools::rclone());
     let users = format!("[users]\nfirst = {FIRST}\ncount = 10\n");

@@ -1,11 +1,11 @@
 //! What operators see of a service and do with it: metrics and health, limits that hold and
 //! can be changed at work, and what systemd and it tell each other.
 
-use plakbox_tests::place::within;
+use plakbox_tests::env::within;
 use plakbox_tests::plugin::{Importer, piece};
 use plakbox_tests::service::{self, Service, ask, ours};
 use plakbox_tests::tree::{Bytes, time};
-use plakbox_tests::{Place, processes, tree};
+use plakbox_tests::{TestEnv, processes, tree};
 use std::fs;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
@@ -18,13 +18,13 @@ use tonic::Status;
 const MIB: usize = 1 << 20;
 
 /// A place with a remote `granted` that has a file of four MiB.
-fn place() -> Place {
+fn place() -> TestEnv {
     service::place(|granted| {
         tree::file(&granted.join("file"), &Bytes(4).take(4 * MIB), time(0));
     })
 }
 
-async fn session(place: &Place, service: &Service) -> Result<Importer, Status> {
+async fn session(place: &TestEnv, service: &Service) -> Result<Importer, Status> {
     service.session(&place.path("granted")).await
 }
 

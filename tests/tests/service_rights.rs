@@ -1,10 +1,10 @@
 //! A right that was withdrawn gives no session any more, whatever was begun before.
 
 use plakbox_tests::certificates::{Authority, Valid};
-use plakbox_tests::place::within;
+use plakbox_tests::env::within;
 use plakbox_tests::plugin::{Connected, greet, local};
 use plakbox_tests::service::{HOST, Service, Tls, certified_client, ours, policy};
-use plakbox_tests::{Place, tools, tree};
+use plakbox_tests::{TestEnv, tools, tree};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use tonic::Status;
 const SOON: Duration = Duration::from_secs(10);
 
 /// A place with a directory that the tenant `ours` may read.
-fn granted() -> (Place, PathBuf) {
-    let place = Place::bare();
+fn granted() -> (TestEnv, PathBuf) {
+    let place = TestEnv::bare();
     let granted = place.directory_remote("granted");
     tree::file(&granted.join("file"), b"mine", tree::time(0));
     policy(&place, "ours.toml", &granted, &tools::rclone());
@@ -106,7 +106,7 @@ async fn a_user_who_is_no_tenant_s_any_more_has_no_session_left_and_begins_none(
 }
 
 /// A service with the tenant `ours`, that comes with a certificate of `ours.example`.
-fn with_certificates(place: &Place, authority: &Authority) -> (Service, String) {
+fn with_certificates(place: &TestEnv, authority: &Authority) -> (Service, String) {
     let tenants =
         "[[tenant]]\nname = \"ours\"\npolicy = \"ours.toml\"\ncertificates = [\"ours.example\"]\n";
     let tls = Tls { authority, valid: Valid::Now };

@@ -1,11 +1,11 @@
 //! A service that runs random sessions, cancellations and faults for a while is afterwards
 //! what it was before: no memory, descriptor, thread, process or file is left of them.
 
-use plakbox_tests::place::within;
+use plakbox_tests::env::within;
 use plakbox_tests::plugin::{Importer, piece};
 use plakbox_tests::service::{Service, ours, policy};
 use plakbox_tests::tree::{Bytes, time};
-use plakbox_tests::{Place, processes, tools, tree};
+use plakbox_tests::{TestEnv, processes, tools, tree};
 use std::cell::Cell;
 use std::env;
 use std::fs;
@@ -69,7 +69,7 @@ fn count(what: &Cell<u64>) {
 }
 
 struct Soak {
-    place: Place,
+    place: TestEnv,
     service: Service,
     counts: Counts,
 }
@@ -80,7 +80,7 @@ fn content(number: u64) -> Vec<u8> {
 
 impl Soak {
     fn new() -> Self {
-        let place = Place::bare();
+        let place = TestEnv::bare();
         let granted = place.directory_remote("granted");
         for number in 0..FILES {
             tree::file(&granted.join(format!("file{number}")), &content(number), time(number));

@@ -1,9 +1,9 @@
 //! Those who say nothing, or nonsense, keep no tenant out and fill no disk.
 
 use plakbox_tests::certificates::{Authority, Valid};
-use plakbox_tests::place::within;
+use plakbox_tests::env::within;
 use plakbox_tests::service::{self, Service, Tls, ask, certified_client, ours, policy, session_by};
-use plakbox_tests::{Place, processes, tools};
+use plakbox_tests::{TestEnv, processes, tools};
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
@@ -14,15 +14,15 @@ use tokio::net::TcpSocket;
 const SOON: Duration = Duration::from_secs(10);
 
 /// A place with a directory that the tenant `ours` may read.
-fn granted() -> (Place, PathBuf) {
-    let place = Place::bare();
+fn granted() -> (TestEnv, PathBuf) {
+    let place = TestEnv::bare();
     let granted = place.directory_remote("granted");
     policy(&place, "ours.toml", &granted, &tools::rclone());
     (place, granted)
 }
 
 /// A service with a tenant that comes with a certificate, and the file of a client.
-fn with_certificates(place: &Place, settings: &str) -> (Service, String, PathBuf) {
+fn with_certificates(place: &TestEnv, settings: &str) -> (Service, String, PathBuf) {
     let authority = Authority::new();
     let tenants =
         "[[tenant]]\nname = \"ours\"\npolicy = \"ours.toml\"\ncertificates = [\"ours.example\"]\n";

@@ -2,10 +2,10 @@
 //! refused what its policy denies, and has nothing of the others'.
 
 use plakbox_tests::certificates::{Authority, Valid};
-use plakbox_tests::place::{files_below, run};
+use plakbox_tests::env::{files_below, run};
+use plakbox_tests::faulty_http_server::{Page, Web};
 use plakbox_tests::service::{self, Service, Tls, certified_client, open_to_users};
-use plakbox_tests::web::{Page, Web};
-use plakbox_tests::{Place, Run, processes, searched, tools};
+use plakbox_tests::{Run, TestEnv, processes, secret_scan, tools};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::chown;
@@ -35,7 +35,7 @@ fn everything() -> Vec<&'static str> {
 /// A tenant on a machine of its own.
 struct Tenant {
     number: usize,
-    place: Place,
+    place: TestEnv,
     web: Web,
     /// The file by which its packages find the service.
     client: PathBuf,
@@ -44,7 +44,7 @@ struct Tenant {
 impl Tenant {
     /// One whose remote `own` has twenty files, and one that takes long.
     fn new(number: usize) -> Self {
-        let (place, web) = (Place::new(), Web::new());
+        let (place, web) = (TestEnv::new(), Web::new());
         let content = CONTENTS[number];
         for file in 0..20 {
             let name = format!("open/{}-{file}", FILES[number]);
@@ -127,15 +127,15 @@ impl Seen {
         for id in processes::rclones(&state) {
             self.rclones.insert(id);
             self.users.extend(processes::user(id));
-            self.in_rclones.extend(only_its_own(tenant, searched::memory(id, &everything())));
-            assert_eq!(searched::said(id, &SECRETS), [""; 0], "it is there for all to see");
-            only_its_own(tenant, searched::said(id, &everything()));
+            self.in_rclones.extend(only_its_own(tenant, secret_scan::memory(id, &everything())));
+            assert_eq!(secret_scan::said(id, &SECRETS), [""; 0], "it is there for all to see");
+            only_its_own(tenant, secret_scan::said(id, &everything()));
         }
         for id in processes::find("", tenant.place.path("").to_str().unwrap()) {
-            self.in_clients.extend(only_its_own(tenant, searched::memory(id, &everything())));
-            only_its_own(tenant, searched::said(id, &everything()));
+            self.in_clients.extend(only_its_own(tenant, secret_scan::memory(id, &everything())));
+            only_its_own(tenant, secret_scan::said(id, &everything()));
         }
-        only_its_own(tenant, searched::files(&state, &everything()));
+        only_its_own(tenant, secret_scan::files(&state, &everything()));
     }
 }
 
@@ -150,7 +150,7 @@ fn only_its_own(tenant: &Tenant, found: Vec<&'static str>) -> Vec<&'static str> 
 /// No component at work may have a secret, or what is of two tenants. How many have names
 /// of files.
 fn look_into_components(service: &Service) -> usize {
-    let components = searched::components(service.pid(), &everything());
+    let components = secret_scan::components(service.pid(), &everything());
     for found in &components {
         assert!(found.iter().all(|text| !SECRETS.contains(text)), "{found:?}");
         let whose: BTreeSet<_> = found.iter().map(|text| text.split('-').nth(2)).collect();
@@ -160,7 +160,7 @@ fn look_into_components(service: &Service) -> usize {
 }
 
 /// The service of three tenants; the first comes to its socket, the others by TLS.
-fn service(host: &Place, tenants: &mut [Tenant]) -> Service {
+fn service(host: &TestEnv, tenants: &mut [Tenant]) -> Service {
     let root = rustix::process::geteuid().is_root();
     let directory = service::directory(host);
     let rclone = host.path("rclone");
@@ -205,18 +205,18 @@ fn service(host: &Place, tenants: &mut [Tenant]) -> Service {
 /// A log in which each line that has a tenant has nothing of another, and none has a secret.
 #[track_caller]
 fn assert_log_is_clean(log: &str, tenants: &[Tenant]) {
-    assert_eq!(searched::found(log.as_bytes(), &SECRETS), [""; 0]);
+    assert_eq!(secret_scan::found(log.as_bytes(), &SECRETS), [""; 0]);
     for tenant in tenants {
         let its = format!("\"tenant\":\"{}\"", tenant.name());
         let lines: Vec<_> = log.lines().filter(|line| line.contains(&its)).collect();
         assert!(!lines.is_empty(), "nothing was logged of {}:\n{log}", tenant.name());
-        only_its_own(tenant, searched::found(lines.join("\n").as_bytes(), &everything()));
+        only_its_own(tenant, secret_scan::found(lines.join("\n").as_bytes(), &everything()));
     }
 }
 
 #[test]
 fn three_tenants_have_their_own_data_and_nothing_of_the_others() {
-    let host = Place::bare();
+    let host = TestEnv::bare();
     let mut tenants: Vec<_> = (0..3).map(Tenant::new).collect();
     let service = service(&host, &mut tenants);
     let mut seen: [Seen; 3] = Default::default();
@@ -248,9 +248,9 @@ fn three_tenants_have_their_own_data_and_nothing_of_the_others() {
         let path = format!("/open/{}-7", FILES[number]);
         assert_eq!(tenant.place.content(&path), format!("{} 7", CONTENTS[number]).as_bytes());
         let listed = tenant.place.listed();
-        only_its_own(tenant, searched::found(listed.as_bytes(), &everything()));
-        only_its_own(tenant, searched::files(&tenant.place.path("home"), &everything()));
-        only_its_own(tenant, searched::files(&tenant.state(&service), &everything()));
+        only_its_own(tenant, secret_scan::found(listed.as_bytes(), &everything()));
+        only_its_own(tenant, secret_scan::files(&tenant.place.path("home"), &everything()));
+        only_its_own(tenant, secret_scan::files(&tenant.state(&service), &everything()));
     }
     assert_eq!(most_components, 3, "each session has a component with names in it");
     assert_eq!(look_into_components(&service), 0, "what a session had is gone with it");
@@ -264,7 +264,7 @@ fn three_tenants_have_their_own_data_and_nothing_of_the_others() {
 
 #[test]
 fn each_tenant_is_refused_what_its_own_policy_denies() {
-    let host = Place::bare();
+    let host = TestEnv::bare();
     let mut tenants: Vec<_> = (0..3).map(Tenant::new).collect();
     for tenant in &tenants {
         // Nobody waits for these here.

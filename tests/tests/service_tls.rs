@@ -2,9 +2,9 @@
 //! and is told why in one line.
 
 use plakbox_tests::certificates::{Authority, Valid};
-use plakbox_tests::place::run;
+use plakbox_tests::env::run;
 use plakbox_tests::service::{self, HOST, Service, Tls, policy, remote_client};
-use plakbox_tests::{Place, Run, tools, tree};
+use plakbox_tests::{Run, TestEnv, tools, tree};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, SanType,
     date_time_ymd,
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 /// Two tenants, each with a remote of its own, which come over TCP.
 struct Tenants {
-    place: Place,
+    place: TestEnv,
     authority: Authority,
     service: Service,
     address: String,
@@ -22,7 +22,7 @@ struct Tenants {
 
 impl Tenants {
     fn new(valid: Valid) -> Self {
-        let (place, authority) = (Place::new(), Authority::new());
+        let (place, authority) = (TestEnv::new(), Authority::new());
         let mut tenants = String::new();
         for name in ["alpha", "beta"] {
             let granted = place.directory_remote(name);

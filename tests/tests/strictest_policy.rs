@@ -1,12 +1,12 @@
 //! The journey from an import to a backup under the strictest policy of the documentation.
 
-use plakbox_tests::place::{files_below, run};
-use plakbox_tests::{Place, servers, tools, tree};
+use plakbox_tests::env::{files_below, run};
+use plakbox_tests::{TestEnv, servers, tools, tree};
 use std::fs;
 
 /// docs/policies/tenant.toml, with this machine's server, rclone and log for those of the
 /// example.
-fn tenants_policy(place: &Place, address: &str) -> String {
+fn tenants_policy(place: &TestEnv, address: &str) -> String {
     let example = tools::repository().join("docs/policies/tenant.toml");
     let mut text = fs::read_to_string(example).unwrap();
     let (host, port) = address.split_once(':').unwrap();
@@ -27,7 +27,7 @@ fn tenants_policy(place: &Place, address: &str) -> String {
 
 #[test]
 fn one_tenant_s_bucket_is_backed_up_under_the_strictest_example_and_nothing_else() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let served = place.path("served");
     for (bucket, count) in [("tenant-a", 60), ("tenant-b", 1)] {
         for number in 0..count {

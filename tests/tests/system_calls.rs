@@ -2,8 +2,8 @@
 //! hand, is what its confinement allows.
 
 use plakbox_tests::daemons::{self, Daemon};
-use plakbox_tests::place::run;
-use plakbox_tests::{Place, servers, tools, tree};
+use plakbox_tests::env::run;
+use plakbox_tests::{TestEnv, servers, tools, tree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ const REFUSED: [&str; 1] = ["fchownat"];
 const WRAPPING: [&str; 5] = ["chunker", "compress", "crypt", "hasher", "union"];
 
 /// Watches rclone at something, and gives what it called.
-fn calls(place: &Place, args: &[&str], input: Option<&Path>) -> BTreeSet<String> {
+fn calls(place: &TestEnv, args: &[&str], input: Option<&Path>) -> BTreeSet<String> {
     let trace = place.path("trace");
     let mut command = place.command("strace");
     command.args(["-f", "-qq", "-o"]).arg(&trace).arg(tools::rclone());
@@ -53,7 +53,7 @@ fn calls(place: &Place, args: &[&str], input: Option<&Path>) -> BTreeSet<String>
 }
 
 /// Everything that a session makes rclone do with a remote, at its directory `at`.
-fn everything(place: &Place, at: &str) -> BTreeSet<String> {
+fn everything(place: &TestEnv, at: &str) -> BTreeSet<String> {
     let (source, large) = (place.path("small"), place.path("large"));
     let (from, file) = (source.to_str().unwrap(), format!("{at}/received"));
     let moved = format!("{at}/moved");
@@ -94,7 +94,7 @@ fn what_rclone_calls_is_what_its_confinement_allows() {
         eprintln!("strace isn't installed (`just servers`): nothing is tested");
         return;
     }
-    let place = Place::bare();
+    let place = TestEnv::bare();
     for number in 0..8 {
         tree::file(&place.path("small").join(format!("file{number}")), b"x", tree::time(1));
     }

@@ -1,15 +1,15 @@
 //! What has no known size comes whole or not at all, and so does what breaks.
 
+use plakbox_tests::faulty_http_server::{Page, Web};
 use plakbox_tests::tree::Bytes;
-use plakbox_tests::web::{Page, Web};
-use plakbox_tests::{Place, tree};
+use plakbox_tests::{TestEnv, tree};
 
 /// Larger than what a batch or a reader would take.
 const LARGE: usize = 20 << 20;
 
 #[test]
 fn files_of_unknown_size_are_backed_up_whole() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     let [small, large] = [30_000, LARGE].map(|size| Bytes(size as u64).take(size));
     web.put("small", Page::new(small.clone()).chunked());
     web.put("large", Page::new(large.clone()).chunked());
@@ -24,7 +24,7 @@ fn files_of_unknown_size_are_backed_up_whole() {
 
 #[test]
 fn a_transfer_that_breaks_is_an_error_of_its_path_and_never_a_short_file() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     for (name, size) in [("small", 30_000), ("large", LARGE)] {
         let page = Page::new(Bytes(size as u64).take(size)).breaking(size / 2);
         web.put(&format!("sized-{name}"), page.clone());
@@ -51,7 +51,7 @@ fn a_transfer_that_breaks_is_an_error_of_its_path_and_never_a_short_file() {
 
 #[test]
 fn a_transfer_that_starts_over_half_way_is_never_taken_for_the_file() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     let mut contents = Vec::new();
     for (size, times) in [(30_000, 1), (30_000, 2), (3 << 20, 1), (3 << 20, 2), (LARGE, 1)] {
         let bytes = Bytes(size as u64).take(size);
@@ -74,7 +74,7 @@ fn a_transfer_that_starts_over_half_way_is_never_taken_for_the_file() {
 
 #[test]
 fn a_file_directly_in_a_data_directory_is_not_taken_for_one_below_it() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     for directory in ["data", "deep/data"] {
         tree::file(&source.join(directory).join("abcd"), b"directly", tree::time(1));

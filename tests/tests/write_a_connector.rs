@@ -1,14 +1,14 @@
 //! docs/write-a-connector.md does what it says: whoever follows it from an empty
 //! directory has the example, and a backup.
 
-use plakbox_tests::place::run;
-use plakbox_tests::{Place, pages, tools, tree};
+use plakbox_tests::env::run;
+use plakbox_tests::{TestEnv, doc_snippets, tools, tree};
 use std::fs;
 use std::path::Path;
 
 /// The page's blocks in this language, one after the other.
 fn blocks(language: &str) -> String {
-    pages::blocks("write-a-connector.md", language).join("\n")
+    doc_snippets::blocks("write-a-connector.md", language).join("\n")
 }
 
 fn of_example(name: &str) -> String {
@@ -28,7 +28,7 @@ fn it_shows_the_whole_example_which_is_short() {
 
 #[test]
 fn whoever_follows_it_from_an_empty_directory_has_a_backup() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let (repository, here) = (tools::repository(), place.path("documents"));
     fs::create_dir_all(here.join("src")).unwrap();
     fs::create_dir_all(here.join("wit")).unwrap();
@@ -61,7 +61,7 @@ fn whoever_follows_it_from_an_empty_directory_has_a_backup() {
 }
 
 /// Builds the component; gives where it is.
-fn build(place: &Place, here: &Path) -> std::path::PathBuf {
+fn build(place: &TestEnv, here: &Path) -> std::path::PathBuf {
     let target = place.path("target");
     let mut command = place.command("cargo");
     command.current_dir(here).env("CARGO_TARGET_DIR", &target);

@@ -5,10 +5,10 @@
 //! `linear`, `streams` or `transfers`. `PEER_PTAR` names Plakar's official rclone package,
 //! which takes part in the backups then; or another build of plakbox.
 
-use plakbox_tests::measured::{Peaks, median};
-use plakbox_tests::place::run;
+use plakbox_tests::env::run;
+use plakbox_tests::stats::{Peaks, median};
 use plakbox_tests::tree::Bytes;
-use plakbox_tests::{Place, relay, servers, tools, tree};
+use plakbox_tests::{TestEnv, latency_proxy, servers, tools, tree};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ fn case(name: &str, rounds: usize, mut ways: Vec<Way<'_>>) {
 
 /// A place with an empty store of its own for every backup.
 struct Stores<'a> {
-    place: &'a Place,
+    place: &'a TestEnv,
     count: usize,
 }
 
@@ -77,9 +77,9 @@ impl Stores<'_> {
 }
 
 /// A place with the other package and a source of its own, if there is one.
-fn peer(place: &Place, remote: &str, path: &str) -> Option<Place> {
+fn peer(place: &TestEnv, remote: &str, path: &str) -> Option<TestEnv> {
     let package = std::env::var_os("PEER_PTAR")?;
-    let peer = Place::with_package(Path::new(&package));
+    let peer = TestEnv::with_package(Path::new(&package));
     std::fs::copy(place.path("rclone.conf"), peer.path("rclone.conf")).unwrap();
     peer.import_file(remote);
     peer.plakar(["source", "set", remote, &format!("location=rclone://{path}")]).good();
@@ -87,13 +87,13 @@ fn peer(place: &Place, remote: &str, path: &str) -> Option<Place> {
 }
 
 /// The other package's way, if there is one.
-fn others<'a>(peer: &'a Option<Place>, source: &'a str) -> Option<Way<'a>> {
+fn others<'a>(peer: &'a Option<TestEnv>, source: &'a str) -> Option<Way<'a>> {
     let mut stores = Stores { place: peer.as_ref()?, count: 0 };
     Some(way("the package of PEER_PTAR", move |_| stores.backup(source)))
 }
 
 /// `rclone copy` with its defaults.
-fn copy(place: &Place, from: &str, to: &str, more: &[&str]) -> Duration {
+fn copy(place: &TestEnv, from: &str, to: &str, more: &[&str]) -> Duration {
     let mut command = place.command(tools::rclone());
     timed(command.args(["copy", from, to]).args(more))
 }
@@ -108,13 +108,13 @@ fn small_files(directory: &Path, count: u64, size: usize) {
 
 /// Backup and restore of 500 small files on a server that is 40 ms away.
 fn far_away(kind: &str, rounds: usize) {
-    let place = Place::new();
+    let place = TestEnv::new();
     let files = place.path("files");
     small_files(&files, 500, 20_000);
     let served = place.path("served");
     std::fs::create_dir_all(served.join("bucket")).unwrap();
     let server = servers::serve(&place, kind, &served);
-    let far = relay::start(&server.address, ROUND_TRIP);
+    let far = latency_proxy::start(&server.address, ROUND_TRIP);
     servers::remote(&place, "near", kind, &server.address);
     servers::remote(&place, "far", kind, &far);
     copy(&place, files.to_str().unwrap(), "near:bucket/source", &[]);
@@ -160,7 +160,7 @@ fn far_away(kind: &str, rounds: usize) {
 
 /// Backup of a local tree, against Plakar's own importer of files.
 fn local(name: &str, rounds: usize, fill: impl Fn(&Path), again: bool) {
-    let place = Place::new();
+    let place = TestEnv::new();
     let files = place.directory_remote("files");
     fill(&files);
     let (mut ours, mut theirs) =
@@ -194,7 +194,7 @@ fn local(name: &str, rounds: usize, fill: impl Fn(&Path), again: bool) {
 
 /// What the number of streams and of transfers is worth, on a server 40 ms away.
 fn sweep(what: &str, rounds: usize) {
-    let place = Place::new();
+    let place = TestEnv::new();
     let files = place.path("files");
     small_files(&files, 500, 20_000);
     let served = place.path("served");
@@ -202,7 +202,7 @@ fn sweep(what: &str, rounds: usize) {
     let server = servers::serve(&place, "s3", &served);
     servers::remote(&place, "near", "s3", &server.address);
     copy(&place, files.to_str().unwrap(), "near:bucket/source", &[]);
-    let far = relay::start(&server.address, ROUND_TRIP);
+    let far = latency_proxy::start(&server.address, ROUND_TRIP);
     servers::remote(&place, "far", "s3", &far);
     let numbers = ["32", "4", "8", "16", "64", "128"];
     let mut ways = Vec::new();

@@ -3,8 +3,8 @@
 //!
 //! `bench_alone [ROUNDS]`
 
-use plakbox_tests::measured::median;
-use plakbox_tests::{Place, processes, tools};
+use plakbox_tests::stats::median;
+use plakbox_tests::{TestEnv, processes, tools};
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const ENTRIES: u64 = 1_000_000;
 
 /// How long `plakbox ls` took to list a remote, and the most memory that it had.
-fn list(place: &Place, remote: &str) -> (Duration, u64) {
+fn list(place: &TestEnv, remote: &str) -> (Duration, u64) {
     let mut command = place.command(tools::plakbox());
     command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", remote]).stdout(Stdio::null());
     let start = Instant::now();
@@ -30,14 +30,14 @@ fn list(place: &Place, remote: &str) -> (Duration, u64) {
 }
 
 /// The median of the times, in seconds, and the most memory of all.
-fn rounds(count: usize, place: &Place, remote: &str) -> (f64, u64) {
+fn rounds(count: usize, place: &TestEnv, remote: &str) -> (f64, u64) {
     let (times, memory): (Vec<_>, Vec<_>) = (0..count).map(|_| list(place, remote)).unzip();
     (median(times), memory.into_iter().max().unwrap_or_default())
 }
 
 fn main() {
     let count = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(3).max(1);
-    let place = Place::bare();
+    let place = TestEnv::bare();
     place.remote("nothing", &[("type", "memory"), ("try_entries", "0")]);
     place.remote("million", &[("type", "memory"), ("try_entries", &ENTRIES.to_string())]);
     let (start, little) = rounds(count, &place, "nothing:");

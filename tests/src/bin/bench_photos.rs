@@ -6,9 +6,9 @@
 //! rclone's, or the one that its reader makes before the first download.
 
 use plakbox_tests::Run;
-use plakbox_tests::account::Account;
-use plakbox_tests::measured::Peaks;
+use plakbox_tests::google_account::Account;
 use plakbox_tests::photos::{Call, Settings};
+use plakbox_tests::stats::Peaks;
 use std::time::{Duration, Instant};
 
 fn main() {

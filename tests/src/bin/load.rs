@@ -4,12 +4,12 @@
 //! `load [CASE]`: `clients`, `idle`, `starts`, `fairness` or `throughput`.
 
 use plakbox_tests::certificates::{Authority, Valid};
-use plakbox_tests::measured::{Peaks, median};
-use plakbox_tests::place::run;
+use plakbox_tests::env::run;
 use plakbox_tests::plugin::{Importer, piece};
 use plakbox_tests::service::{self, Service, Tls, certified_client, ours, policy, session_by};
+use plakbox_tests::stats::{Peaks, median};
 use plakbox_tests::tree::Bytes;
-use plakbox_tests::{Place, processes, tools, tree};
+use plakbox_tests::{TestEnv, processes, tools, tree};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
 use std::thread;
@@ -27,7 +27,7 @@ fn row(what: &str, goal: &str, figure: &str, met: bool) -> bool {
 }
 
 /// A place with a remote `granted` of so many files of one size, that `ours` may read.
-fn place(files: u64, size: usize) -> Place {
+fn place(files: u64, size: usize) -> TestEnv {
     service::place(|granted| {
         let mut bytes = Bytes(files);
         for number in 0..files {
@@ -131,7 +131,7 @@ async fn starts() -> bool {
 }
 
 /// Backs up into a new store, and takes the time.
-fn backup(place: &Place, prepare: impl Fn(&mut Command)) -> Duration {
+fn backup(place: &TestEnv, prepare: impl Fn(&mut Command)) -> Duration {
     let store = place.path("store-of-load").display().to_string();
     place.plakar(["at", &store, "create", "-plaintext"]).good();
     let mut command = place.command(tools::plakar());
@@ -194,7 +194,7 @@ fn fairness() -> bool {
 
 /// Fifty sessions that read everything over and over, until they are killed.
 async fn readers(connect: &Path, greedy: &Path) {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let session = async || {
         let mut importer = session_by(&place, connect, greedy).await.unwrap();
         loop {

@@ -4,13 +4,13 @@ use std::fs;
 use std::process::Command;
 
 use super::{Daemon, USER_ID, make, setting};
-use crate::Place;
+use crate::TestEnv;
 use crate::servers::{self, PASSWORD, USER};
 
 const MODULES: &str = "/usr/lib/apache2/modules";
 
 /// Serves by a password.
-pub fn apache(place: &Place) -> Option<Daemon> {
+pub fn apache(place: &TestEnv) -> Option<Daemon> {
     let setting = setting(place, "apache2", USER_ID)?;
     let (conf, locks) = (setting.path("conf"), setting.path("locks"));
     make(locks.as_ref(), USER_ID);

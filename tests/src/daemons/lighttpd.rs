@@ -1,10 +1,10 @@
 //! lighttpd: rclone's `http`, read only.
 
 use super::{Daemon, setting};
-use crate::Place;
+use crate::TestEnv;
 
 /// Lists directories to anyone.
-pub fn lighttpd(place: &Place) -> Option<Daemon> {
+pub fn lighttpd(place: &TestEnv) -> Option<Daemon> {
     let setting = setting(place, "lighttpd", 0)?;
     let conf = setting.path("conf");
     Some(setting.start(

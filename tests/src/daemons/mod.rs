@@ -28,7 +28,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Place, processes};
+use crate::{TestEnv, processes};
 
 /// The user that files belong to, where a server doesn't work as root: every Debian has it.
 const USER: &str = "daemon";
@@ -51,7 +51,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Adds a remote of this name to rclone.conf, with some options beside the usual ones.
-    pub fn remote_with(&self, place: &Place, name: &str, more: &[(&str, &str)]) {
+    pub fn remote_with(&self, place: &TestEnv, name: &str, more: &[(&str, &str)]) {
         let usual = self.options.iter().map(|(key, value)| (*key, value.as_str()));
         let usual = usual.filter(|(key, _)| more.iter().all(|(other, _)| key != other));
         let options: Vec<_> = usual.chain(more.iter().copied()).collect();
@@ -59,7 +59,7 @@ impl Daemon {
     }
 
     /// Adds a remote of this name to rclone.conf.
-    pub fn remote(&self, place: &Place, name: &str) {
+    pub fn remote(&self, place: &TestEnv, name: &str) {
         self.remote_with(place, name, &[]);
     }
 
@@ -115,7 +115,7 @@ struct Setting {
 
 /// A directory for a server, `None` where it isn't installed or can't be run. What it serves
 /// belongs to this user.
-fn setting(place: &Place, name: &'static str, owner: u32) -> Option<Setting> {
+fn setting(place: &TestEnv, name: &'static str, owner: u32) -> Option<Setting> {
     let Some(program) = program(name) else {
         eprintln!("skipped: {name} isn't installed (`just servers`)");
         return None;

@@ -1,11 +1,11 @@
 //! nginx: rclone's `http`, read only.
 
 use super::{Daemon, setting};
-use crate::Place;
+use crate::TestEnv;
 
 /// Lists directories to anyone. `zone` goes where all servers are described, `more` into
 /// this one.
-pub fn nginx(place: &Place, zone: &str, more: &str) -> Option<Daemon> {
+pub fn nginx(place: &TestEnv, zone: &str, more: &str) -> Option<Daemon> {
     let setting = setting(place, "nginx", 0)?;
     let (conf, log) = (setting.path("conf"), setting.path("log"));
     Some(setting.start(

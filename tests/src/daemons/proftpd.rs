@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use super::{Daemon, setting};
-use crate::Place;
+use crate::TestEnv;
 use crate::certificates::{Authority, Valid};
 use crate::servers::{self, PASSWORD, USER};
 
 /// Serves by a password, over TLS alone. More lines of its configuration may be given.
-pub fn proftpd(place: &Place, more: &str) -> Option<Daemon> {
+pub fn proftpd(place: &TestEnv, more: &str) -> Option<Daemon> {
     let setting = setting(place, "proftpd", 0)?;
     if !fs::exists("/usr/lib/proftpd/mod_tls.so").unwrap() {
         eprintln!("skipped: proftpd's mod_tls isn't installed (`just servers`)");

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::{Daemon, USER, USER_ID, make, setting};
-use crate::Place;
+use crate::TestEnv;
 use crate::servers::{self, PASSWORD};
 
 /// Serves one share, by a password.
-pub fn samba(place: &Place) -> Option<Daemon> {
+pub fn samba(place: &TestEnv) -> Option<Daemon> {
     let mut setting = setting(place, "smbd", USER_ID)?;
     setting.on_server = "share";
     let (conf, state) = (setting.path("conf"), setting.path("state"));

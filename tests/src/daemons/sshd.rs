@@ -4,10 +4,10 @@ use std::fs;
 use std::process::Command;
 
 use super::{Daemon, setting};
-use crate::Place;
+use crate::TestEnv;
 
 /// Serves by a key; passwords are all wrong. More lines of sshd_config may be given.
-pub fn sshd(place: &Place, more: &str) -> Option<Daemon> {
+pub fn sshd(place: &TestEnv, more: &str) -> Option<Daemon> {
     let setting = setting(place, "sshd", 0)?;
     // Where it gives up being root; its package makes it when the service starts.
     fs::create_dir_all("/run/sshd").unwrap();

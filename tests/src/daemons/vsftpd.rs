@@ -1,11 +1,11 @@
 //! vsftpd: rclone's `ftp`, without TLS.
 
 use super::{Daemon, USER, USER_ID, make, setting};
-use crate::{Place, servers};
+use crate::{TestEnv, servers};
 
 /// Serves to anyone, in a directory of what it calls the root. More lines of its
 /// configuration may be given.
-pub fn vsftpd(place: &Place, more: &str) -> Option<Daemon> {
+pub fn vsftpd(place: &TestEnv, more: &str) -> Option<Daemon> {
     let mut setting = setting(place, "vsftpd", 0)?;
     // It refuses a root that can be written.
     let root = setting.path("served");

@@ -2,8 +2,8 @@
 //! backup.
 
 use super::failed;
-use plakbox_tests::place::run;
-use plakbox_tests::{Place, Run, tools, tree};
+use plakbox_tests::env::run;
+use plakbox_tests::{Run, TestEnv, tools, tree};
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -25,7 +25,7 @@ fn give(path: &Path, user: u32) {
 }
 
 /// A backup by a user who isn't root, to whom the place belongs.
-fn backup_by_another_user(place: &Place, source: &str) -> Run {
+fn backup_by_another_user(place: &TestEnv, source: &str) -> Run {
     // Where root has them, others may not look.
     let programs = place.path("programs");
     fs::create_dir_all(&programs).unwrap();
@@ -41,7 +41,7 @@ fn backup_by_another_user(place: &Place, source: &str) -> Run {
 
 #[test]
 fn directories_that_may_not_be_read_are_errors_of_their_paths_and_the_rest_is_kept() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     for name in ["open/file", "closed/file", "names/file", "top"] {
         tree::file(&source.join(name), b"x", tree::time(1));
@@ -63,7 +63,7 @@ fn directories_that_may_not_be_read_are_errors_of_their_paths_and_the_rest_is_ke
 
 #[test]
 fn a_name_that_isn_t_utf_8_is_an_error_that_says_so() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     tree::file(&source.join("good"), b"x", tree::time(1));
     fs::write(source.join(std::ffi::OsStr::from_bytes(b"bad\xffname")), b"y").unwrap();
@@ -75,7 +75,7 @@ fn a_name_that_isn_t_utf_8_is_an_error_that_says_so() {
 
 #[test]
 fn a_file_that_grows_while_it_is_read_is_kept_as_long_as_it_was_listed() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     // One that the reader reads, and one that has a process of its own.
     let sizes = [("small.log", 1 << 20), ("large.log", 12 << 20)];

@@ -1,7 +1,7 @@
 //! Servers whose answers rclone takes apart, and of which it leaves something out.
 
 use super::failed;
-use plakbox_tests::Place;
+use plakbox_tests::TestEnv;
 use plakbox_tests::scripted::{self, Answer, Request, webdav_entry, webdav_listing};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -32,7 +32,7 @@ fn a_file_of_a_web_server_that_can_t_be_looked_up_is_an_error_of_its_path() {
             let refused = request.method == "HEAD" && request.path == "/two";
             refused.then(|| Answer::new(status, ""))
         });
-        let place = Place::new();
+        let place = TestEnv::new();
         place.remote("web", &[("type", "http"), ("url", &url)]);
         let run = place.backup("rclone://web:").says("1 error");
         let line = failed(&run, "/two");
@@ -50,7 +50,7 @@ fn a_file_that_a_web_server_refuses_for_a_while_is_looked_up_again() {
             && refusals.fetch_add(1, Ordering::Relaxed) < 1;
         refused.then(|| Answer::new(429, ""))
     });
-    let place = Place::new();
+    let place = TestEnv::new();
     place.remote("web", &[("type", "http"), ("url", &url)]);
     place.backup("rclone://web:").good();
     assert_eq!(place.content("/two"), b"two");
@@ -66,7 +66,7 @@ fn a_file_that_is_refused_again_and_again_is_never_taken_for_a_directory() {
                 && refused.fetch_add(1, Ordering::Relaxed) < refusals;
             is_refused.then(|| Answer::new(429, ""))
         });
-        let place = Place::new();
+        let place = TestEnv::new();
         place.remote("web", &[("type", "http"), ("url", &url)]);
         let run = place.backup("rclone://web:");
         assert!(!run.text.contains("/two/two"), "{refusals}: {}", run.text);
@@ -93,7 +93,7 @@ fn an_entry_that_webdav_shows_in_another_directory_is_an_error() {
         ("PROPFIND", _) => Answer::new(404, ""),
         _ => Answer::new(200, "x"),
     });
-    let place = Place::new();
+    let place = TestEnv::new();
     place.remote("dav", &[("type", "webdav"), ("url", &format!("http://{address}/"))]);
     let run = place.backup("rclone://dav:").says("2 errors");
     failed(&run, "deep.mkv");
@@ -103,7 +103,7 @@ fn an_entry_that_webdav_shows_in_another_directory_is_an_error() {
 }
 
 /// An S3 server with one bucket of these keys, each with its own name as its content.
-fn s3(place: &Place, keys: &'static [&'static str], refuse: &'static str) {
+fn s3(place: &TestEnv, keys: &'static [&'static str], refuse: &'static str) {
     let address = scripted::serve(move |request| {
         let key = percent_decode(&request.path);
         let key = key.strip_prefix("/bucket").unwrap_or(&key);
@@ -157,7 +157,7 @@ fn percent_decode(text: &str) -> String {
 
 #[test]
 fn an_s3_key_with_dots_for_a_name_fails_alone() {
-    let place = Place::new();
+    let place = TestEnv::new();
     s3(&place, &["one", "two/x", "w/../up"], "");
     let run = place.backup("rclone://s3:bucket");
     failed(&run, "up");
@@ -166,7 +166,7 @@ fn an_s3_key_with_dots_for_a_name_fails_alone() {
 
 #[test]
 fn an_s3_object_that_may_not_be_looked_up_fails_alone() {
-    let place = Place::new();
+    let place = TestEnv::new();
     s3(&place, &["a", "b", "c", "d/closed", "d/e", "f"], "d/closed");
     let run = place.backup("rclone://s3:bucket").says("1 error");
     let line = failed(&run, "/bucket/d/closed");
@@ -178,7 +178,7 @@ fn an_s3_object_that_may_not_be_looked_up_fails_alone() {
 
 #[test]
 fn s3_keys_with_empty_names_are_errors_that_say_so() {
-    let place = Place::new();
+    let place = TestEnv::new();
     s3(&place, &["good", "a//b", "/c"], "");
     let run = place.backup("rclone://s3:bucket");
     assert!(!run.text.contains("it was removed"), "{}", run.text);

@@ -2,7 +2,7 @@
 //! name.
 
 use super::failed;
-use plakbox_tests::{Place, tree};
+use plakbox_tests::{TestEnv, tree};
 use std::fs;
 
 /// The letter ü in one piece, and in two.
@@ -11,7 +11,7 @@ const DECOMPOSED: &str = "u\u{308}.txt";
 
 #[test]
 fn a_file_that_is_spelled_the_same_in_another_unicode_form_stays() {
-    let place = Place::new();
+    let place = TestEnv::new();
     tree::file(&place.directory_remote("source").join(DECOMPOSED), b"new", tree::time(1));
     let target = place.directory_remote("target");
     fs::write(target.join(COMPOSED), b"OLD").unwrap();
@@ -23,7 +23,7 @@ fn a_file_that_is_spelled_the_same_in_another_unicode_form_stays() {
 
 #[test]
 fn both_spellings_of_a_name_are_backed_up_and_restored() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     fs::write(source.join(COMPOSED), b"one").unwrap();
     fs::write(source.join(DECOMPOSED), b"two").unwrap();
@@ -39,7 +39,7 @@ fn both_spellings_of_a_name_are_backed_up_and_restored() {
 
 #[test]
 fn the_second_of_two_names_that_the_destination_takes_for_one_is_an_error() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     for (name, bytes) in [("Readme", "upper"), ("readme", "lower"), ("other", "other")] {
         fs::write(source.join(name), bytes).unwrap();
@@ -56,7 +56,7 @@ fn the_second_of_two_names_that_the_destination_takes_for_one_is_an_error() {
 
 #[test]
 fn a_large_file_with_a_long_name_is_restored_and_no_other_name_stays() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     for name in ["x".repeat(250), "ü".repeat(120), "short".to_owned()] {
         tree::file(&source.join(name), &vec![b'x'; 33 << 20], tree::time(1));

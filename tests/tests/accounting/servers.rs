@@ -1,8 +1,8 @@
 //! Servers that stop answering, or never do: the run ends within two minutes, with one reason.
 
-use plakbox_tests::place::{finish, within};
+use plakbox_tests::env::{finish, within};
 use plakbox_tests::scripted::{self, Answer, webdav_entry, webdav_listing};
-use plakbox_tests::{Place, Run, servers, tools, tree};
+use plakbox_tests::{Run, TestEnv, servers, tools, tree};
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ fn back_up_from_silence(backend: &str, more: &[(&str, &str)]) {
     let address = silent();
     let (host, port) = address.split_once(':').unwrap();
     let url = format!("http://{address}");
-    let place = Place::new();
+    let place = TestEnv::new();
     let password = servers::obscure(&place, "x");
     let login = [("host", host), ("port", port), ("user", "x"), ("pass", &password)];
     let address = match backend {
@@ -68,19 +68,19 @@ fn an_ftp_server_that_never_answers_ends_the_run() {
 
 #[test]
 fn doctor_says_soon_that_a_port_refuses() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let keys = [("access_key_id", "a"), ("secret_access_key", "b")];
     let s3 = [("type", "s3"), ("provider", "Other"), ("endpoint", "http://127.0.0.1:9")];
     place.remote("s3", &[&s3[..], &keys].concat());
     let mut command = place.command(tools::plakbox());
     command.args(["doctor", "s3:bucket"]);
-    plakbox_tests::place::run(&mut command).soon().says("connection refused");
+    plakbox_tests::env::run(&mut command).soon().says("connection refused");
 }
 
 #[test]
 fn a_server_that_stops_for_good_ends_the_backup_with_one_reason() {
     for kind in ["webdav", "s3"] {
-        let place = Place::new();
+        let place = TestEnv::new();
         let served = place.path("served");
         let mut bytes = tree::Bytes(7);
         for number in 0..2000 {
@@ -89,7 +89,7 @@ fn a_server_that_stops_for_good_ends_the_backup_with_one_reason() {
         }
         let server = servers::serve(&place, kind, &served);
         // Slow enough to be met half way.
-        let far = plakbox_tests::relay::start(&server.address, Duration::from_millis(40));
+        let far = plakbox_tests::latency_proxy::start(&server.address, Duration::from_millis(40));
         servers::remote(&place, "it", kind, &far);
         let start = Instant::now();
         let mut command = place.backup_command("rclone://it:bucket");
@@ -136,7 +136,7 @@ fn access_that_is_revoked_in_the_middle_ends_the_backup_with_one_reason() {
             _ => Answer::new(200, "x"),
         }
     });
-    let place = Place::new();
+    let place = TestEnv::new();
     place.remote("dav", &[("type", "webdav"), ("url", &format!("http://{address}/"))]);
     let run = place.backup("rclone://dav:");
     assert!(run.took < Duration::from_secs(60), "it took {:?}", run.took);

@@ -57,13 +57,13 @@ struct Table {
 #[serde(deny_unknown_fields)]
 struct File {
     path: String,
-    places: Vec<Place>,
+    places: Vec<TestEnv>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code)]
-struct Place {
+struct TestEnv {
     line: usize,
     before: usize,
     when: String,
@@ -107,7 +107,7 @@ fn source() -> Option<PathBuf> {
 
 /// Every file of Go's below a directory that isn't a test.
 fn go_files(directory: &Path) -> Vec<PathBuf> {
-    let files = plakbox_tests::place::files_below(directory).into_iter();
+    let files = plakbox_tests::env::files_below(directory).into_iter();
     let is_source = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap();
         name.ends_with(".go") && !name.ends_with("_test.go")
@@ -210,7 +210,7 @@ fn the_table_names_the_pinned_rclone_and_lines_that_are_there() {
             continue;
         }
         let text = fs::read_to_string(source.join(path)).unwrap();
-        for Place { line, says, .. } in places {
+        for TestEnv { line, says, .. } in places {
             assert!(text.lines().nth(line - 1).is_some(), "{path}:{line}");
             if let Some(says) = says {
                 let heard = sentences(&text).into_iter().any(|(_, sentence)| sentence == *says);

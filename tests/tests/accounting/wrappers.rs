@@ -2,23 +2,23 @@
 //! shown is reported.
 
 use super::failed;
-use plakbox_tests::{Place, servers, tools, tree};
+use plakbox_tests::{TestEnv, servers, tools, tree};
 use std::fs;
 
 /// Adds a crypt remote of this password over a directory.
-fn crypt(place: &Place, name: &str, directory: &str, password: &str) {
+fn crypt(place: &TestEnv, name: &str, directory: &str, password: &str) {
     let password = servers::obscure(place, password);
     let options = [("type", "crypt"), ("remote", directory), ("password", &password)];
     place.remote(name, &options);
 }
 
-fn rclone(place: &Place, args: &[&str]) {
+fn rclone(place: &TestEnv, args: &[&str]) {
     assert!(place.command(tools::rclone()).args(args).status().unwrap().success());
 }
 
 #[test]
 fn a_crypt_remote_with_a_wrong_password_ends_the_backup_with_an_error() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let below = place.path("below").to_str().unwrap().to_owned();
     tree::file(&place.path("plain/d/file"), b"x", tree::time(1));
     crypt(&place, "right", &below, "right");
@@ -33,7 +33,7 @@ fn a_crypt_remote_with_a_wrong_password_ends_the_backup_with_an_error() {
 
 #[test]
 fn a_file_that_crypt_can_t_decrypt_is_an_error_of_its_path_and_the_rest_is_kept() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let below = place.path("below").to_str().unwrap().to_owned();
     for name in ["d/file", "other"] {
         tree::file(&place.path("plain").join(name), b"x", tree::time(1));
@@ -52,7 +52,7 @@ fn a_file_that_crypt_can_t_decrypt_is_an_error_of_its_path_and_the_rest_is_kept(
 
 #[test]
 fn a_union_whose_upstream_isn_t_there_ends_the_backup_with_an_error() {
-    let place = Place::new();
+    let place = TestEnv::new();
     tree::file(&place.path("one/file"), b"x", tree::time(1));
     fs::create_dir_all(place.path("two/sub")).unwrap();
     let [one, two] = ["one", "two"].map(|name| place.path(name).to_str().unwrap().to_owned());
@@ -67,7 +67,7 @@ fn a_union_whose_upstream_isn_t_there_ends_the_backup_with_an_error() {
 
 #[test]
 fn an_upstream_of_a_union_may_lack_the_directory_that_is_backed_up() {
-    let place = Place::new();
+    let place = TestEnv::new();
     tree::file(&place.path("one/sub/file"), b"x", tree::time(1));
     fs::create_dir_all(place.path("two")).unwrap();
     let [one, two] = ["one", "two"].map(|name| place.path(name).to_str().unwrap().to_owned());
@@ -78,7 +78,7 @@ fn an_upstream_of_a_union_may_lack_the_directory_that_is_backed_up() {
 
 #[test]
 fn a_combine_whose_upstream_isn_t_there_is_an_error_of_its_directory() {
-    let place = Place::new();
+    let place = TestEnv::new();
     for number in 0..200 {
         tree::file(&place.path(&format!("one/{}/{number}", number % 7)), b"x", tree::time(1));
         tree::file(&place.path(&format!("two/{}/{number}", number % 5)), b"x", tree::time(1));
@@ -96,7 +96,7 @@ fn a_combine_whose_upstream_isn_t_there_is_an_error_of_its_directory() {
 
 #[test]
 fn a_file_whose_chunk_is_gone_is_an_error_of_its_path() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let below = place.path("below").to_str().unwrap().to_owned();
     let options = [("type", "chunker"), ("remote", below.as_str()), ("chunk_size", "10B")];
     place.remote("it", &options);

@@ -1,14 +1,14 @@
 //! Servers that take few connections get few, and what they refuse as too much isn't lost.
 
 use plakbox_tests::daemons::{self, Daemon};
-use plakbox_tests::place::run;
+use plakbox_tests::env::run;
 use plakbox_tests::tree::{self, Bytes, Keep};
-use plakbox_tests::{Place, tools};
+use plakbox_tests::{TestEnv, tools};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// A snapshot of so many small files.
-fn small_files(place: &Place, count: u64) -> PathBuf {
+fn small_files(place: &TestEnv, count: u64) -> PathBuf {
     let source = place.directory_remote("source");
     let mut bytes = Bytes(count);
     for number in 0..count {
@@ -21,7 +21,7 @@ fn small_files(place: &Place, count: u64) -> PathBuf {
 }
 
 /// Restores everything to a server, and backs it up from there.
-fn restored_and_backed_up(place: &Place, daemon: &Daemon, source: &std::path::Path) -> Duration {
+fn restored_and_backed_up(place: &TestEnv, daemon: &Daemon, source: &std::path::Path) -> Duration {
     let target = daemon.directory("target");
     let location = daemon.location("server", "target");
     let took = place.restore(&location).good().took;
@@ -33,7 +33,7 @@ fn restored_and_backed_up(place: &Place, daemon: &Daemon, source: &std::path::Pa
 
 #[test]
 fn a_restore_to_a_server_of_few_connections_is_as_fast_as_rclone() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::vsftpd(&place, "max_per_ip=50\n") else { return };
     daemon.remote(&place, "server");
     let source = small_files(&place, 300);
@@ -49,7 +49,7 @@ fn a_restore_to_a_server_of_few_connections_is_as_fast_as_rclone() {
 
 #[test]
 fn nothing_is_lost_where_a_server_starts_few_processes() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::proftpd(&place, "MaxInstances 60\n") else { return };
     daemon.remote(&place, "server");
     let source = small_files(&place, 363);
@@ -58,7 +58,7 @@ fn nothing_is_lost_where_a_server_starts_few_processes() {
 
 #[test]
 fn a_server_that_takes_less_than_is_usual_gets_less() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::vsftpd(&place, "max_per_ip=2\n") else { return };
     daemon.remote(&place, "server");
     let source = small_files(&place, 60);
@@ -69,7 +69,7 @@ fn a_server_that_takes_less_than_is_usual_gets_less() {
 
 #[test]
 fn one_stream_needs_three_connections() {
-    let place = Place::new();
+    let place = TestEnv::new();
     // One lists while another reads, and a large file has a process of its own.
     let Some(daemon) = daemons::vsftpd(&place, "max_per_ip=3\n") else { return };
     daemon.remote(&place, "server");
@@ -88,7 +88,7 @@ fn one_stream_needs_three_connections() {
 
 #[test]
 fn a_user_who_wants_too_much_at_once_loses_nothing() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::vsftpd(&place, "max_per_ip=5\n") else { return };
     daemon.remote(&place, "server");
     place.import_file("server");
@@ -102,7 +102,7 @@ fn a_user_who_wants_too_much_at_once_loses_nothing() {
 
 #[test]
 fn a_web_server_that_limits_requests_loses_no_file() {
-    let place = Place::new();
+    let place = TestEnv::new();
     // What only looks a file up isn't limited.
     let zone = "map $request_method $limited { GET $binary_remote_addr; default \"\"; }\n\
                 limit_req_zone $limited zone=all:1m rate=20r/s;";
@@ -123,7 +123,7 @@ fn a_web_server_that_limits_requests_loses_no_file() {
 
 #[test]
 fn a_directory_that_a_server_refuses_to_list_for_a_while_is_listed_again() {
-    let place = Place::new();
+    let place = TestEnv::new();
     // Fewer than the usual streams need.
     let Some(daemon) = daemons::vsftpd(&place, "max_per_ip=3\n") else { return };
     daemon.remote(&place, "server");

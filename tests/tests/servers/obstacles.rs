@@ -2,12 +2,12 @@
 //! should go there alone.
 
 use plakbox_tests::daemons::{self, Daemon};
-use plakbox_tests::{Place, Run, tree};
+use plakbox_tests::{Run, TestEnv, tree};
 use std::fs;
 use std::path::Path;
 
 /// Restores a snapshot of a directory, a file, and something good to where it is the reverse.
-fn restored_over(place: &Place, target: &Path, location: &str, adopt: impl Fn()) -> Run {
+fn restored_over(place: &TestEnv, target: &Path, location: &str, adopt: impl Fn()) -> Run {
     let source = place.directory_remote("source");
     fs::create_dir_all(source.join("empty/dir")).unwrap();
     tree::file(&source.join("d/f"), b"new", tree::time(1));
@@ -37,7 +37,7 @@ fn two_failed(run: Run, target: &Path) {
     assert_eq!(fs::read(target.join("d/good")).unwrap(), b"good");
 }
 
-fn on(place: &Place, daemon: &Daemon) {
+fn on(place: &TestEnv, daemon: &Daemon) {
     daemon.remote(place, "server");
     let target = daemon.directory("target");
     let location = daemon.location("server", "target");
@@ -47,7 +47,7 @@ fn on(place: &Place, daemon: &Daemon) {
 
 #[test]
 fn what_is_in_the_way_on_a_disk_stays_and_is_an_error_of_its_own() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let target = place.directory_remote("target");
     let run = restored_over(&place, &target, "rclone://target:", || ());
     two_failed(run, &target);
@@ -55,35 +55,35 @@ fn what_is_in_the_way_on_a_disk_stays_and_is_an_error_of_its_own() {
 
 #[test]
 fn what_is_in_the_way_on_apache_s_mod_dav_stays_and_is_an_error_of_its_own() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::apache(&place) else { return };
     on(&place, &daemon);
 }
 
 #[test]
 fn what_is_in_the_way_on_openssh_stays_and_is_an_error_of_its_own() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::sshd(&place, "") else { return };
     on(&place, &daemon);
 }
 
 #[test]
 fn what_is_in_the_way_on_vsftpd_stays_and_is_an_error_of_its_own() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::vsftpd(&place, "") else { return };
     on(&place, &daemon);
 }
 
 #[test]
 fn what_is_in_the_way_on_samba_stays_and_is_an_error_of_its_own() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::samba(&place) else { return };
     on(&place, &daemon);
 }
 
 #[test]
 fn a_file_in_the_way_of_a_whole_tree_is_an_error_of_all_that_is_in_it() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     tree::file(&source.join("d/deep/f"), b"new", tree::time(1));
     tree::file(&source.join(" odd [name] \n* "), b"good", tree::time(1));
@@ -99,7 +99,7 @@ fn a_file_in_the_way_of_a_whole_tree_is_an_error_of_all_that_is_in_it() {
 
 #[test]
 fn a_file_on_samba_isn_t_replaced_by_one_whose_name_differs_in_case() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::samba(&place) else { return };
     daemon.remote(&place, "server");
     let source = place.directory_remote("source");

@@ -1,13 +1,13 @@
 //! What a server shows without an end: files that never answer, and links in a circle.
 
-use plakbox_tests::{Place, daemons, tree};
+use plakbox_tests::{TestEnv, daemons, tree};
 use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::Duration;
 
 #[test]
 fn a_named_pipe_on_sftp_is_an_error_of_its_path_and_holds_up_nothing() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(sshd) = daemons::sshd(&place, "") else { return };
     let source = sshd.directory("source");
     for number in 0..40 {
@@ -27,7 +27,7 @@ fn a_named_pipe_on_sftp_is_an_error_of_its_path_and_holds_up_nothing() {
 
 #[test]
 fn links_in_a_circle_on_sftp_are_errors_of_their_paths_and_the_rest_is_backed_up() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(sshd) = daemons::sshd(&place, "") else { return };
     let source = sshd.directory("source");
     tree::file(&source.join("file"), b"x", tree::time(1));

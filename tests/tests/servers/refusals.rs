@@ -1,11 +1,11 @@
 //! What servers refuse is said in a line that tells what to do.
 
-use plakbox_tests::{Place, daemons, servers, tree};
+use plakbox_tests::{TestEnv, daemons, servers, tree};
 use std::fs;
 
 #[test]
 fn a_wrong_password_of_sftp_says_what_to_check() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::sshd(&place, "") else { return };
     let wrong = servers::obscure(&place, "wrong");
     daemon.remote_with(&place, "server", &[("key_file", ""), ("pass", &wrong)]);
@@ -17,7 +17,7 @@ fn a_wrong_password_of_sftp_says_what_to_check() {
 
 #[test]
 fn a_destination_of_a_web_server_is_refused_at_once() {
-    let place = Place::new();
+    let place = TestEnv::new();
     tree::file(&place.directory_remote("source").join("file"), b"x", tree::time(1));
     place.backup("rclone://source:").good();
     place.remote("web", &[("type", "http"), ("url", "http://127.0.0.1:9/")]);
@@ -26,7 +26,7 @@ fn a_destination_of_a_web_server_is_refused_at_once() {
 
 #[test]
 fn a_page_in_an_error_is_cut_to_its_title() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::apache(&place) else { return };
     tree::file(&place.directory_remote("source").join("file"), b"x", tree::time(1));
     place.backup("rclone://source:").good();

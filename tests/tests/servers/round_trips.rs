@@ -1,6 +1,6 @@
 //! Each server's files are backed up, not read again, and restored byte for byte.
 
-use plakbox_tests::Place;
+use plakbox_tests::TestEnv;
 use plakbox_tests::daemons::{self, Daemon};
 use plakbox_tests::tree::{self, Bytes, Keep};
 use std::fs;
@@ -23,7 +23,7 @@ fn grow(root: &Path) {
 }
 
 /// Backs up what a server has, twice and after a change; the last snapshot is all of it.
-fn backed_up(place: &Place, daemon: &Daemon) -> PathBuf {
+fn backed_up(place: &TestEnv, daemon: &Daemon) -> PathBuf {
     let source = daemon.directory("source");
     grow(&source);
     daemon.adopt();
@@ -55,7 +55,7 @@ fn reads(audit: &Path) -> usize {
 }
 
 /// Restores the last snapshot to an empty place of the same server, twice.
-fn restored(place: &Place, daemon: &Daemon, source: &Path, keep: Keep) {
+fn restored(place: &TestEnv, daemon: &Daemon, source: &Path, keep: Keep) {
     let target = daemon.directory("target");
     for _ in 0..2 {
         place.restore(&daemon.location("server", "target")).good();
@@ -63,7 +63,7 @@ fn restored(place: &Place, daemon: &Daemon, source: &Path, keep: Keep) {
     }
 }
 
-fn round_trip(place: &Place, daemon: &Daemon, keep: Keep) {
+fn round_trip(place: &TestEnv, daemon: &Daemon, keep: Keep) {
     let source = backed_up(place, daemon);
     restored(place, daemon, &source, keep);
     assert!(daemon.served.join("target/empty/inside").is_dir());
@@ -71,49 +71,49 @@ fn round_trip(place: &Place, daemon: &Daemon, keep: Keep) {
 
 #[test]
 fn a_tree_comes_back_from_openssh() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::sshd(&place, "") else { return };
     round_trip(&place, &daemon, Keep::Files);
 }
 
 #[test]
 fn a_tree_comes_back_from_vsftpd() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::vsftpd(&place, "") else { return };
     round_trip(&place, &daemon, Keep::Files);
 }
 
 #[test]
 fn a_tree_comes_back_from_proftpd_with_tls() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::proftpd(&place, "") else { return };
     round_trip(&place, &daemon, Keep::Files);
 }
 
 #[test]
 fn a_tree_comes_back_from_samba() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::samba(&place) else { return };
     round_trip(&place, &daemon, Keep::Files);
 }
 
 #[test]
 fn a_tree_comes_back_from_apache_s_mod_dav() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::apache(&place) else { return };
     round_trip(&place, &daemon, Keep::Files);
 }
 
 #[test]
 fn a_tree_is_backed_up_from_nginx() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::nginx(&place, "", "") else { return };
     backed_up(&place, &daemon);
 }
 
 #[test]
 fn a_tree_is_backed_up_from_lighttpd() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let Some(daemon) = daemons::lighttpd(&place) else { return };
     backed_up(&place, &daemon);
 }

@@ -1,11 +1,11 @@
 //! What is counted of a session is what went by.
 
-use plakbox_tests::place::run;
-use plakbox_tests::{Place, tools, tree};
+use plakbox_tests::env::run;
+use plakbox_tests::{TestEnv, tools, tree};
 
 #[test]
 fn the_bytes_of_restored_small_files_are_counted() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     for number in 0..10 {
         tree::file(&source.join(format!("{number}")), &[b'x'; 1000], tree::time(1));

@@ -1,10 +1,10 @@
 //! plakbox, its explanations and what is wrong are found by a person who looks for them.
 
 use super::{advised, shell};
-use plakbox_tests::account::Account;
+use plakbox_tests::env::{finish, run};
+use plakbox_tests::google_account::Account;
 use plakbox_tests::photos::{Call, Photos, Settings};
-use plakbox_tests::place::{finish, run};
-use plakbox_tests::{Place, Run, service, tools, tree};
+use plakbox_tests::{Run, TestEnv, service, tools, tree};
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -29,7 +29,7 @@ fn the_page_about_google_photos_is_shown_by_the_command_of_the_message() {
 
 #[test]
 fn the_command_is_a_plain_name_where_path_has_it() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let bin = place.path("bin");
     fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(tools::plakbox(), bin.join("plakbox")).unwrap();
@@ -47,7 +47,7 @@ fn the_command_is_a_plain_name_where_path_has_it() {
 
 #[test]
 fn help_explains_commands_and_topics() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let help = |topic: &[&str]| run(place.command(tools::plakbox()).arg("help").args(topic));
     help(&[]).good().says("renew").says("google-photos");
     help(&["renew"]).good().says("Their `location` and all other options");
@@ -58,8 +58,8 @@ fn help_explains_commands_and_topics() {
 
 #[test]
 fn doctor_warns_of_a_library_that_a_backup_refuses() {
-    let (place, photos) = (Place::bare(), Photos::start());
-    let look = |place: &Place| {
+    let (place, photos) = (TestEnv::bare(), Photos::start());
+    let look = |place: &TestEnv| {
         let mut command = place.command(tools::plakbox());
         doctor(command.envs(photos.environment()), &photos.config("p"))
     };
@@ -73,7 +73,7 @@ fn doctor_warns_of_a_library_that_a_backup_refuses() {
 
 #[test]
 fn doctor_names_the_proxy_in_use_without_its_password() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     place.directory_remote("source");
     let mut command = place.command(tools::plakbox());
     command.args(["doctor", "source:"]).env("https_proxy", "http://me:MARKER-4711@proxy:8080");
@@ -81,13 +81,13 @@ fn doctor_names_the_proxy_in_use_without_its_password() {
     let run = run.says("ok       rclone goes by the proxy `proxy:8080`, which HTTPS_PROXY names");
     assert!(!run.text.contains("MARKER-4711"), "{}", run.text);
     place.policy("[[allow]]\nbackends = [\"*\"]\nuse = [\"importer\"]\n");
-    let run = plakbox_tests::place::run(&mut command);
+    let run = plakbox_tests::env::run(&mut command);
     assert!(!run.text.contains("proxy"), "rclone isn't given it:\n{}", run.text);
 }
 
 #[test]
 fn a_missing_token_is_one_problem() {
-    let (place, photos) = (Place::bare(), Photos::start());
+    let (place, photos) = (TestEnv::bare(), Photos::start());
     let config = photos.config("p");
     let config: String = config
         .lines()
@@ -102,7 +102,7 @@ fn a_missing_token_is_one_problem() {
 
 #[test]
 fn doctor_says_that_backups_go_to_a_service_and_whether_it_takes_us() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let source = place.directory_remote("source");
     tree::file(&source.join("file"), b"x", tree::time(1));
     let connect = place.path("connect.toml");

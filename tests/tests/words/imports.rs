@@ -2,15 +2,15 @@
 //! configuration holds.
 
 use super::{advised, known, shell};
-use plakbox_tests::place::run;
-use plakbox_tests::{Place, servers, tools, tree};
+use plakbox_tests::env::run;
+use plakbox_tests::{TestEnv, servers, tools, tree};
 use std::fs;
 use std::process::Stdio;
 
 const PASSWORD: &str = "of the configuration";
 
 /// Encrypts the place's rclone.conf.
-fn encrypt(place: &Place) {
+fn encrypt(place: &TestEnv) {
     let mut command = place.command(tools::rclone());
     command.args(["config", "encryption", "set"]).env("RCLONE_CONFIG_PASS", PASSWORD);
     // It asks for the new password twice, and takes it from the command where there is one.
@@ -21,13 +21,13 @@ fn encrypt(place: &Place) {
 }
 
 /// Runs an advised command as a person does who gives rclone the password.
-fn with_password(place: &Place, command: &str) -> plakbox_tests::Run {
+fn with_password(place: &TestEnv, command: &str) -> plakbox_tests::Run {
     shell(place, &format!("export RCLONE_CONFIG_PASS='{PASSWORD}'; {command}"))
 }
 
 #[test]
 fn an_encrypted_remote_with_a_password_is_imported_by_what_is_advised() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let directory = place.path("served");
     tree::file(&directory.join("file"), b"x", tree::time(1));
     let server = servers::serve(&place, "webdav", &directory);
@@ -58,7 +58,7 @@ fn an_encrypted_remote_with_a_password_is_imported_by_what_is_advised() {
 
 #[test]
 fn a_hidden_password_comes_back_by_what_is_advised() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let directory = place.path("served");
     tree::file(&directory.join("file"), b"x", tree::time(1));
     let server = servers::serve(&place, "webdav", &directory);
@@ -74,7 +74,7 @@ fn a_hidden_password_comes_back_by_what_is_advised() {
 
 #[test]
 fn values_that_plakar_would_cut_come_whole_by_what_is_advised() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let directory = place.path("a#b;c");
     tree::file(&directory.join("file"), b"x", tree::time(1));
     place.remote("cut", &[("type", "alias"), ("remote", directory.to_str().unwrap())]);
@@ -93,7 +93,7 @@ fn values_that_plakar_would_cut_come_whole_by_what_is_advised() {
 
 #[test]
 fn a_remote_with_a_dot_in_its_name_is_imported_by_what_is_advised() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let directory = place.path("there");
     tree::file(&directory.join("file"), b"x", tree::time(1));
     place.remote("my.cloud", &[("type", "alias"), ("remote", directory.to_str().unwrap())]);

@@ -1,13 +1,13 @@
 //! Each error names the mistake that was made.
 
 use super::shell;
-use plakbox_tests::account::Account;
+use plakbox_tests::env::run;
+use plakbox_tests::google_account::Account;
 use plakbox_tests::photos::{Call, Settings};
-use plakbox_tests::place::run;
-use plakbox_tests::{Place, servers, tools, tree};
+use plakbox_tests::{TestEnv, servers, tools, tree};
 
-fn with_source() -> Place {
-    let place = Place::new();
+fn with_source() -> TestEnv {
+    let place = TestEnv::new();
     let directory = place.directory_remote("source");
     tree::file(&directory.join("album/X/file"), b"x", tree::time(1));
     place.import("source");
@@ -91,7 +91,7 @@ fn output_that_is_read_no_further_ends_it_quietly() {
 
 #[test]
 fn what_rclone_is_not_given_of_the_environment_is_named() {
-    let place = Place::new();
+    let place = TestEnv::new();
     place.remote("ssh", &[("type", "sftp"), ("host", "127.0.0.1"), ("port", "9")]);
     let mut command = place.backup_command("rclone://ssh:");
     run(command.env("SSH_AUTH_SOCK", "/nowhere/agent"))

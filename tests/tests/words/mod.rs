@@ -11,8 +11,8 @@ mod recipes;
 mod renewal;
 mod terminal;
 
-use plakbox_tests::Place;
-use plakbox_tests::place::run;
+use plakbox_tests::TestEnv;
+use plakbox_tests::env::run;
 use std::fs;
 
 /// The command in backticks that a message has after these words.
@@ -24,11 +24,11 @@ fn advised(text: &str, after: &str) -> String {
 }
 
 /// Runs a command as a person does who has read it.
-fn shell(place: &Place, command: &str) -> plakbox_tests::Run {
+fn shell(place: &TestEnv, command: &str) -> plakbox_tests::Run {
     run(place.command("sh").args(["-c", command]))
 }
 
 /// What Plakar knows of its sources or destinations.
-fn known(place: &Place, kind: &str) -> String {
+fn known(place: &TestEnv, kind: &str) -> String {
     fs::read_to_string(place.path("home/.config/plakar").join(format!("{kind}s.yml"))).unwrap()
 }

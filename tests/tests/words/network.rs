@@ -1,9 +1,9 @@
 //! The network's faults are named as such, with the proxy where there is one.
 
-use plakbox_tests::account::Account;
+use plakbox_tests::env::run;
+use plakbox_tests::google_account::Account;
 use plakbox_tests::photos::Settings;
-use plakbox_tests::place::run;
-use plakbox_tests::{Place, Run};
+use plakbox_tests::{Run, TestEnv};
 
 /// A backup by a proxy that isn't there.
 fn by_dead_proxy(account: &Account, proxy: &str) -> Run {
@@ -31,7 +31,7 @@ fn a_dead_proxy_is_named_without_its_password() {
 
 #[test]
 fn the_proxy_of_plain_addresses_is_named_as_well() {
-    let place = Place::new();
+    let place = TestEnv::new();
     place.remote("web", &[("type", "http"), ("url", "http://example.com/")]);
     run(place.backup_command("rclone://web:").env("HTTP_PROXY", "http://127.0.0.1:9"))
         .bad("check HTTP_PROXY, which names the proxy `127.0.0.1:9`");

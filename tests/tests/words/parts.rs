@@ -1,9 +1,9 @@
 //! A part of a remote keeps its name from a backup to a restore, and a location that
 //! looks like a file is told with its directory.
 
-use plakbox_tests::account::Account;
+use plakbox_tests::google_account::Account;
 use plakbox_tests::photos::Settings;
-use plakbox_tests::{Place, tree};
+use plakbox_tests::{TestEnv, tree};
 
 #[test]
 fn one_album_backed_up_alone_comes_back_as_that_album_by_the_documented_command() {
@@ -42,7 +42,7 @@ fn one_album_of_a_whole_snapshot_comes_back_as_that_album() {
 
 #[test]
 fn a_location_that_is_a_file_is_told_with_its_directory() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let source = place.directory_remote("source");
     tree::file(&source.join("a/top"), b"x", tree::time(1));
     tree::file(&source.join("top/top"), b"x", tree::time(1));

@@ -1,8 +1,8 @@
 //! README's recipes work as they are written.
 
-use plakbox_tests::place::run;
-use plakbox_tests::web::{Page, Web};
-use plakbox_tests::{Place, Run, tools};
+use plakbox_tests::env::run;
+use plakbox_tests::faulty_http_server::{Page, Web};
+use plakbox_tests::{Run, TestEnv, tools};
 use std::fs;
 
 /// The indented block of README that begins with this line.
@@ -18,7 +18,7 @@ fn block(beginning: &str) -> String {
 
 #[test]
 fn plakbox_is_in_path_after_what_is_said_of_it() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let line = block("mkdir -p ~/.local/bin");
     run(place.command("sh").args(["-c", &line])).good();
     let path = format!("{}/.local/bin", place.path("home").display());
@@ -28,14 +28,14 @@ fn plakbox_is_in_path_after_what_is_said_of_it() {
 }
 
 /// Runs the recipe for cron as cron does: what it prints is mailed.
-fn cron(place: &Place) -> Run {
+fn cron(place: &TestEnv) -> Run {
     let recipe = block("#!/bin/sh").replace("/var/backups", &place.store());
     run(place.command("sh").args(["-c", &recipe.replace("@myphotos", "@web")]))
 }
 
 #[test]
 fn cron_is_silent_after_a_whole_backup_and_shows_what_failed_after_any_other() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     web.put("good", Page::new("good"));
     place.remote("web", &[("type", "http"), ("url", &web.url)]);
     place.import("web");

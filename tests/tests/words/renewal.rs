@@ -2,10 +2,10 @@
 //! being lost, by the command that messages name.
 
 use super::{advised, known, shell};
-use plakbox_tests::account::Account;
+use plakbox_tests::env::run;
+use plakbox_tests::google_account::Account;
 use plakbox_tests::photos::{Photos, Settings};
-use plakbox_tests::place::run;
-use plakbox_tests::{Place, Run, processes, tools};
+use plakbox_tests::{Run, TestEnv, processes, tools};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -29,15 +29,15 @@ fn with_options(photos: Photos) -> Account {
     account
 }
 
-fn write_conf(place: &Place, text: &str) {
+fn write_conf(place: &TestEnv, text: &str) {
     fs::write(place.path("rclone.conf"), text).unwrap();
 }
 
-fn renew(place: &Place, arguments: &[&str]) -> Run {
+fn renew(place: &TestEnv, arguments: &[&str]) -> Run {
     run(place.command(tools::plakbox()).arg("renew").args(arguments))
 }
 
-fn files(place: &Place) -> [PathBuf; 2] {
+fn files(place: &TestEnv) -> [PathBuf; 2] {
     ["sources.yml", "destinations.yml"].map(|name| place.path("home/.config/plakar").join(name))
 }
 
@@ -89,7 +89,7 @@ fn the_files_stay_private_and_are_left_alone_where_nothing_is_new() {
 
 #[test]
 fn plakar_reads_what_was_written_whatever_the_values_are() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let odd = [
         ("type", "drive"),
         ("token", r#"{"access_token":"a: #b 'c' \\ \"d\"","refresh_token":"é&*!"}"#),
@@ -116,7 +116,7 @@ fn plakar_reads_what_was_written_whatever_the_values_are() {
 
 #[test]
 fn what_there_is_nothing_to_renew_in_says_so() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let directory = place.directory_remote("mine");
     renew(&place, &["mine"]).bad("plakar has neither a source nor a destination `mine`");
     renew(&place, &["none"]).bad("your rclone.conf has no remote `none`");
@@ -148,7 +148,7 @@ fn two_at_the_same_moment_lose_nothing() {
             command.stderr(std::process::Stdio::piped()).spawn().unwrap()
         });
         for child in children {
-            plakbox_tests::place::finish(child, start).good();
+            plakbox_tests::env::finish(child, start).good();
         }
         let text = known(place, "source");
         assert_eq!(text.matches(&token).count(), 2, "{text}");

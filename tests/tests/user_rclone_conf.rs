@@ -1,10 +1,10 @@
 //! A remote of the user's own rclone.conf: rclone works on a private copy of its
 //! sections, and what it renews there comes back into the file.
 
+use plakbox_tests::env::{files_below, finish, within};
 use plakbox_tests::photos::media::photo;
 use plakbox_tests::photos::{Call, Photos, Settings};
-use plakbox_tests::place::{files_below, finish, within};
-use plakbox_tests::{Place, Run, processes, servers, tree};
+use plakbox_tests::{Run, TestEnv, processes, servers, tree};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ const AFTER: &str = "\n[last]\r\n# spaced out\r\n  type   =   local  \r\n";
 
 /// A place whose rclone.conf names an emulated account, among others and with comments.
 struct Own {
-    place: Place,
+    place: TestEnv,
     photos: Photos,
 }
 
 impl Own {
     fn new(settings: Settings) -> Self {
-        let own = Self { place: Place::new(), photos: Photos::with(settings) };
+        let own = Self { place: TestEnv::new(), photos: Photos::with(settings) };
         own.photos.fill(30, 2, 0, 1);
         own.write(&own.with_section(&own.photos.config("my photos")));
         own
@@ -218,7 +218,7 @@ fn the_token_of_a_remote_that_another_one_wraps_comes_back_too() {
 
 #[test]
 fn remotes_in_quotes_are_found() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let base = place.directory_remote("my base");
     let other = place.directory_remote("other");
     tree::file(&base.join("a b/one"), b"1", tree::time(1));
@@ -237,7 +237,7 @@ fn remotes_in_quotes_are_found() {
 
 #[test]
 fn a_crypt_over_a_server_leaves_the_file_as_it_is() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let served = place.path("served");
     fs::create_dir(&served).unwrap();
     let server = servers::serve(&place, "webdav", &served);
@@ -256,7 +256,7 @@ fn a_crypt_over_a_server_leaves_the_file_as_it_is() {
 
 #[test]
 fn a_value_that_rclone_would_take_for_another_one_runs_nothing() {
-    let place = Place::new();
+    let place = TestEnv::new();
     let marker = place.path("marker");
     let script = place.path("run");
     fs::write(&script, format!("#!/bin/sh\ntouch '{}'\n", marker.display())).unwrap();
@@ -273,7 +273,7 @@ fn a_value_that_rclone_would_take_for_another_one_runs_nothing() {
     for name in ["quoted0", "quoted1", "variable"] {
         let mut rclone = place.command(plakbox_tests::tools::rclone());
         rclone.args(["--retries", "1", "--low-level-retries", "1", "lsf", &format!("{name}:")]);
-        plakbox_tests::place::run(&mut rclone);
+        plakbox_tests::env::run(&mut rclone);
         assert!(marker.exists(), "{name}");
         fs::remove_file(&marker).unwrap();
     }

@@ -2,10 +2,10 @@
 //! on the web where it breaks, and in Google Photos.
 
 use futures::future::join_all;
-use plakbox_tests::Place;
+use plakbox_tests::TestEnv;
+use plakbox_tests::faulty_http_server::{Page, Web};
 use plakbox_tests::photos::{Photos, Settings};
 use plakbox_tests::plugin::{Exporter, FileInfo, Importer, Packets, Record, Results, piece};
-use plakbox_tests::web::{Page, Web};
 use prost_types::Timestamp;
 use scenarios::backup::{self, Backup, Reading, Seen};
 use scenarios::fault::Fault;
@@ -59,7 +59,7 @@ fn is_backup(scenario: &Scenario) -> bool {
 fn trees_are_backed_up_from_a_disk_as_from_the_fake() {
     let on_disk = |scenario: &Scenario| is_backup(scenario) && scenario.faults.is_empty();
     all(on_disk, |scenario| {
-        let place = Place::bare();
+        let place = TestEnv::bare();
         let target = place.path("target");
         scenario.lay(&target).unwrap();
         let remote = [("rclone_type", "alias"), ("rclone_remote", target.to_str().unwrap())];
@@ -74,7 +74,7 @@ fn what_breaks_on_the_web_breaks_as_with_the_fake() {
         let web = Web::new();
         let scenario = published(scenario, &web);
         let remote = [("rclone_type", "http"), ("rclone_url", &web.url)];
-        done(back_up(&Place::bare(), &scenario, &remote, Vec::new()))
+        done(back_up(&TestEnv::bare(), &scenario, &remote, Vec::new()))
     });
 }
 
@@ -87,7 +87,7 @@ fn photos_are_backed_up_as_from_the_fake() {
         let keys = config.lines().filter_map(|line| line.split_once(" = "));
         let keys: Vec<_> = keys.map(|(key, value)| (format!("rclone_{key}"), value)).collect();
         let remote: Vec<_> = keys.iter().map(|(key, value)| (key.as_str(), *value)).collect();
-        done(back_up(&Place::bare(), &scenario, &remote, photos.environment()))
+        done(back_up(&TestEnv::bare(), &scenario, &remote, photos.environment()))
     });
 }
 
@@ -97,7 +97,7 @@ fn trees_are_restored_to_a_disk_as_to_the_fake() {
         |scenario| matches!(scenario.act, Act::Restore(_)),
         |scenario| {
             let Act::Restore(restore) = &scenario.act else { unreachable!() };
-            let place = Place::bare();
+            let place = TestEnv::bare();
             let target = place.path("target");
             std::fs::create_dir(&target).unwrap();
             let location = format!("rclone://{}", scenario.root);
@@ -184,7 +184,7 @@ fn uploaded(scenario: &Scenario, account: &Photos) -> Scenario {
 }
 
 async fn back_up(
-    place: &Place,
+    place: &TestEnv,
     scenario: &Scenario,
     remote: &[(&str, &str)],
     environment: Vec<(String, String)>,

@@ -1,11 +1,11 @@
 //! plakbox explains itself to a person, and works without Plakar.
 
-use plakbox_tests::place::run;
-use plakbox_tests::{Place, tools, tree};
+use plakbox_tests::env::run;
+use plakbox_tests::{TestEnv, tools, tree};
 
 #[test]
 fn help_says_what_it_is() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     run(place.command(tools::plakbox()).arg("--help"))
         .good()
         .says("plugin of the backup tool Plakar")
@@ -15,7 +15,7 @@ fn help_says_what_it_is() {
 
 #[test]
 fn ls_and_cat_drive_the_connector() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     let source = place.directory_remote("source");
     tree::file(&source.join("a/file"), b"content of it", tree::time(0));
     run(place.command(tools::plakbox()).args(["ls", "source:"]))
@@ -34,7 +34,7 @@ fn ls_and_cat_drive_the_connector() {
 
 #[test]
 fn started_in_a_terminal_it_says_what_it_expects() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     // script(1) gives it a terminal.
     let program = format!("{} importer", tools::plakbox().display());
     run(place.command("script").args(["-qec", &program, "/dev/null"])).soon().bad(
@@ -44,7 +44,7 @@ fn started_in_a_terminal_it_says_what_it_expects() {
 
 #[test]
 fn started_without_pipes_it_says_what_it_expects() {
-    let place = Place::bare();
+    let place = TestEnv::bare();
     run(place.command(tools::plakbox()).arg("exporter"))
         .soon()
         .bad("stdin and stdout must be pipes");

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::place::files_below;
+use crate::env::files_below;
 
 /// How much is read at once.
 const PIECE: u64 = 4 << 20;

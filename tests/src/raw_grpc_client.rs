@@ -12,12 +12,12 @@ use tonic::{Request, Status};
 use crate::plugin::plugin;
 
 /// A connection to a plugin. Dropping it ends the plugin.
-pub struct Raw {
+pub struct RawGrpcClient {
     channel: Channel,
     _child: Child,
 }
 
-impl Raw {
+impl RawGrpcClient {
     pub async fn start(command: Command) -> Self {
         let (channel, child) = plugin(command).await;
         Self { channel, _child: child }

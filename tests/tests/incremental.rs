@@ -1,11 +1,11 @@
 //! What hasn't changed isn't read again.
 
-use plakbox_tests::Place;
-use plakbox_tests::web::{Page, Web};
+use plakbox_tests::TestEnv;
+use plakbox_tests::faulty_http_server::{Page, Web};
 
 #[test]
 fn a_second_backup_reads_only_what_changed() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     for number in 0..50 {
         web.put(&format!("dir{}/file{number}", number % 3), Page::new(format!("content {number}")));
     }
@@ -29,7 +29,7 @@ fn a_second_backup_reads_only_what_changed() {
 
 #[test]
 fn few_changes_among_many_files_fetch_nothing_in_vain() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     let put = |number: u64, date: &str| {
         let page = Page::new(format!("content {number} of {date}"));
         web.put(&format!("file{number:03}"), Page { modified: date.to_owned(), ..page });

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use crate::env::run;
 use crate::photos::{Photos, Settings};
-use crate::place::run;
-use crate::{Place, Run, tools};
+use crate::{Run, TestEnv, tools};
 
 /// An emulated account, and a place whose Plakar knows it as `photos`.
 pub struct Account {
     pub photos: Photos,
-    pub place: Place,
+    pub place: TestEnv,
 }
 
 impl Account {
@@ -21,7 +21,7 @@ impl Account {
 
     /// The same with a configuration of the test's own, whose remote is `photos`, too.
     pub fn imported(photos: Photos, config: &str) -> Self {
-        let place = Place::new();
+        let place = TestEnv::new();
         for kind in ["source", "destination"] {
             place.import_text(kind, config.as_bytes());
         }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::{tools, tree};
 
 /// Vanishes with the test.
-pub struct Place {
+pub struct TestEnv {
     directory: TempDir,
     last: RefCell<Option<String>>,
 }
@@ -68,13 +68,13 @@ impl Run {
     }
 }
 
-impl Default for Place {
+impl Default for TestEnv {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Place {
+impl TestEnv {
     /// A home, with the package installed and an empty store.
     pub fn new() -> Self {
         Self::with_package(&tools::package())

@@ -1,15 +1,15 @@
 //! However a run ends, nothing stays behind, and the next one works.
 
-use plakbox_tests::place::{files_below, finish, within};
-use plakbox_tests::web::{Page, Web};
-use plakbox_tests::{Place, processes};
+use plakbox_tests::env::{files_below, finish, within};
+use plakbox_tests::faulty_http_server::{Page, Web};
+use plakbox_tests::{TestEnv, processes};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(30);
 
 /// A remote on which a backup hangs for a while, and the backup at that point.
-fn hanging(web: &Web, place: &Place) -> (std::process::Child, Instant) {
+fn hanging(web: &Web, place: &TestEnv) -> (std::process::Child, Instant) {
     web.put("file", Page { stalls: Duration::from_secs(120), ..Page::new("content").chunked() });
     place.remote("web", &[("type", "http"), ("url", &web.url)]);
     place.import("web");
@@ -23,7 +23,7 @@ fn hanging(web: &Web, place: &Place) -> (std::process::Child, Instant) {
 }
 
 /// Nothing may run or lie around, at the latest after another start.
-fn nothing_stays(web: &Web, place: &Place) {
+fn nothing_stays(web: &Web, place: &TestEnv) {
     let here = place.path("");
     assert!(within(SOON, || processes::rclones(&here).is_empty()), "rclone still runs");
     assert!(within(SOON, || processes::plakboxes(&here).is_empty()), "plakbox still runs");
@@ -39,7 +39,7 @@ fn nothing_stays(web: &Web, place: &Place) {
 
 #[test]
 fn interrupting_plakar_leaves_nothing() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     let (child, start) = hanging(&web, &place);
     processes::interrupt(child.id());
     assert!(!finish(child, start).soon().ok);
@@ -48,7 +48,7 @@ fn interrupting_plakar_leaves_nothing() {
 
 #[test]
 fn killing_plakar_leaves_nothing() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     let (child, start) = hanging(&web, &place);
     processes::kill(child.id());
     assert!(!finish(child, start).soon().ok);
@@ -57,7 +57,7 @@ fn killing_plakar_leaves_nothing() {
 
 #[test]
 fn killing_plakbox_fails_the_run_and_leaves_nothing() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     let (child, start) = hanging(&web, &place);
     processes::plakboxes(&place.path("")).into_iter().for_each(processes::kill);
     assert!(!finish(child, start).soon().ok, "a backup without its connector can't succeed");
@@ -66,7 +66,7 @@ fn killing_plakbox_fails_the_run_and_leaves_nothing() {
 
 #[test]
 fn a_rewritten_configuration_is_kept_even_when_everything_is_killed() {
-    let (place, web) = (Place::new(), Web::new());
+    let (place, web) = (TestEnv::new(), Web::new());
     let (child, start) = hanging(&web, &place);
     // As rclone does when it has refreshed a token.
     let config =
