@@ -70,7 +70,7 @@ impl Options {
 }
 
 fn invalid(key: &str, value: &str, expected: &str) -> Failure {
-    let message = format!("`{value}` is no value for the option `{key}`: set it to {expected}");
+    let message = format!("`{value}` is not a value of the option `{key}`: set it to {expected}");
     Failure::new(Reason::InvalidConfiguration, message)
 }
 

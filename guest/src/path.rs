@@ -11,7 +11,7 @@ pub struct RemotePath(String);
 
 /// Error for text that is not a valid [`RemotePath`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is no path that a snapshot can hold: rename it at the remote", .0.escape_debug())]
+#[error("`{}` is not a path that a snapshot can contain: rename it at the remote", .0.escape_debug())]
 pub struct InvalidPath(pub String);
 
 impl From<InvalidPath> for Failure {

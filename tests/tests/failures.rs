@@ -108,7 +108,7 @@ fn an_option_with_a_senseless_value() {
         .good();
     place.backup("@source").good();
     place.plakar(["source", "set", "source", "read_ahead=plenty"]).good();
-    place.backup("@source").soon().bad("`plenty` is no value for the option `read_ahead`: set it to a size up to 128MiB, like 64MiB, or 0");
+    place.backup("@source").soon().bad("`plenty` is not a value of the option `read_ahead`: set it to a size up to 128MiB, like 64MiB, or 0");
 }
 
 #[test]

@@ -153,7 +153,7 @@ impl Limits {
     }
 }
 
-/// Returns the smaller value; a missing value is no limit.
+/// Returns the smaller value; a missing value imposes no limit.
 fn minimum<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),

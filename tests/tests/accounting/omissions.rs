@@ -182,6 +182,6 @@ fn s3_keys_with_empty_names_are_errors_that_say_so() {
     s3(&place, &["good", "a//b", "/c"], "");
     let run = place.backup("rclone://s3:bucket");
     assert!(!run.text.contains("it was removed"), "{}", run.text);
-    run.says("is no path that a snapshot can hold");
+    run.says("is not a path that a snapshot can contain");
     assert_eq!(place.content("/bucket/good"), b"good");
 }
