@@ -29,7 +29,7 @@ const WARM: f64 = 0.3;
 const FILES: u64 = 30;
 
 /// How much memory it may have more in the end: what an allocator keeps goes up and down.
-const MORE: u64 = 6 << 20;
+const MORE: u64 = 12 << 20;
 
 /// How many more threads: those that wait for files and names stay as long as there is work for
 /// one in ten seconds. One for each session would be hundreds.

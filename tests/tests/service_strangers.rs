@@ -72,7 +72,7 @@ async fn refusals_of_a_host_are_summed_up_in_the_log_and_in_the_audit_log() {
         let of = |cause| {
             service.metric(&format!("plakbox_rejected_connections_total{{cause=\"{cause}\"}}"))
         };
-        of("tls") + of("crowded")
+        of("tls") + of("too-many-pending")
     };
     assert!(within(SOON, || counted() == 300.0), "{}", counted());
     let summed = || service.log().contains("more refusals from 127.0.0.2 in ");

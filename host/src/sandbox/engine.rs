@@ -1,18 +1,11 @@
-//! The engine that components are compiled for and run by, and the connectors of a service.
+//! The engine that components are compiled for and run by, and the state of each instance.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::ResourceTable;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::IoView;
 
-use super::bindings::ConnectorPre;
-use super::import_allowlist::ComponentInterface;
-use super::limits::{self, Limits};
-use super::linker::linker;
-use super::loader::{self, CodeSource};
+use super::limits::Limits;
 use crate::connector::Failure;
 use crate::rclone::Rclone;
 
@@ -58,7 +51,7 @@ const TARGET: &str = "x86_64-apple-darwin";
 const TARGET: &str = "aarch64-apple-darwin";
 
 /// Makes an engine, with a pool of instances if it is given.
-pub(super) fn engine(pool: Option<PoolingAllocationConfig>) -> Result<Engine, Failure> {
+pub fn engine(pool: Option<PoolingAllocationConfig>) -> Result<Engine, Failure> {
     let mut config = Config::new();
     config.epoch_interruption(true);
     config.memory_init_cow(true);
@@ -72,104 +65,4 @@ pub(super) fn engine(pool: Option<PoolingAllocationConfig>) -> Result<Engine, Fa
         .target(TARGET)
         .and_then(|config| Engine::new(config))
         .map_err(|error| Failure::internal(format!("wasmtime doesn't start: {error:#}")))
-}
-
-/// A component that may run.
-pub struct Connector {
-    engine: Engine,
-    pre: ConnectorPre<HostState>,
-}
-
-impl Connector {
-    /// Loads the component at `path`.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file isn't a component, or it imports something that isn't granted.
-    pub fn load(path: &Path, source: CodeSource) -> Result<Self, Failure> {
-        let engine = engine(None)?;
-        limits::start_epoch_clock(&engine);
-        Self::load_for(engine, path, source)
-    }
-
-    fn load_for(engine: Engine, path: &Path, source: CodeSource) -> Result<Self, Failure> {
-        let component = loader::load(&engine, path, source)?;
-        let refused = |why: String| {
-            Failure::denied(format!("the component `{}` is refused: {why}", path.display()))
-        };
-        let interface = ComponentInterface::new(&component, &engine);
-        interface.check().map_err(|error| refused(error.to_string()))?;
-        let linker = linker(&engine).map_err(|error| Failure::internal(format!("{error:#}")))?;
-        let pre = linker
-            .instantiate_pre(&component)
-            .and_then(ConnectorPre::new)
-            .map_err(|error| refused(format!("{error:#}")))?;
-        Ok(Self { engine, pre })
-    }
-
-    /// Returns the engine that runs the component.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// Returns the component, linked and ready to be instantiated.
-    pub fn pre(&self) -> &ConnectorPre<HostState> {
-        &self.pre
-    }
-}
-
-/// The connectors of a service: one engine, whose instances come from a pool, and each
-/// connector loaded once.
-pub struct Connectors {
-    engine: Engine,
-    /// The directory of `PROTOCOL.wasm`.
-    directory: PathBuf,
-    loaded: Mutex<BTreeMap<String, Arc<Connector>>>,
-}
-
-impl Connectors {
-    /// Makes the connectors of a directory, for at most `sessions` instances at the same time
-    /// of at most `memory` bytes each.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the pool can't be allocated.
-    pub fn new(directory: PathBuf, sessions: u32, memory: usize) -> Result<Self, Failure> {
-        let mut pool = PoolingAllocationConfig::new();
-        // The next session may start a moment before the last one's instance is dropped.
-        let sessions = sessions.saturating_mul(2);
-        // A component has a core module of its own and a few that adapt it.
-        let modules = sessions.saturating_mul(8);
-        pool.total_component_instances(sessions)
-            .total_core_instances(modules)
-            .total_memories(sessions.saturating_mul(2))
-            .total_tables(modules)
-            .total_stacks(sessions.saturating_mul(16))
-            .max_memories_per_component(2)
-            .max_memory_size(memory)
-            .table_elements(1 << 14)
-            // Nothing of a session is left in memory when the next one gets its slot.
-            .linear_memory_keep_resident(0)
-            .table_keep_resident(0);
-        let engine = engine(Some(pool))?;
-        limits::start_epoch_clock(&engine);
-        Ok(Self { engine, directory, loaded: Mutex::default() })
-    }
-
-    /// Returns the connector of a protocol.
-    ///
-    /// # Errors
-    ///
-    /// Fails if there is none, or it may not run.
-    pub fn get(&self, protocol: &str) -> Result<Arc<Connector>, Failure> {
-        let path = loader::component_path(&self.directory, protocol)?;
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connector) = loaded.get(protocol) {
-            return Ok(connector.clone());
-        }
-        let connector = Connector::load_for(self.engine.clone(), &path, CodeSource::Precompiled)?;
-        let connector = Arc::new(connector);
-        loaded.insert(protocol.to_owned(), connector.clone());
-        Ok(connector)
-    }
 }

@@ -12,7 +12,8 @@ use wasmtime::{AsContextMut, Store};
 
 use super::bindings::exports::plakar::connector::importer::ScanEvent;
 use super::bindings::{Connector as Instance, ConnectorPre};
-use super::engine::{Connector, HostState};
+use super::connectors::Connector;
+use super::engine::HostState;
 use super::limits;
 use super::streams::{lift_content, lift_end, lift_items, lower_content, lower_items};
 use crate::connector::{Content, Entry, Failure, Location, Remote};

@@ -2,7 +2,8 @@
 //! Only this module knows wasmtime.
 //!
 //! - [`bindings`]: the bindings of the WIT world
-//! - [`engine`]: the engine, and the connectors of a service
+//! - [`engine`]: the engine, and the state of each instance
+//! - [`connectors`]: components that may run
 //! - [`loader`]: loads components, precompiled or compiled now
 //! - [`precompiled`]: checks code that was compiled ahead
 //! - [`import_allowlist`]: what a component may import, and what it must export
@@ -13,6 +14,7 @@
 //! - [`instance`]: one instance at work
 
 mod bindings;
+mod connectors;
 mod engine;
 mod host;
 mod import_allowlist;
@@ -24,6 +26,6 @@ mod precompiled;
 mod streams;
 
 pub use bindings::exports::plakar::connector::importer::ScanEvent;
-pub use engine::{Connector, Connectors};
+pub use connectors::{Connector, Connectors};
 pub use instance::{PendingCall, Scan, Session, StopSignal, wait_for_stop};
 pub use loader::{CodeSource, compile, component_path, inspect, program_directory};

@@ -51,7 +51,7 @@ fn help_explains_commands_and_topics() {
     let help = |topic: &[&str]| run(place.command(tools::plakbox()).arg("help").args(topic));
     help(&[]).good().says("renew").says("google-photos");
     help(&["renew"]).good().says("Their `location` and all other options");
-    help(&["policy", "check"]).good().says("sound");
+    help(&["policy", "check"]).good().says("is valid");
     help(&["google-photos"]).good().says("# Google Photos");
     help(&["nonsense"]).bad("there is no command or topic `nonsense`");
 }
