@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Whether a remote is backed up or restored to. Its names are those of Plakar's two kinds of
-/// plugins.
+/// Direction of a session. The names of its variants in configurations are those of Plakar's two
+/// kinds of plugins.
 #[derive(
     Debug,
     Clone,
@@ -30,7 +30,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// Returns the name of the plugin for this direction, as policies and the audit log have it.
+    /// Returns the name of the plugin for this direction, as in policies and the audit log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Backup => "importer",

@@ -51,7 +51,7 @@ fn who_is_no_tenant_is_refused_and_noted() {
     let service = Service::start(&place, &settings, &tenants);
     backup(&place, &service, "@granted")
         .soon()
-        .bad("is no tenant of this service: ask its operator");
+        .bad("is not a tenant of this service: ask its operator");
     let noted = fs::read_to_string(audit).unwrap();
     assert!(noted.contains("\"event\":\"refusal\"") && noted.contains("the user "), "{noted}");
 }
@@ -147,7 +147,7 @@ async fn an_operator_sees_the_sessions_and_can_end_one() {
     let line = listed.text.lines().nth(1).expect("no session is listed").to_owned();
     assert!(line.contains("ours") && line.contains("importer"), "{line}");
     let id = line.split_whitespace().next().unwrap();
-    service.sessions(&place, ["cancel", "none"]).bad("there is no session `none`");
+    service.sessions(&place, ["cancel", "none"]).bad("the session `none` does not exist");
     service.sessions(&place, ["cancel", id]).good();
     let failure = importer.scan().await.err().expect("a cancelled session goes on");
     assert!(failure.message().contains("was cancelled by the operator"), "{failure}");
@@ -181,11 +181,11 @@ async fn a_reload_is_all_or_nothing_and_told() {
     let place = place();
     let service = Service::start(&place, "", &ours(""));
     fs::write(service.path("tenants.toml"), "[[tenant]]\nname = \"ours\"\n").unwrap();
-    service.read_again("nothing has changed, as it can't be read");
+    service.read_again("the reload failed, nothing has changed");
     backup(&place, &service, "@granted").good();
     let other = ours("").replace("\"ours\"", "\"others\"");
     fs::write(service.path("tenants.toml"), other).unwrap();
-    service.read_again("the tenant `others` is new");
+    service.read_again("the tenant `others` was added");
     backup(&place, &service, "@granted").good();
     assert!(service.path("state/tenants/others").is_dir());
 }
@@ -196,7 +196,7 @@ async fn a_service_that_is_told_to_stop_lets_its_sessions_end() {
     let mut service = Service::start(&place, "", &ours(""));
     let mut importer = session(&place, &service).await;
     terminate(service.pid());
-    let draining = || service.log().contains("no more sessions are taken");
+    let draining = || service.log().contains("draining: new sessions are refused");
     assert!(within(Duration::from_secs(10), draining));
     backup(&place, &service, "@granted").soon().bad("takes no more sessions");
     let mut scan = importer.scan().await.unwrap();

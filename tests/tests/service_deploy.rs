@@ -181,7 +181,7 @@ async fn what_a_tenant_s_rclone_uses_is_counted_with_the_capabilities_of_the_uni
             Err(failure) => break failure,
         }
     };
-    assert!(failure.message().contains("had more than their 300"), "{failure}");
+    assert!(failure.message().contains("used more than their 300"), "{failure}");
 }
 
 #[test]

@@ -171,9 +171,9 @@ async fn bytes_pass_no_faster_than_a_tenant_or_all_may() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_too_much_memory_loses_the_session_that_began_last() {
     let of_tenant = ours("[tenant.limits]\nmemory = \"96MiB\"\n");
-    loses_the_last("", &of_tenant, "the tenant `ours` together had more than their 96").await;
+    loses_the_last("", &of_tenant, "the tenant `ours` together used more than their 96").await;
     let of_all = "[limits]\nmemory = \"96MiB\"\n";
-    loses_the_last(of_all, &ours(""), "the service had more than its 96").await;
+    loses_the_last(of_all, &ours(""), "the service used more than its 96").await;
 }
 
 /// Begins sessions that read until one is ended for this reason: the last, not the first.
@@ -226,7 +226,7 @@ async fn limits_that_change_at_work_hold_for_those_who_are_there() {
         fs::write(&file, text.replace("sessions = 4\n", &format!("{limits}\n"))).unwrap();
     };
     limits("sessions = 2\nqueue = 0");
-    service.read_again("`sessions` in [limits] was 4, and is 2");
+    service.read_again("`sessions` in [limits] changed from 4 to 2");
     let refused = session(&place, &service).await.err().expect("a third session begins");
     assert!(refused.message().contains("2 sessions of all tenants are running"), "{refused}");
     drop(old);
@@ -248,10 +248,10 @@ async fn who_is_no_tenant_any_more_is_told_so() {
     let mut importer = session(&place, &service).await.unwrap();
     let others = ours("").replace("\"ours\"", "\"others\"");
     fs::write(service.path("tenants.toml"), others).unwrap();
-    service.read_again("the tenant `ours` is gone");
+    service.read_again("the tenant `ours` was removed");
     let failure = read(&mut importer).await.expect_err("a session of nobody goes on");
     assert!(
-        failure.message().contains("`ours` is no tenant of this service any more"),
+        failure.message().contains("`ours` is no longer a tenant of this service"),
         "{failure}"
     );
     drop(importer);

@@ -69,7 +69,7 @@ async fn a_policy_that_was_replaced_decides_about_connections_that_were_there_be
     let service = Service::start(&place, "", &ours(""));
     let mut connection = connected(&service).await;
     policy(&place, "ours.toml", &place.path("other"), &tools::rclone());
-    service.read_again("the tenant `ours` has another policy");
+    service.read_again("the tenant `ours` has a different policy");
     let denied = refused(&mut connection, &granted).await;
     assert!(denied.message().contains("ask the author of the policy"), "{denied}");
 }
@@ -85,7 +85,7 @@ async fn a_session_that_waits_does_not_begin_under_a_policy_that_was_replaced() 
     let waiting = || service.metric("plakbox_queued_sessions{tenant=\"ours\"}");
     assert!(within(SOON, || waiting() == 1.0));
     policy(&place, "ours.toml", &place.path("other"), &tools::rclone());
-    service.read_again("the tenant `ours` has another policy");
+    service.read_again("the tenant `ours` has a different policy");
     drop(first);
     let denied = second.await.unwrap();
     assert!(denied.message().contains("was changed while the session waited"), "{denied}");
@@ -99,10 +99,10 @@ async fn a_user_who_is_no_tenant_s_any_more_has_no_session_left_and_begins_none(
     let mut connection = connected(&service).await;
     withdraw_the_user(&service);
     let denied = refused(&mut connection, &granted).await;
-    assert!(denied.message().contains("isn't of the tenant `ours` any more"), "{denied}");
+    assert!(denied.message().contains("no longer belongs to the tenant `ours`"), "{denied}");
     let scan = async { running.scan().await?.next().await };
     let ended = scan.await.expect_err("it goes on");
-    assert!(ended.message().contains("isn't of the tenant `ours` any more"), "{ended}");
+    assert!(ended.message().contains("no longer belongs to the tenant `ours`"), "{ended}");
 }
 
 /// A service with the tenant `ours`, that comes with a certificate of `ours.example`.
@@ -123,7 +123,7 @@ async fn a_certificate_that_is_believed_no_more_gives_no_session_to_who_has_show
         let mut command = place.command(tools::plakbox());
         command.arg("importer").env("PLAKBOX_CONNECT", &client);
         let connection = Connected::by(command).await;
-        let begun = || service.log().matches("it begins").count() == number;
+        let begun = || service.log().matches("session started").count() == number;
         assert!(within(SOON, begun), "{}", service.log());
         connection
     };
@@ -133,15 +133,15 @@ async fn a_certificate_that_is_believed_no_more_gives_no_session_to_who_has_show
     fs::write(service.path("tenants.toml"), elsewhere).unwrap();
     service.read_again("the tenant `ours` has changed");
     let denied = refused(&mut connection, &granted).await;
-    assert!(denied.message().contains("isn't of the tenant `ours` any more"), "{denied}");
+    assert!(denied.message().contains("no longer belongs to the tenant `ours`"), "{denied}");
 
     fs::write(service.path("tenants.toml"), tenants).unwrap();
     service.read_again("the tenant `ours` has changed");
     let mut connection = connect(2).await;
     Authority::new().write(&service.path("authority.pem"));
-    service.read_again("certificates were read again");
+    service.read_again("certificates were reloaded");
     let denied = refused(&mut connection, &granted).await;
-    assert!(denied.message().contains("isn't believed any more"), "{denied}");
+    assert!(denied.message().contains("is no longer trusted"), "{denied}");
 }
 
 /// Says what kind of handshakes two connections with one memory of sessions have.

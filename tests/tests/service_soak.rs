@@ -174,7 +174,7 @@ impl Soak {
             fs::write(&file, "nonsense").unwrap();
             self.service.read_again("nothing has changed");
         } else {
-            self.service.read_again("were read again");
+            self.service.read_again("were reloaded");
         }
         fs::write(&file, good).unwrap();
     }

@@ -75,10 +75,10 @@ async fn refusals_of_a_host_are_summed_up_in_the_log_and_in_the_audit_log() {
         of("tls") + of("too-many-pending")
     };
     assert!(within(SOON, || counted() == 300.0), "{}", counted());
-    let summed = || service.log().contains("more refusals from 127.0.0.2 in ");
+    let summed = || service.log().contains("more rejections from 127.0.0.2 in ");
     assert!(within(SOON, summed), "{}", service.log());
     let noted = fs::read_to_string(audit).unwrap();
-    assert!(noted.contains("more refusals from 127.0.0.2 in "), "{noted}");
+    assert!(noted.contains("more rejections from 127.0.0.2 in "), "{noted}");
     for text in [noted, service.log()] {
         let lines = text.lines().filter(|line| line.contains("127.0.0.2")).count();
         assert!(lines <= 12, "there are {lines} lines:\n{text}");

@@ -98,7 +98,7 @@ fn a_certificate_that_names_no_tenant_is_refused_and_noted() {
     let tenants = Tenants::new(Valid::Now);
     tenants.refused(
         &tenants.good_client("gamma.example"),
-        "the certificate of `gamma.example` is no tenant of this service: ask its operator",
+        "the certificate of `gamma.example` is not a tenant of this service: ask its operator",
     );
     assert!(tenants.service.log().contains("the certificate of `gamma.example` is refused"));
 }
@@ -109,7 +109,7 @@ fn a_client_s_certificate_that_has_expired_is_refused() {
     let signer = &tenants.authority;
     let client = tenants.client(signer, signer, "alpha.example", Valid::Formerly);
     tenants.refused(&client, "client.pem`: it has expired: ask its operator for a new one");
-    assert!(tenants.service.log().contains("is refused: there is no TLS with it"));
+    assert!(tenants.service.log().contains("is refused: the TLS handshake failed"));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_client_s_certificate_of_an_unknown_authority_is_refused() {
     let client = tenants.client(&Authority::new(), &tenants.authority, "alpha.example", Valid::Now);
     tenants.refused(
         &client,
-        "client.pem`: it trusts no CA that has signed it: ask its operator for one",
+        "client.pem`: it isn't signed by a CA that the service trusts: ask its operator for one",
     );
 }
 
@@ -167,7 +167,7 @@ fn a_service_whose_certificate_has_expired_is_not_believed() {
 fn a_service_of_an_unknown_authority_is_not_believed() {
     let tenants = Tenants::new(Valid::Now);
     let client = tenants.client(&tenants.authority, &Authority::new(), "alpha.example", Valid::Now);
-    tenants.refused(&client, "its certificate is from no CA in");
+    tenants.refused(&client, "its certificate isn't from a CA in");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_service_of_another_name_is_not_believed() {
     let client = tenants.good_client("alpha.example");
     let text = fs::read_to_string(&client).unwrap();
     fs::write(&client, text.replace(HOST, "else.example")).unwrap();
-    tenants.refused(&client, "its certificate isn't of `else.example`: correct `name`");
+    tenants.refused(&client, "its certificate isn't valid for `else.example`: correct `name`");
 }
 
 #[test]
@@ -195,9 +195,9 @@ fn a_renewed_certificate_is_shown_after_a_reload() {
     tenants.refused(&client, "its certificate has expired");
     let directory = service::directory(&tenants.place);
     tenants.authority.sign(&directory, "service", HOST, Valid::Now);
-    tenants.service.read_again("certificates were read again");
+    tenants.service.read_again("certificates were reloaded");
     tenants.backup(&client, "@alpha").good();
     fs::write(directory.join("service.key"), "no key").unwrap();
-    tenants.service.read_again("nothing has changed, as it can't be read");
+    tenants.service.read_again("the reload failed, nothing has changed");
     tenants.backup(&client, "@alpha").good();
 }

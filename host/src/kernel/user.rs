@@ -1,5 +1,5 @@
-//! File access with the rights of the user that a tenant's processes run as. A service that
-//! is root creates, opens and inspects files at paths that a tenant controls in this way.
+//! File access with the rights of a tenant's user, and identification of users. A service that
+//! is root uses the former for files at paths that a tenant controls.
 
 use std::fs::File;
 use std::io;
@@ -25,7 +25,7 @@ pub struct Ids {
 ///
 /// # Errors
 ///
-/// The kernel doesn't tell, or the process that tells users apart has ended.
+/// The kernel refuses, or the process that tells users apart has ended.
 pub fn peer(socket: &UnixStream) -> io::Result<Ids> {
     if let Some(answer) = outside(socket.as_fd()) {
         return answer;
@@ -38,7 +38,7 @@ pub fn peer(socket: &UnixStream) -> io::Result<Ids> {
 ///
 /// # Errors
 ///
-/// The kernel doesn't tell, or the process that tells users apart has ended.
+/// The kernel refuses, or the process that tells users apart has ended.
 pub fn owner(file: &File) -> io::Result<Ids> {
     if let Some(answer) = outside(file.as_fd()) {
         return answer;
@@ -47,7 +47,7 @@ pub fn owner(file: &File) -> io::Result<Ids> {
     Ok(Ids { uid: meta.uid(), gid: meta.gid() })
 }
 
-/// Checks that [`peer`] and [`owner`] have answers.
+/// Checks that [`peer`] and [`owner`] still work.
 ///
 /// # Errors
 ///
@@ -56,7 +56,7 @@ pub fn check_users() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if super::user_namespace::is_lost() {
         return Err(io::Error::other(
-            "the process that tells users apart has ended: start the service again",
+            "the process that tells users apart has ended: restart the service",
         ));
     }
     Ok(())
@@ -72,7 +72,7 @@ fn outside(_: BorrowedFd<'_>) -> Option<io::Result<Ids>> {
     None
 }
 
-/// Calls `act` with the file access rights of `user`, if there is one, on this thread alone.
+/// Calls `act` with the file access rights of `user`, if there is one, on this thread only.
 /// Other processes of that user can't send signals to it meanwhile (setfsuid(2)).
 ///
 /// # Errors
@@ -112,7 +112,7 @@ fn set_fs_ids(uid: u32, gid: u32) -> bool {
     unsafe {
         libc::setfsgid(gid);
         libc::setfsuid(uid);
-        // An invalid ID changes nothing, and the present one is returned.
+        // An invalid ID changes nothing, and the current one is returned.
         (libc::setfsuid(INVALID_ID), libc::setfsgid(INVALID_ID))
             == (uid.cast_signed(), gid.cast_signed())
     }
@@ -125,7 +125,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn what_is_made_is_the_owners_and_only_what_the_owner_may_make() {
+    fn files_are_created_with_the_rights_and_the_ownership_of_the_user() {
         if !rustix::process::geteuid().is_root() {
             return;
         }

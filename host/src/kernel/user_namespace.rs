@@ -1,9 +1,9 @@
 //! A user namespace (user_namespaces(7)) in which this process has rights over a range of users
-//! and, whatever becomes of it, over nothing else on this machine.
+//! and, even when compromised, over nothing else on this machine.
 //!
-//! The kernel shows users outside the namespace as one and the same (65534). So a second process
-//! stays outside, without any rights, and answers two questions: who is at the other end of a
-//! socket, and who owns a file.
+//! The kernel shows all users outside the namespace as one (65534). So a second process stays
+//! outside, without any rights, and answers two questions: which user is at the other end of a
+//! socket, and which user owns a file.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{
@@ -22,7 +22,7 @@ use std::time::Duration;
 use super::capabilities;
 use super::user::Ids;
 
-/// How long the process outside may take for an answer.
+/// Time limit for an answer of the process outside.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Length of an answer in bytes: an error number, a user and a group.
@@ -34,28 +34,29 @@ static OUTSIDE: OnceLock<Outside> = OnceLock::new();
 /// The users of a namespace, each with the group of the same number.
 #[derive(Debug, Clone, Copy)]
 pub struct Users {
-    /// The user that this process is outside, and root inside.
+    /// User outside the namespace that is root inside.
     pub own: u32,
-    /// The users that keep their numbers: the first one, and their count.
+    /// First of the users that keep their numbers.
     pub first: u32,
+    /// Number of the users that keep their numbers.
     pub count: u32,
 }
 
 impl Users {
-    /// The mapping as the kernel reads it: number inside, number outside, length.
+    /// Formats the mapping for the kernel: number inside, number outside, length.
     fn mapping(self) -> String {
         let Self { own, first, count } = self;
         format!("0 {own} 1\n{first} {first} {count}\n")
     }
 }
 
-/// The reason why a process isn't in a namespace of its own.
+/// Error of a process that could not enter its own namespace.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// The process is as it was.
+    /// The process is unchanged.
     #[error("{0}")]
     Unavailable(io::Error),
-    /// The process has neither its old rights nor new ones, and can only end.
+    /// The process has neither its old rights nor new ones, and has to end.
     #[error("{0}")]
     HalfWay(io::Error),
 }
@@ -93,43 +94,45 @@ fn become_root(outside: &Outside) -> io::Result<()> {
     Ok(rustix::thread::set_thread_res_uid(user, user, user)?)
 }
 
-/// Asks the process outside who is at the other end of a socket, or who owns a file; none where
-/// this process is in no namespace of its own.
+/// Asks the process outside which user is at the other end of a socket or owns a file. Returns
+/// `None` if this process isn't in a namespace of its own.
 pub fn ask(about: BorrowedFd<'_>) -> Option<io::Result<Ids>> {
     OUTSIDE.get().map(|outside| outside.ask(Some(about)))
 }
 
-/// Whether users can't be told any more, because the process outside has ended.
+/// Whether users can no longer be looked up, because the process outside has ended.
 pub fn is_lost() -> bool {
     let socket = OUTSIDE.get().map(|it| &it.socket);
     socket.is_some_and(|it| it.lock().unwrap_or_else(PoisonError::into_inner).is_none())
 }
 
-fn peer_here(socket: BorrowedFd<'_>) -> io::Result<Ids> {
+fn peer_ids(socket: BorrowedFd<'_>) -> io::Result<Ids> {
     let peer = sockopt::socket_peercred(socket)?;
     Ok(Ids { uid: peer.uid.as_raw(), gid: peer.gid.as_raw() })
 }
 
-fn owner_here(file: BorrowedFd<'_>) -> io::Result<Ids> {
+fn owner_ids(file: BorrowedFd<'_>) -> io::Result<Ids> {
     let stat = rustix::fs::fstat(file)?;
     Ok(Ids { uid: stat.st_uid, gid: stat.st_gid })
 }
 
 /// The process outside, seen from inside.
 struct Outside {
-    /// None after an exchange that failed: what is read next could be an older answer.
+    /// `None` after a failed exchange, as the next message could be the answer to an older
+    /// question.
     socket: Mutex<Option<UnixStream>>,
 }
 
 impl Outside {
-    /// Asks about a descriptor, or first of all, without one, for the mapping of users.
+    /// Asks about a descriptor. The first question has none, and requests the mapping of users.
     fn ask(&self, about: Option<BorrowedFd<'_>>) -> io::Result<Ids> {
         let mut held = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         let lost = || io::Error::other("the process that tells users apart has ended");
         let mut socket = held.take().ok_or_else(lost)?;
         let answer = exchange(&mut socket, about)?;
         *held = Some(socket);
-        let number = |at: usize| answer[at * 4..].first_chunk().copied().map(u32::from_ne_bytes);
+        let number =
+            |index: usize| answer[index * 4..].first_chunk().copied().map(u32::from_ne_bytes);
         match (number(0), number(1), number(2)) {
             (Some(0), Some(uid), Some(gid)) => Ok(Ids { uid, gid }),
             (error, ..) => Err(io::Error::from_raw_os_error(
@@ -139,7 +142,10 @@ impl Outside {
     }
 }
 
-fn exchange(socket: &mut UnixStream, about: Option<BorrowedFd<'_>>) -> io::Result<[u8; 12]> {
+fn exchange(
+    socket: &mut UnixStream,
+    about: Option<BorrowedFd<'_>>,
+) -> io::Result<[u8; ANSWER_BYTES]> {
     socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -152,18 +158,19 @@ fn exchange(socket: &mut UnixStream, about: Option<BorrowedFd<'_>>) -> io::Resul
     Ok(answer)
 }
 
-/// What the process outside does for as long as it lives.
+/// Runs the process outside until it ends.
 fn stay_outside(socket: UnixStream, inside: Pid, users: Users) -> ! {
     let status = i32::from(serve(socket, inside, users).is_err());
-    // SAFETY: it ends this copy of the process at once, without what the caller has to do at its
-    // end.
+    // SAFETY: this ends the copy of the process at once, without running the caller's exit
+    // handlers.
     unsafe { libc::_exit(status) }
 }
 
 fn serve(socket: UnixStream, inside: Pid, users: Users) -> io::Result<()> {
-    // What ends the service by the terminal or a signal to its group lets this one end after it.
+    // A signal of the terminal or to the service's process group must not end this process before
+    // the service.
     rustix::process::setsid()?;
-    // Nothing else that the service has open stays open by this process.
+    // This process must not keep the service's other files open.
     rustix::stdio::dup2_stdin(&socket)?;
     drop(socket);
     // SAFETY: nothing in this process uses a descriptor above the first three from here on.
@@ -171,7 +178,7 @@ fn serve(socket: UnixStream, inside: Pid, users: Users) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     let socket = rustix::stdio::stdin();
-    // Without the question it wasn't possible to leave the users' namespace.
+    // The service ends without a question if it could not create the namespace.
     if receive(socket)?.is_none() {
         return Ok(());
     }
@@ -183,7 +190,7 @@ fn serve(socket: UnixStream, inside: Pid, users: Users) -> io::Result<()> {
         let is_socket = rustix::fs::fstat(&about).is_ok_and(|stat| {
             rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Socket
         });
-        let ids = if is_socket { peer_here(about.as_fd()) } else { owner_here(about.as_fd()) };
+        let ids = if is_socket { peer_ids(about.as_fd()) } else { owner_ids(about.as_fd()) };
         answer(socket, ids.as_ref().map(|ids| *ids))?;
     }
     Ok(())
@@ -196,18 +203,18 @@ fn map(inside: Pid, users: Users) -> io::Result<()> {
     Ok(())
 }
 
-/// Becomes a user who has nothing, for good.
+/// Becomes a user without any rights, irrevocably.
 fn give_up(own: u32) -> io::Result<()> {
     rustix::thread::set_thread_groups(&[])?;
     let (user, group) = (Uid::from_raw(own), Gid::from_raw(own));
     rustix::thread::set_thread_res_gid(group, group, group)?;
     capabilities::keep_only(CapabilitySet::SETUID)?;
-    // The last one goes with root's number.
+    // The change of the user drops the last capability.
     rustix::thread::set_thread_res_uid(user, user, user)?;
     Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
-/// Receives a question, with the descriptor that it is about; none at the end.
+/// Receives a question and the descriptor that it is about. Returns `None` at the end.
 fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Option<OwnedFd>>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -240,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_does_not_come_is_the_last_one() {
+    fn after_a_missing_answer_the_process_is_lost() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let outside = Outside { socket: Mutex::new(Some(ours)) };
         drop(theirs);

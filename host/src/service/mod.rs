@@ -1,12 +1,12 @@
 //! The multi-tenant service: one process that runs the sessions of many tenants, each
 //! under its tenant's policy, on its tenant's thread, as its tenant's user.
 //!
-//! - [`config`]: the files that an operator writes
-//! - [`start`]: what takes root's rights, before they are given up
+//! - [`config`]: the operator's configuration files
+//! - [`start`]: the steps that need root's rights, and giving these up
 //! - [`server`]: connections of clients
-//! - [`tenants`]: what each tenant has while the service runs
+//! - [`tenants`]: runtime resources of each tenant
 //! - [`admin`]: the operators' interface
-//! - [`client`]: the other side, in Plakar's package
+//! - [`client`]: the client in Plakar's package
 
 pub mod admin;
 pub mod client;
@@ -45,43 +45,48 @@ use start::Start;
 use tenants::memory_watchdog;
 use tenants::runtime::{SharedResources, TenantRuntime};
 
-/// Which part of the descriptors that the service may have goes to those who haven't said yet
-/// who they are, at each place where they come in: all of them leave half for tenants.
+/// Divisor of the limit of open files: the pending connections of each listener get at most this
+/// part of it, so that all listeners together leave at least half for tenants.
 const DESCRIPTOR_SHARE_DIVISOR: usize = 8;
-/// How long sessions may take to end when they were told to.
+/// Time limit for cancelled sessions to end at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval at which the end of sessions is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Maximum age of metrics on the public address.
+const METRICS_MAX_AGE: Duration = Duration::from_secs(1);
 
-/// A service at work.
+/// A running service.
 pub struct Service {
+    /// Path of its configuration file.
     file: PathBuf,
-    /// What was set when it was started.
-    started: Settings,
+    /// Settings that it was started with.
+    startup_settings: Settings,
     shared: SharedResources,
     loaded: RwLock<LoadedConfig>,
-    pub(self) sessions: Sessions,
-    pub(self) rejections: Rejections,
-    /// Places for those who haven't said yet what they want.
-    pub(self) pending: PendingConnections,
-    /// And for those who come over the network, until they have shown a certificate.
-    pub(self) handshakes: PendingConnections,
-    /// The metrics that were made last for pending, and when.
-    shown: Mutex<Option<(Instant, Arc<str>)>>,
-    /// How many files it may have open.
-    open_files: usize,
+    sessions: Sessions,
+    rejections: Rejections,
+    /// Connections that haven't sent a request yet.
+    pending: PendingConnections,
+    /// Network connections that haven't completed the TLS handshake yet.
+    handshakes: PendingConnections,
+    /// Text of the metrics for the public address, and the time of its creation.
+    cached_metrics: Mutex<Option<(Instant, Arc<str>)>>,
+    /// Limit of open files of this process.
+    max_open_files: usize,
     draining: AtomicBool,
 }
 
-/// What can be read anew while it works.
+/// The part of the configuration that a running service can reload.
 struct LoadedConfig {
     tenants: Tenants,
     runtimes: BTreeMap<String, Arc<TenantRuntime>>,
     tls: Option<tls::Server>,
     settings: Settings,
-    /// Opened anew, too, as the file may have been moved away.
-    trail: AuditLog,
+    /// Reopened at each reload, because the file may have been rotated.
+    audit_log: AuditLog,
 }
 
-/// What the service is told by signals.
+/// The signals that control the service.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -90,73 +95,78 @@ struct Signals {
 
 impl Signals {
     fn listen() -> anyhow::Result<Self> {
-        let to = |kind| signal(kind).context("signals can't be listened to");
+        let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
-            terminate: to(SignalKind::terminate())?,
-            interrupt: to(SignalKind::interrupt())?,
-            hangup: to(SignalKind::hangup())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
         })
     }
 }
 
-/// Runs the service that a file describes, and that was prepared, until it is told to stop.
+/// Runs a prepared service until a signal stops it. `file` is its configuration.
+///
+/// # Errors
+///
+/// The tenants, certificates or directories are invalid or unusable, or the process that tells
+/// users apart has ended.
 pub async fn serve(file: &Path, start: Start) -> anyhow::Result<()> {
     let Start { settings, sockets, cgroup } = start;
-    let open_files = raise_descriptor_limit();
+    let max_open_files = raise_descriptor_limit();
     let shared = SharedResources::new(&settings, cgroup)?;
     let loaded = load(&shared, settings.clone(), &BTreeMap::new())?;
     let listeners = Listeners::new(sockets.clients)?;
     let service = Arc::new(Service {
         file: file.to_owned(),
-        started: settings.clone(),
+        startup_settings: settings.clone(),
         shared,
         loaded: RwLock::new(loaded),
         sessions: Sessions::default(),
         rejections: Rejections::default(),
         pending: PendingConnections::default(),
         handshakes: PendingConnections::default(),
-        shown: Mutex::default(),
-        open_files,
+        cached_metrics: Mutex::default(),
+        max_open_files,
         draining: AtomicBool::new(false),
     });
-    let _operators = serve_admin(&service, sockets.operators)?;
+    let _admin_socket = serve_admin(&service, sockets.operators)?;
     tokio::spawn(memory_watchdog::watch(service.clone()));
     tokio::spawn(service.clone().summarize());
     let signals = Signals::listen()?;
     info!(tenants = service.runtimes().len(), "the service is ready");
-    // Nobody may be listening to that.
+    // Fails if the service wasn't started by systemd.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     let result = service.clone().run(&listeners, signals).await;
-    // Whoever comes now is told by the closed door.
+    // New clients get a refused connection from now on.
     drop(listeners);
     service.end().await;
     service.write_summaries();
     result
 }
 
-/// Reads what can be read anew.
+/// Loads what can be reloaded. Tenants of `existing` keep their resources.
 fn load(
     shared: &SharedResources,
     settings: Settings,
-    here: &BTreeMap<String, Arc<TenantRuntime>>,
+    existing: &BTreeMap<String, Arc<TenantRuntime>>,
 ) -> Result<LoadedConfig, Failure> {
     let tenants = Tenants::read(&settings.tenants)?;
     let tls = settings.listen.tls.as_ref().map(tls::server).transpose()?;
-    let runtimes = shared.reconcile(&tenants, &settings.limits, here)?;
-    let trail = AuditLog::open(shared.audit(), Subject::local())?;
-    Ok(LoadedConfig { tenants, runtimes, tls, settings, trail })
+    let runtimes = shared.reconcile(&tenants, &settings.limits, existing)?;
+    let audit_log = AuditLog::open(shared.audit(), Subject::local())?;
+    Ok(LoadedConfig { tenants, runtimes, tls, settings, audit_log })
 }
 
-/// As many as we may, as each session has a few; says how many.
+/// Raises the limit of open files to its maximum, as each session needs several; returns it.
 fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let have = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: have.maximum, ..have });
-    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(most).unwrap_or(usize::MAX)
+    let before = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, ..before });
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// Answers operators; what is given back has to be kept as long as they are answered.
+/// Starts the operators' interface. The caller keeps the returned file while the service runs.
 fn serve_admin(
     service: &Arc<Service>,
     listeners: listener::Listeners,
@@ -164,9 +174,9 @@ fn serve_admin(
     if let Some(listener) = listeners.socket {
         let listener = UnixListener::from_std(listener)?;
         let router = http::router().with_state(service.clone());
-        // Who may connect is whom we run as.
-        let ourselves = Source::User(rustix::process::geteuid().as_raw());
-        let source = move |_: &_| ourselves.clone();
+        // The mode of the socket admits the service's own user only.
+        let own_user = Source::User(rustix::process::geteuid().as_raw());
+        let source = move |_: &_| own_user.clone();
         tokio::spawn(http::serve(service.clone(), listener, router, source));
     }
     if let Some(listener) = listeners.address {
@@ -183,35 +193,34 @@ impl Service {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The tenant that somebody is of.
-    fn runtime(&self, identity: &Identity) -> Option<Arc<TenantRuntime>> {
+    /// Returns the tenant that a client belongs to.
+    fn find_runtime(&self, identity: &Identity) -> Option<Arc<TenantRuntime>> {
         let loaded = self.loaded();
         loaded.tenants.tenant_of(identity).and_then(|name| loaded.runtimes.get(name)).cloned()
     }
 
-    /// The tenants at present.
+    /// Returns the runtimes of all current tenants.
     fn runtimes(&self) -> Vec<Arc<TenantRuntime>> {
         self.loaded().runtimes.values().cloned().collect()
     }
 
-    /// As many places for pending, or fewer where the service has few descriptors.
-    fn pending_limits(&self, most: PendingLimits) -> PendingLimits {
-        let total = most.total.min(self.open_files / DESCRIPTOR_SHARE_DIVISOR).max(1);
-        PendingLimits { total, per_source: most.per_source.min(total.div_ceil(2)) }
+    /// Lowers limits of pending connections where the service may open few files.
+    fn pending_limits(&self, limits: PendingLimits) -> PendingLimits {
+        let total = limits.total.min(self.max_open_files / DESCRIPTOR_SHARE_DIVISOR).max(1);
+        PendingLimits { total, per_source: limits.per_source.min(total.div_ceil(2)) }
     }
 
-    /// How many places there are for clients that haven't said yet who they are.
+    /// Returns the limits of connections of clients that haven't identified themselves yet.
     fn client_limits(&self) -> PendingLimits {
         let loaded = self.loaded();
         let limits = &loaded.settings.limits;
-        let [total, per_source] = [limits.pending_connections, limits.pending_per_client];
         self.pending_limits(PendingLimits {
-            total: total as usize,
-            per_source: per_source as usize,
+            total: limits.pending_connections as usize,
+            per_source: limits.pending_per_client as usize,
         })
     }
 
-    /// Counts a rejection, and writes it, unless one like it was written already.
+    /// Counts a rejection, and logs it unless it is left to the next summary.
     fn reject(&self, source: &str, rejection: &Rejection) {
         let Rejection { cause, message } = rejection;
         if self.rejections.add(*cause, source) {
@@ -221,10 +230,10 @@ impl Service {
     }
 
     fn record(&self, who: String, why: String) {
-        self.loaded().trail.record_best_effort(Event::Refusal { who, why });
+        self.loaded().audit_log.record_best_effort(Event::Refusal { who, why });
     }
 
-    /// Writes summaries of rejections, from time to time.
+    /// Logs summaries of rejections at the configured interval.
     async fn summarize(self: Arc<Self>) {
         loop {
             let interval = self.loaded().settings.limits.rejection_summaries;
@@ -234,36 +243,38 @@ impl Service {
     }
 
     fn write_summaries(&self) {
-        for (source, sum) in self.rejections.summaries() {
-            warn!("{sum}");
-            self.record(source, sum);
+        for (source, summary) in self.rejections.summaries() {
+            warn!("{summary}");
+            self.record(source, summary);
         }
     }
 
+    /// Whether the service is stopping and refuses new sessions.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// The metrics of now.
+    /// Returns the current metrics as text.
     fn metrics(&self) -> Result<String, std::fmt::Error> {
         let runtimes = self.runtimes();
         let runtimes = runtimes.iter().map(Arc::as_ref);
-        metrics::text(runtimes, self.shared.places.waiting(), &self.rejections)
+        metrics::encode_text(runtimes, self.shared.admission.waiting(), &self.rejections)
     }
 
-    /// The metrics of the last second: whoever asks for them more often costs nothing.
+    /// Returns metrics of the last second, so that frequent requests cost little.
     fn recent_metrics(&self) -> Result<Arc<str>, std::fmt::Error> {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = shown.as_ref().filter(|(made, _)| made.elapsed() < Duration::from_secs(1));
-        if let Some((_, text)) = recent {
+        let mut cached = self.cached_metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((created, text)) = &*cached
+            && created.elapsed() < METRICS_MAX_AGE
+        {
             return Ok(text.clone());
         }
         let text: Arc<str> = self.metrics()?.into();
-        *shown = Some((Instant::now(), text.clone()));
+        *cached = Some((Instant::now(), text.clone()));
         Ok(text)
     }
 
-    /// Takes clients in until somebody says that it is enough.
+    /// Accepts clients until a signal stops the service.
     async fn run(self: Arc<Self>, listeners: &Listeners, signals: Signals) -> anyhow::Result<()> {
         let Signals { mut terminate, mut interrupt, mut hangup } = signals;
         loop {
@@ -276,78 +287,76 @@ impl Service {
         }
     }
 
-    /// Reads limits, tenants, policies and certificates again: all of them, or nothing.
+    /// Reloads limits, tenants, policies and certificates: all of them, or none.
     fn reload(&self) {
-        // As Type=notify-reload wants it (systemd.service(5)).
+        // Required by Type=notify-reload (systemd.service(5)).
         let _ = NotifyState::monotonic_usec_now()
             .and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now]));
-        let read = Settings::read(&self.file).and_then(|settings| {
-            let here = self.loaded().runtimes.clone();
-            load(&self.shared, settings, &here)
+        let loaded = Settings::read(&self.file).and_then(|settings| {
+            let existing = self.loaded().runtimes.clone();
+            load(&self.shared, settings, &existing)
         });
-        match read {
-            Err(failure) => {
-                error!("nothing has changed, as it can't be read: {}", failure);
-            }
-            Ok(new) => {
-                let mut changes = new.settings.changes(&self.loaded().settings, &self.started);
-                changes.extend(new.tenants.changes(&self.loaded().tenants));
-                let old = std::mem::replace(
-                    &mut *self.loaded.write().unwrap_or_else(PoisonError::into_inner),
-                    new,
-                );
-                changes.iter().for_each(|change| info!("{change}"));
-                info!(
-                    changes = changes.len(),
-                    "limits, tenants, policies and certificates were read again"
-                );
-                drop(old);
-                self.close_removed_tenants();
-            }
+        match loaded {
+            Ok(new) => self.apply(new),
+            Err(failure) => error!("the reload failed, nothing has changed: {failure}"),
         }
         let _ = sd_notify::notify(&[NotifyState::Ready]);
     }
 
-    /// Refuses whoever comes until all sessions have ended, or time is up, or somebody
-    /// insists.
+    /// Replaces the loaded configuration, and logs the changes.
+    fn apply(&self, new: LoadedConfig) {
+        let mut changes = new.settings.changes(&self.loaded().settings, &self.startup_settings);
+        changes.extend(new.tenants.changes(&self.loaded().tenants));
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *loaded, new);
+        drop(loaded);
+        changes.iter().for_each(|change| info!("{change}"));
+        info!(changes = changes.len(), "limits, tenants, policies and certificates were reloaded");
+        drop(old);
+        self.close_removed_tenants();
+    }
+
+    /// Refuses new sessions until all have ended, the drain time is over, or a second signal
+    /// arrives.
     async fn drain(
         self: Arc<Self>,
-        insists: &mut Signal,
+        terminate: &mut Signal,
         listeners: &Listeners,
     ) -> anyhow::Result<()> {
         self.draining.store(true, Ordering::Relaxed);
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
-        let (left, patience) = (self.sessions.count(), self.loaded().settings.limits.drain);
-        info!(sessions = left, "no more sessions are taken; those that run may end");
-        let ended = async {
-            while self.sessions.count() > 0 {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
+        let timeout = self.loaded().settings.limits.drain;
+        info!(sessions = self.sessions.count(), "draining: new sessions are refused");
         let refusing = async {
             loop {
                 self.clone().accept_one(listeners).await;
             }
         };
         tokio::select! {
-            () = ended => info!("all sessions have ended"),
+            () = self.wait_until_empty() => info!("all sessions have ended"),
             () = refusing => (),
-            () = tokio::time::sleep(patience) => warn!("time is up for those that run"),
-            _ = insists.recv() => warn!("told twice to stop"),
+            () = tokio::time::sleep(timeout) => {
+                warn!("the drain time is over: the remaining sessions are ended");
+            }
+            _ = terminate.recv() => {
+                warn!("second signal to stop: the remaining sessions are ended");
+            }
         }
         Ok(())
     }
 
-    /// Ends what is left.
+    /// Waits until the last session has ended.
+    async fn wait_until_empty(&self) {
+        while self.sessions.count() > 0 {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Ends the remaining sessions and the tenants' threads.
     async fn end(&self) {
-        let why = "the service was stopped: run it again when it is back";
+        let why = "the service was stopped: run the command again when it is back";
         self.sessions.cancel_all(&Failure::new(Reason::Unavailable, why));
-        let gone = async {
-            while self.sessions.count() > 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, gone).await;
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, self.wait_until_empty()).await;
         self.runtimes().iter().for_each(|runtime| runtime.worker.end());
     }
 }

@@ -135,10 +135,10 @@ async fn check_service(report: &mut Report, parsed: Option<&(Target, Remote)>) -
         Ok(Some(service)) => service,
         Err(failure) => return report.problem(failure),
     };
-    let place = service.place();
-    match service.admits().await {
+    let location = service.location();
+    match service.check().await {
         Ok(()) => report.warning(format!(
-            "plakar's backups and restores go to the service at `{place}`, whose policy and rclone count: what follows is about this machine"
+            "plakar's backups and restores go to the service at `{location}`, whose policy and rclone count: what follows is about this machine"
         ))?,
         Err(failure) => report.problem(failure)?,
     }

@@ -1,6 +1,6 @@
-//! What operators see and do: metrics, health, the sessions and their end, by HTTP on a
-//! Unix socket, and the first two on an address of their own. Anybody may reach that one, so
-//! connections to it are few, short, and of one request each.
+//! The operators' HTTP interface: metrics, health and control of sessions on a Unix socket, and
+//! metrics and health on a public address. Unknown clients may reach that address, so connections
+//! are few, short, and limited to one request each.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -19,18 +19,19 @@ use crate::service::Service;
 use crate::service::server::pending::{PendingConnections, PendingLimits, PendingPermit, Source};
 use crate::service::server::rejections::{Cause, Rejection};
 
-/// The media type of what Prometheus reads.
-const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Media type of the OpenMetrics text format.
+const METRICS_MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How many connections there may be, and how many from one address.
+/// Maximum numbers of connections in all, and from one address.
 const CONNECTION_LIMITS: PendingLimits = PendingLimits { total: 32, per_source: 8 };
-/// How long the head of a request may take, and all of it with its answer.
+/// Time limit for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time limit for a request and its response.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many bytes of a request's head are taken.
+/// Maximum size of the head of a request.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 
-/// Metrics and health, for whoever may look.
+/// Returns the routes of the public address: metrics and health.
 pub fn public_router() -> Router<Arc<Service>> {
     health().route("/metrics", get(recent_metrics))
 }
@@ -39,7 +40,7 @@ fn health() -> Router<Arc<Service>> {
     Router::new().route("/health", get(|| async { "ok\n" })).route("/ready", get(ready))
 }
 
-/// The same, and the sessions, for whoever may end them.
+/// Returns the routes of the operators' socket: metrics, health and sessions.
 pub fn router() -> Router<Arc<Service>> {
     health()
         .route("/metrics", get(metrics))
@@ -47,7 +48,7 @@ pub fn router() -> Router<Arc<Service>> {
         .route("/sessions/{id}", delete(cancel))
 }
 
-/// Answers those who come in here, from wherever `source` says.
+/// Serves a listener. `source` derives the source of a connection from its address.
 pub async fn serve<L: Listener>(
     service: Arc<Service>,
     mut listener: L,
@@ -57,57 +58,58 @@ pub async fn serve<L: Listener>(
     let connections = PendingConnections::default();
     loop {
         let (socket, address) = listener.accept().await;
-        let most = service.pending_limits(CONNECTION_LIMITS);
-        let place = connections.enter(source(&address), most);
-        tokio::spawn(answer(service.clone(), socket, router.clone(), place));
+        let limits = service.pending_limits(CONNECTION_LIMITS);
+        let permit = connections.enter(source(&address), limits);
+        tokio::spawn(serve_request(service.clone(), socket, router.clone(), permit));
     }
 }
 
-/// Answers one request, if it comes soon.
-async fn answer<S>(service: Arc<Service>, socket: S, router: Router, place: PendingPermit)
+/// Serves one request within the time limits.
+async fn serve_request<S>(service: Arc<Service>, socket: S, router: Router, permit: PendingPermit)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let answered = http1::Builder::new()
+    let exchange = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
     let why = tokio::select! {
-        answered = tokio::time::timeout(REQUEST_TIMEOUT, answered) => match answered {
+        result = tokio::time::timeout(REQUEST_TIMEOUT, exchange) => match result {
             Ok(Ok(())) => return,
-            Ok(Err(error)) if error.is_timeout() => "its request didn't come in time",
-            // It went away, or speaks something else.
+            Ok(Err(error)) if error.is_timeout() => "its request took too long",
+            // The client disconnected, or doesn't use HTTP.
             Ok(Err(_)) => return,
-            Err(_) => "its answer wasn't taken in time",
+            Err(_) => "it didn't take its response in time",
         },
-        () = place.evicted() => "others came, and it had the most connections",
+        () = permit.evicted() => "there were newer ones, and its source had the most",
     };
-    let message = format!("operators' connections are few and short: {why}");
-    let source = place.source().to_string();
+    let message = format!("operators' connections are limited in number and time: {why}");
+    let source = permit.source().to_string();
     service.reject(&source, &Rejection { cause: Cause::Admin, message });
 }
 
 async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
-    shown(service.metrics())
+    metrics_response(service.metrics())
 }
 
 async fn recent_metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
-    shown(service.recent_metrics().map(|text| text.to_string()))
+    metrics_response(service.recent_metrics().map(|text| text.to_string()))
 }
 
-fn shown(text: Result<String, std::fmt::Error>) -> impl IntoResponse {
+fn metrics_response(text: Result<String, std::fmt::Error>) -> impl IntoResponse {
     match text {
-        Ok(text) => Ok(([("content-type", METRICS)], text)),
+        Ok(text) => Ok(([("content-type", METRICS_MEDIA_TYPE)], text)),
         Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }
 }
 
 async fn ready(State(service): State<Arc<Service>>) -> impl IntoResponse {
-    match service.is_draining() {
-        false => (StatusCode::OK, "ready\n"),
-        true => (StatusCode::SERVICE_UNAVAILABLE, "it takes no more sessions\n"),
+    if service.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the service takes no more sessions\n")
+    } else {
+        (StatusCode::OK, "ready\n")
     }
 }
 
@@ -116,10 +118,12 @@ async fn sessions(State(service): State<Arc<Service>>) -> Json<Vec<SessionInfo>>
 }
 
 async fn cancel(State(service): State<Arc<Service>>, Path(id): Path<String>) -> impl IntoResponse {
-    match service.sessions.cancel(&id, &cancelled()) {
-        true => (StatusCode::ACCEPTED, format!("the session `{id}` is told to end\n")),
-        false => {
-            (StatusCode::NOT_FOUND, format!("there is no session `{id}`: see `plakbox sessions`\n"))
-        }
+    if service.sessions.cancel(&id, &cancelled()) {
+        (StatusCode::ACCEPTED, format!("the session `{id}` is ending\n"))
+    } else {
+        (
+            StatusCode::NOT_FOUND,
+            format!("the session `{id}` does not exist: see `plakbox sessions`\n"),
+        )
     }
 }

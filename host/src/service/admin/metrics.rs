@@ -1,4 +1,4 @@
-//! What Prometheus is shown: what is counted of each tenant, and what is there at present.
+//! Metrics for Prometheus: counts and current values of each tenant and of the service.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -7,45 +7,100 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use std::fmt;
 
-use crate::quota::counters::{Count, Counters};
+use crate::quota::counters::Count;
 use crate::service::server::rejections::Rejections;
 use crate::service::tenants::runtime::TenantRuntime;
 
-/// How something is counted, what it is called, and what it is.
-type Counted = (Count, MetricType, &'static str, &'static str);
+/// Definition of a metric that has a value for each tenant.
+struct MetricDefinition {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    read: fn(&TenantRuntime) -> f64,
+}
 
-/// What something that is there for a while is called, what it is, and how much there is.
-type Present<'a> = (&'static str, &'static str, &'a dyn Fn(&TenantRuntime) -> f64);
+impl MetricDefinition {
+    const fn counter(
+        name: &'static str,
+        help: &'static str,
+        read: fn(&TenantRuntime) -> f64,
+    ) -> Self {
+        Self { name, help, kind: MetricType::Counter, read }
+    }
 
-const COUNTED: [Counted; 15] = [
-    (Count::BytesOut, MetricType::Counter, "rclone_read_bytes", "Bytes that rclone gave"),
-    (Count::BytesIn, MetricType::Counter, "rclone_written_bytes", "Bytes that rclone was given"),
-    (Count::Entries, MetricType::Counter, "entries", "Entries that were found or written"),
-    (
-        Count::Started,
-        MetricType::Counter,
-        "rclone_started",
-        "Processes of rclone that were started",
+    const fn gauge(
+        name: &'static str,
+        help: &'static str,
+        read: fn(&TenantRuntime) -> f64,
+    ) -> Self {
+        Self { name, help, kind: MetricType::Gauge, read }
+    }
+}
+
+const TENANT_METRICS: [MetricDefinition; 17] = [
+    MetricDefinition::counter("rclone_read_bytes", "Bytes read from rclone", |tenant| {
+        count(tenant, Count::BytesOut)
+    }),
+    MetricDefinition::counter("rclone_written_bytes", "Bytes written to rclone", |tenant| {
+        count(tenant, Count::BytesIn)
+    }),
+    MetricDefinition::counter("entries", "Entries found or written", |tenant| {
+        count(tenant, Count::Entries)
+    }),
+    MetricDefinition::counter("rclone_started", "Started rclone processes", |tenant| {
+        count(tenant, Count::Started)
+    }),
+    MetricDefinition::counter("rclone_failures", "Failed rclone processes", |tenant| {
+        count(tenant, Count::Failed)
+    }),
+    MetricDefinition::gauge("rclone_processes", "Running rclone processes", |tenant| {
+        count(tenant, Count::Running)
+    }),
+    MetricDefinition::counter(
+        "component_cpu_seconds",
+        "Processor time of components",
+        // The counter is in nanoseconds.
+        |tenant| count(tenant, Count::Computed) / 1e9,
     ),
-    (Count::Failed, MetricType::Counter, "rclone_failures", "Processes of rclone that ended badly"),
-    (Count::Running, MetricType::Gauge, "rclone_processes", "Processes of rclone that are running"),
-    (Count::Computed, MetricType::Counter, "component_cpu_seconds", "Time that sessions computed"),
-    (Count::Memory, MetricType::Gauge, "component_memory_bytes", "Memory of components"),
-    (
-        Count::RcloneMemory,
-        MetricType::Gauge,
+    MetricDefinition::gauge("component_memory_bytes", "Memory of components", |tenant| {
+        count(tenant, Count::Memory)
+    }),
+    MetricDefinition::gauge(
         "rclone_memory_bytes",
-        "Memory of processes of rclone, with what they could share",
+        "Memory of rclone processes, including pages that they may share",
+        |tenant| count(tenant, Count::RcloneMemory),
     ),
-    (Count::Tasks, MetricType::Gauge, "rclone_threads", "Threads of processes of rclone"),
-    (Count::Disk, MetricType::Gauge, "disk_bytes", "Blocks of what sessions keep on the disk"),
-    (Count::Files, MetricType::Gauge, "disk_files", "Files that sessions keep on the disk"),
-    (Count::Buffers, MetricType::Gauge, "buffered_bytes", "Bytes that the service itself holds"),
-    (Count::Batches, MetricType::Gauge, "batches", "Batches that components have"),
-    (Count::Descriptors, MetricType::Gauge, "batch_descriptors", "Descriptors held for batches"),
+    MetricDefinition::gauge("rclone_threads", "Threads of rclone processes", |tenant| {
+        count(tenant, Count::Tasks)
+    }),
+    MetricDefinition::gauge("disk_bytes", "Disk blocks used by sessions, in bytes", |tenant| {
+        count(tenant, Count::Disk)
+    }),
+    MetricDefinition::gauge("disk_files", "Files of sessions on the disk", |tenant| {
+        count(tenant, Count::Files)
+    }),
+    MetricDefinition::gauge("buffered_bytes", "Bytes buffered by the service", |tenant| {
+        count(tenant, Count::Buffers)
+    }),
+    MetricDefinition::gauge("batches", "Open batches of restores", |tenant| {
+        count(tenant, Count::Batches)
+    }),
+    MetricDefinition::gauge("batch_descriptors", "Descriptors held for batches", |tenant| {
+        count(tenant, Count::Descriptors)
+    }),
+    MetricDefinition::gauge("sessions", "Admitted sessions", |runtime| {
+        runtime.tenant.places.admitted() as f64
+    }),
+    MetricDefinition::gauge("queued_sessions", "Sessions waiting for admission", |runtime| {
+        runtime.tenant.places.waiting() as f64
+    }),
 ];
 
-/// One metric, with a value for each set of labels.
+fn count(runtime: &TenantRuntime, count: Count) -> f64 {
+    runtime.tenant.account.get(count) as f64
+}
+
+/// A metric, with a value for each set of labels.
 #[derive(Debug)]
 struct Metric {
     kind: MetricType,
@@ -54,7 +109,7 @@ struct Metric {
     values: Vec<(Vec<(&'static str, String)>, f64)>,
 }
 
-/// What there is to show.
+/// All metrics at one time.
 #[derive(Debug)]
 struct Snapshot(Vec<Metric>);
 
@@ -76,59 +131,28 @@ impl Collector for Snapshot {
     }
 }
 
-/// Everything about these tenants in the text format of OpenMetrics; `waiting` are the
-/// sessions for which their tenant has a place, and all tenants together have none.
-pub fn text<'a>(
+/// Encodes all metrics in the OpenMetrics text format. `queued_globally` is the number of
+/// sessions that their tenant has admitted, and that wait in the queue of all tenants.
+///
+/// # Errors
+///
+/// A value can't be formatted.
+pub fn encode_text<'a>(
     runtimes: impl Iterator<Item = &'a TenantRuntime> + Clone,
-    waiting: usize,
+    queued_globally: usize,
     rejections: &Rejections,
 ) -> Result<String, fmt::Error> {
-    let per_source = |value: &dyn Fn(&TenantRuntime) -> f64| {
-        let labels = |runtime: &TenantRuntime| vec![("tenant", runtime.tenant.name.clone())];
-        runtimes.clone().map(|runtime| (labels(runtime), value(runtime))).collect()
-    };
-    let mut metrics: Vec<Metric> = COUNTED
-        .into_iter()
-        .map(|(count, kind, name, help)| {
-            let values = per_source(&|runtime| number(&runtime.tenant.account, count));
-            Metric { kind, name, help, values }
-        })
+    let mut metrics: Vec<Metric> = TENANT_METRICS
+        .iter()
+        .map(|definition| tenant_metric(definition, runtimes.clone()))
         .collect();
-    let present: [Present<'_>; 2] = [
-        ("sessions", "Sessions that have a place", &|it| it.tenant.places.admitted() as f64),
-        ("queued_sessions", "Sessions that wait for a place", &|it| {
-            it.tenant.places.waiting() as f64
-        }),
-    ];
-    metrics.extend(present.map(|(name, help, value)| Metric {
-        kind: MetricType::Gauge,
-        name,
-        help,
-        values: per_source(value),
-    }));
-    let failures = runtimes.flat_map(|runtime| {
-        let labels = |reason: &str| {
-            vec![("tenant", runtime.tenant.name.clone()), ("reason", reason.to_owned())]
-        };
-        let failures = runtime.tenant.account.failures();
-        failures.map(move |(reason, count)| (labels(reason), count as f64))
-    });
-    let counter = |name, help, values| Metric { kind: MetricType::Counter, name, help, values };
-    metrics.push(counter("failures", "Failures by their reason", failures.collect()));
-    let refused = rejections.all().map(|(cause, count)| {
-        let labels = vec![("cause", cause.to_owned())];
-        (labels, count as f64)
-    });
-    metrics.push(counter(
-        "rejected_connections",
-        "Connections that got no session",
-        refused.collect(),
-    ));
+    metrics.push(failures(runtimes));
+    metrics.push(rejected_connections(rejections));
     metrics.push(Metric {
         kind: MetricType::Gauge,
         name: "queued_sessions_global",
-        help: "Sessions that wait for a place among those of all tenants",
-        values: vec![(Vec::new(), waiting as f64)],
+        help: "Sessions waiting in the queue of all tenants",
+        values: vec![(Vec::new(), queued_globally as f64)],
     });
     let mut registry = Registry::with_prefix("plakbox");
     registry.register_collector(Box::new(Snapshot(metrics)));
@@ -137,7 +161,46 @@ pub fn text<'a>(
     Ok(text)
 }
 
-fn number(account: &Counters, count: Count) -> f64 {
-    let number = account.get(count) as f64;
-    if count == Count::Computed { number / 1e9 } else { number }
+/// Reads a metric of all tenants.
+fn tenant_metric<'a>(
+    definition: &MetricDefinition,
+    runtimes: impl Iterator<Item = &'a TenantRuntime>,
+) -> Metric {
+    let MetricDefinition { name, help, kind, read } = definition;
+    let values = runtimes.map(|runtime| {
+        let labels = vec![("tenant", runtime.tenant.name.clone())];
+        (labels, read(runtime))
+    });
+    Metric { kind: *kind, name, help, values: values.collect() }
+}
+
+/// Reads the numbers of failures of all tenants, by reason.
+fn failures<'a>(runtimes: impl Iterator<Item = &'a TenantRuntime>) -> Metric {
+    let values = runtimes.flat_map(|runtime| {
+        runtime.tenant.account.failures().map(|(reason, count)| {
+            let tenant = runtime.tenant.name.clone();
+            let labels = vec![("tenant", tenant), ("reason", reason.to_owned())];
+            (labels, count as f64)
+        })
+    });
+    Metric {
+        kind: MetricType::Counter,
+        name: "failures",
+        help: "Failures by reason",
+        values: values.collect(),
+    }
+}
+
+/// Reads the numbers of rejections, by cause.
+fn rejected_connections(rejections: &Rejections) -> Metric {
+    let values = rejections.counts().map(|(cause, count)| {
+        let labels = vec![("cause", cause.to_owned())];
+        (labels, count as f64)
+    });
+    Metric {
+        kind: MetricType::Counter,
+        name: "rejected_connections",
+        help: "Connections without a session, by cause",
+        values: values.collect(),
+    }
 }

@@ -1,8 +1,9 @@
 //! The operators' interface.
 //!
-//! - [`http`]: requests and answers
+//! - [`http`]: requests and responses
 //! - [`metrics`]: OpenMetrics text
-//! - [`sessions`]: the running sessions
+//! - [`sessions`]: registry of the running sessions
+
 pub mod http;
 pub mod metrics;
 pub mod sessions;

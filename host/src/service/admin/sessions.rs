@@ -1,4 +1,4 @@
-//! The sessions that are running: who has them, what they did so far, and how to end them.
+//! Registry of the running sessions: lists and cancels them.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,25 +12,25 @@ use crate::direction::Direction;
 use crate::quota::counters::{Count, Counters};
 use crate::service::server::authorization::Credentials;
 
-/// How long a session that has to end may take to say why.
+/// Time that a cancelled session has to report the reason, before its connection is aborted.
 const CANCEL_GRACE: Duration = Duration::from_secs(3);
 
-/// What is shown of a session.
+/// Description of a session for operators.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionInfo {
     pub id: String,
     pub tenant: String,
     pub role: Direction,
-    /// Who came.
+    /// Identity of its client.
     pub who: String,
     pub seconds: u64,
-    /// Entries that were found or written.
+    /// Number of entries that were found or written.
     pub entries: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
-    /// rclone processes that are running.
+    /// Number of its running rclone processes.
     pub processes: u64,
-    /// Bytes of the component's memory.
+    /// Memory of its component, in bytes.
     pub memory: u64,
 }
 
@@ -38,26 +38,26 @@ struct SessionEntry {
     tenant: String,
     role: Direction,
     credentials: Arc<Credentials>,
-    began: Instant,
+    started_at: Instant,
     account: Arc<Counters>,
     stop: watch::Sender<Option<Failure>>,
-    cut: CancellationToken,
+    abort: CancellationToken,
 }
 
-/// All of them. Cheap to clone.
+/// All running sessions. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Sessions {
-    all: Arc<Mutex<BTreeMap<Arc<str>, SessionEntry>>>,
+    entries: Arc<Mutex<BTreeMap<Arc<str>, SessionEntry>>>,
 }
 
-/// A session that is running, until this is dropped.
+/// A running session, which is removed from the registry when this is dropped.
 pub struct SessionGuard {
     sessions: Sessions,
     id: Arc<str>,
-    /// Is told why the session has to end.
+    /// Receives the reason when the session has to end.
     pub stop: watch::Receiver<Option<Failure>>,
-    /// Is cut when it hasn't ended by itself then.
-    pub cut: CancellationToken,
+    /// Aborts the connection, if the session hasn't ended by itself then.
+    pub abort: CancellationToken,
 }
 
 impl Drop for SessionGuard {
@@ -68,9 +68,10 @@ impl Drop for SessionGuard {
 
 impl Sessions {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, SessionEntry>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds a session.
     pub fn register(
         &self,
         id: Arc<str>,
@@ -79,68 +80,75 @@ impl Sessions {
         credentials: Arc<Credentials>,
         account: Arc<Counters>,
     ) -> SessionGuard {
-        let (stop, told) = watch::channel(None);
-        let cut = CancellationToken::new();
-        let (tenant, began) = (tenant.to_owned(), Instant::now());
-        let running =
-            SessionEntry { tenant, role, credentials, began, account, stop, cut: cut.clone() };
-        self.lock().insert(id.clone(), running);
-        SessionGuard { sessions: self.clone(), id, stop: told, cut }
+        let (stop, stop_signal) = watch::channel(None);
+        let abort = CancellationToken::new();
+        let entry = SessionEntry {
+            tenant: tenant.to_owned(),
+            role,
+            credentials,
+            started_at: Instant::now(),
+            account,
+            stop,
+            abort: abort.clone(),
+        };
+        self.lock().insert(id.clone(), entry);
+        SessionGuard { sessions: self.clone(), id, stop: stop_signal, abort }
     }
 
+    /// Returns the number of sessions.
     pub fn count(&self) -> usize {
         self.lock().len()
     }
 
-    /// What there is to show of each.
+    /// Describes all sessions.
     pub fn list(&self) -> Vec<SessionInfo> {
-        let shown = |(id, running): (&Arc<str>, &SessionEntry)| SessionInfo {
+        let describe = |(id, entry): (&Arc<str>, &SessionEntry)| SessionInfo {
             id: id.to_string(),
-            tenant: running.tenant.clone(),
-            role: running.role,
-            who: running.credentials.identity.to_string(),
-            seconds: running.began.elapsed().as_secs(),
-            entries: running.account.get(Count::Entries),
-            bytes_in: running.account.get(Count::BytesIn),
-            bytes_out: running.account.get(Count::BytesOut),
-            processes: running.account.get(Count::Running),
-            memory: running.account.get(Count::Memory),
+            tenant: entry.tenant.clone(),
+            role: entry.role,
+            who: entry.credentials.identity.to_string(),
+            seconds: entry.started_at.elapsed().as_secs(),
+            entries: entry.account.get(Count::Entries),
+            bytes_in: entry.account.get(Count::BytesIn),
+            bytes_out: entry.account.get(Count::BytesOut),
+            processes: entry.account.get(Count::Running),
+            memory: entry.account.get(Count::Memory),
         };
-        self.lock().iter().map(shown).collect()
+        self.lock().iter().map(describe).collect()
     }
 
-    /// Ends a session; false, if there is none of this name.
+    /// Cancels a session. Returns whether there is one of this name.
     pub fn cancel(&self, id: &str, why: &Failure) -> bool {
         let sessions = self.lock();
-        let Some(running) = sessions.get(id) else { return false };
-        running.end(why);
+        let Some(entry) = sessions.get(id) else { return false };
+        entry.cancel(why);
         true
     }
 
-    /// Ends all of them.
+    /// Cancels all sessions.
     pub fn cancel_all(&self, why: &Failure) {
-        self.end_where(|_, _| Some(why.clone()));
+        self.cancel_where(|_, _| Some(why.clone()));
     }
 
-    /// Ends each for which there is a reason, by its tenant and who has it.
-    pub fn end_where(&self, why: impl Fn(&str, &Credentials) -> Option<Failure>) {
-        for running in self.lock().values() {
-            if let Some(why) = why(&running.tenant, &running.credentials) {
-                running.end(&why);
+    /// Cancels each session for whose tenant and credentials `find_reason` returns a reason.
+    pub fn cancel_where(&self, find_reason: impl Fn(&str, &Credentials) -> Option<Failure>) {
+        for entry in self.lock().values() {
+            if let Some(reason) = find_reason(&entry.tenant, &entry.credentials) {
+                entry.cancel(&reason);
             }
         }
     }
 
-    /// Ends the youngest session of a tenant that has an rclone; false, if there is none.
+    /// Cancels the newest session of a tenant that has a running rclone process. Returns whether
+    /// there is one.
     pub fn cancel_newest(&self, tenant: &str, why: &Failure) -> bool {
         let sessions = self.lock();
-        let its = sessions.values().filter(|it| it.tenant == tenant);
-        let its = its.filter(|it| it.account.get(Count::Running) > 0 && !it.is_ending());
-        let youngest = its.max_by_key(|running| running.began);
-        youngest.is_some_and(|youngest| {
-            youngest.end(why);
-            true
-        })
+        let candidates = sessions.values().filter(|entry| {
+            entry.tenant == tenant && entry.account.get(Count::Running) > 0 && !entry.is_ending()
+        });
+        let Some(newest) = candidates.max_by_key(|entry| entry.started_at) else { return false };
+        newest.cancel(why);
+        true
     }
 }
 
@@ -149,22 +157,22 @@ impl SessionEntry {
         self.stop.borrow().is_some()
     }
 
-    /// Tells it why, and cuts its connection if it doesn't go by itself.
-    fn end(&self, why: &Failure) {
-        self.stop.send_if_modified(|told| {
-            let first = told.is_none();
-            told.get_or_insert_with(|| why.clone());
-            first
+    /// Sends the reason to the session, and aborts its connection if it doesn't end by itself.
+    fn cancel(&self, why: &Failure) {
+        self.stop.send_if_modified(|reason| {
+            let is_first = reason.is_none();
+            reason.get_or_insert_with(|| why.clone());
+            is_first
         });
-        let cut = self.cut.clone();
+        let abort = self.abort.clone();
         tokio::spawn(async move {
             tokio::time::sleep(CANCEL_GRACE).await;
-            cut.cancel();
+            abort.cancel();
         });
     }
 }
 
-/// Why an operator ends a session.
+/// Returns the reason of a session that an operator cancels.
 pub fn cancelled() -> Failure {
     Failure::new(Reason::Cancelled, "the session was cancelled by the operator of the service")
 }
@@ -175,7 +183,7 @@ mod tests {
     use crate::service::config::tenants::Identity;
 
     #[tokio::test(start_paused = true)]
-    async fn a_session_is_shown_until_it_ends_and_can_be_told_to() {
+    async fn a_session_is_listed_until_it_ends_and_can_be_cancelled() {
         let sessions = Sessions::default();
         let register = |id: &str, tenant| {
             let account = Arc::new(Counters::default());
@@ -188,12 +196,12 @@ mod tests {
         assert_eq!(sessions.list().iter().map(|it| &*it.id).collect::<Vec<_>>(), ["1", "2"]);
         assert!(!sessions.cancel("3", &cancelled()));
         assert!(sessions.cancel_newest("b", &cancelled()));
-        assert!(!sessions.cancel_newest("b", &cancelled()), "it was told already");
+        assert!(!sessions.cancel_newest("b", &cancelled()), "it is cancelled already");
         assert!(two.stop.borrow().is_some() && one.stop.borrow().is_none());
-        two.cut.cancelled().await;
+        two.abort.cancelled().await;
         drop(two);
         assert_eq!(sessions.count(), 1);
-        sessions.end_where(|tenant, _| (tenant == "a").then(cancelled));
+        sessions.cancel_where(|tenant, _| (tenant == "a").then(cancelled));
         assert_eq!(one.stop.borrow().as_ref().unwrap().reason, Reason::Cancelled);
     }
 }

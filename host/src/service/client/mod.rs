@@ -1,4 +1,4 @@
-//! The client: relays Plakar's bytes to a service and back, and says why where it can't.
+//! The client of a service: relays Plakar's bytes to it and back, or reports why it can't.
 
 pub mod tls_errors;
 
@@ -20,33 +20,37 @@ use crate::connector::{Failure, Reason};
 use crate::direction::Direction;
 use crate::plugin::{self, Connection, stdio};
 
-/// Where an operator says which service the packages of this machine use. Another place is
-/// chosen when plakbox is built.
+/// File that names the service for the packages of this machine. A build can set a different
+/// path.
 const SYSTEM_FILE: &str = match option_env!("PLAKBOX_SYSTEM_CONNECT") {
     Some(path) => path,
     None => "/etc/plakbox/connect.toml",
 };
 
-/// Where to look for that file instead.
+/// Environment variable with a different path of that file.
 const CONNECT_ENV: &str = "PLAKBOX_CONNECT";
 
-/// How much goes by at once.
+/// Size of the relay's buffers.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// The file that names a service.
+/// The address of a service, as its file contains it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServiceAddress {
-    /// A Unix socket,
+    /// Path of a Unix socket. Excludes `address`.
     socket: Option<PathBuf>,
-    /// or a host and a port.
+    /// Host and port. Needs `tls`.
     address: Option<String>,
     tls: Option<Tls>,
-    /// The name in the service's certificate, if not the host's.
+    /// Name in the service's certificate, if it isn't the host's.
     name: Option<String>,
 }
 
-/// The service that the operator of this machine has named, if any.
+/// Returns the service that is configured on this machine, if any.
+///
+/// # Errors
+///
+/// The file of its address is unreadable or invalid.
 pub fn configured() -> Result<Option<ServiceAddress>, Failure> {
     match env::var_os(CONNECT_ENV).map(PathBuf::from) {
         Some(file) => ServiceAddress::read(&file).map(Some),
@@ -58,23 +62,27 @@ pub fn configured() -> Result<Option<ServiceAddress>, Failure> {
 }
 
 impl ServiceAddress {
-    /// Reads the file that names a service. Relative paths are relative to it.
+    /// Reads the address of a service. Relative paths are relative to the file's directory.
+    ///
+    /// # Errors
+    ///
+    /// The file is unreadable or invalid.
     pub fn read(file: &Path) -> Result<Self, Failure> {
         let mut target: Self = config::read(file)?;
         let directory = file.parent().unwrap_or(Path::new("/"));
-        let files = target.tls.iter_mut().flat_map(|tls| tls.files());
+        let files = target.tls.iter_mut().flat_map(|tls| tls.paths_mut());
         files.chain(target.socket.iter_mut()).for_each(|path| *path = directory.join(&*path));
         match (&target.socket, &target.address, &target.tls) {
             (Some(_), None, None) | (None, Some(_), Some(_)) => Ok(target),
             _ => Err(wrong(format!(
-                "`{}` names no service: set `socket`, or `address` and [tls]",
+                "`{}` doesn't name a service: set `socket`, or `address` and [tls]",
                 file.display()
             ))),
         }
     }
 
-    /// Comes as whoever we are, and asks for a session.
-    async fn ask(&self, role: Direction) -> Result<Box<dyn Connection>, Failure> {
+    /// Connects to the service, and requests a session.
+    async fn connect(&self, role: Direction) -> Result<Box<dyn Connection>, Failure> {
         let mut connection: Box<dyn Connection> = match (&self.socket, &self.address, &self.tls) {
             (Some(path), ..) => {
                 let socket = UnixStream::connect(path).await;
@@ -83,82 +91,90 @@ impl ServiceAddress {
             (None, Some(address), Some(tls)) => Box::new(self.connect_tls(address, tls).await?),
             _ => return Err(wrong("no service is named".to_owned())),
         };
-        let asked = async {
+        let exchange = async {
             handshake::send(&mut connection, &Hello { version: VERSION, role }).await?;
             handshake::receive::<Answer>(&mut connection).await
         };
-        asked.await.map_err(|error| self.not_answered(&error))?.into_result()?;
+        exchange.await.map_err(|error| self.no_reply(&error))?.into_result()?;
         Ok(connection)
     }
 
     async fn connect_tls(&self, address: &str, files: &Tls) -> Result<impl Connection, Failure> {
         let name = self.name();
         let server = ServerName::try_from(name.to_owned())
-            .map_err(|_| wrong(format!("`{name}` is no name of a host: correct `name`")))?;
+            .map_err(|_| wrong(format!("`{name}` is not a valid host name: correct `name`")))?;
         let connector = TlsConnector::from(tls::client(files)?);
-        let shaken = async {
+        let handshake = async {
             let socket = TcpStream::connect(address).await?;
             socket.set_nodelay(true)?;
             connection::enable_keepalive(&socket)?;
             connector.connect(server, socket).await
         };
-        let shaken = tokio::time::timeout(handshake::HANDSHAKE_TIMEOUT, shaken).await;
-        shaken
+        let stream = tokio::time::timeout(handshake::HANDSHAKE_TIMEOUT, handshake).await;
+        stream
             .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
             .map_err(|error| self.tls_error(&error).unwrap_or_else(|| unreachable(address, &error)))
     }
 
-    /// Why a service that was reached doesn't answer. It looks at our certificate only when
-    /// we take the hands for shaken (RFC 8446, section 4.4.2.4).
-    fn not_answered(&self, error: &io::Error) -> Failure {
+    /// Explains why a service doesn't reply. It verifies the client's certificate only after the
+    /// client has finished its part of the handshake (RFC 8446, section 4.4.2.4).
+    fn no_reply(&self, error: &io::Error) -> Failure {
         self.tls_error(error).unwrap_or_else(|| {
-            let place = self.place();
+            let location = self.location();
             let message = format!(
-                "the service at `{place}` ended the connection without a word ({error}): see its log, or it isn't plakbox"
+                "the service at `{location}` closed the connection without a reply ({error}): see its log, or it isn't plakbox"
             );
             Failure::new(Reason::Denied, message)
         })
     }
 
     fn tls_error(&self, error: &io::Error) -> Option<Failure> {
-        tls_errors::explain(error, self.tls.as_ref()?, self.name(), &self.place())
+        tls_errors::explain(error, self.tls.as_ref()?, self.name(), &self.location())
     }
 
-    /// The name that the service's certificate has to have.
+    /// Returns the name that the service's certificate has to have.
     fn name(&self) -> &str {
         let address = self.address.as_deref().unwrap_or_default();
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         self.name.as_deref().unwrap_or(host.trim_matches(['[', ']']))
     }
 
-    /// Whether the service lets us have a session, which ends at once.
-    pub async fn admits(&self) -> Result<(), Failure> {
-        self.ask(Direction::Backup).await.map(drop)
+    /// Checks that the service grants a session, which ends at once.
+    ///
+    /// # Errors
+    ///
+    /// The service can't be reached, or refuses.
+    pub async fn check(&self) -> Result<(), Failure> {
+        self.connect(Direction::Backup).await.map(drop)
     }
 
-    /// Where the service is.
-    pub fn place(&self) -> String {
+    /// Returns the socket or the address of the service, for messages.
+    pub fn location(&self) -> String {
         let socket = self.socket.as_ref().map(|path| path.display().to_string());
         socket.or_else(|| self.address.clone()).unwrap_or_default()
     }
 }
 
-fn unreachable(place: impl std::fmt::Display, error: &io::Error) -> Failure {
+fn unreachable(location: impl std::fmt::Display, error: &io::Error) -> Failure {
     Failure::new(
         Reason::Unavailable,
-        format!("the service at `{place}` can't be reached: {error}: ask its operator"),
+        format!("the service at `{location}` can't be reached: {error}: ask its operator"),
     )
 }
 
-/// Lets a service be Plakar's plugin. Where there is no session, Plakar is told why, as by
-/// any plugin. A session that breaks is not begun again.
+/// Relays Plakar's plugin protocol to a service. If the service grants no session, Plakar receives
+/// the reason, as from any plugin. A broken session is not restarted.
+///
+/// # Errors
+///
+/// The connection to the service breaks, or Plakar's can't be used.
 pub async fn relay(role: Direction, target: Result<ServiceAddress, Failure>) -> anyhow::Result<()> {
-    let asked = match &target {
-        Ok(target) => target.ask(role).await.map(|connection| (connection, target.place())),
+    let connected = match &target {
+        Ok(target) => target.connect(role).await.map(|connection| (connection, target.location())),
         Err(failure) => Err(failure.clone()),
     };
-    let (connection, place) = match asked {
-        Ok(asked) => asked,
+    let (connection, location) = match connected {
+        Ok(connected) => connected,
         Err(failure) => return plugin::refuse_stdio(role, failure).await,
     };
     let (from_plakar, mut to_plakar) = stdio::pipes()?;
@@ -172,17 +188,17 @@ pub async fn relay(role: Direction, target: Result<ServiceAddress, Failure>) -> 
     let down = tokio::io::copy_buf(&mut from_service, &mut to_plakar);
     tokio::pin!(down);
     tokio::select! {
-        // Plakar has nothing more to say: the service ends then, too.
-        said = up => match said {
+        // Plakar has closed its side, so the service ends the session as well.
+        sent = up => match sent {
             Ok(()) => {
                 let _ = tokio::time::timeout(handshake::HANDSHAKE_TIMEOUT, down).await;
                 Ok(())
             }
-            Err(error) => bail!("the service at `{place}` is gone: {error}: run it again"),
+            Err(error) => bail!("the service at `{location}` is gone: {error}: run it again"),
         },
-        ended = &mut down => match ended {
-            Ok(_) => bail!("the service at `{place}` ended the session before its time: run it again"),
-            Err(error) => bail!("the service at `{place}` is gone: {error}: run it again"),
+        received = &mut down => match received {
+            Ok(_) => bail!("the service at `{location}` ended the session too early: run it again"),
+            Err(error) => bail!("the service at `{location}` is gone: {error}: run it again"),
         },
     }
 }
@@ -204,9 +220,9 @@ mod tests {
         let tls = "[tls]\ncertificate = \"a\"\nkey = \"b\"\nca = \"c\"\n";
         assert!(target(&format!("address = \"h:1\"\n{tls}")).is_ok());
         for (text, part) in [
-            ("", "names no service"),
-            ("address = \"h:1\"\n", "names no service"),
-            ("socket = \"s\"\naddress = \"h:1\"\n", "names no service"),
+            ("", "doesn't name a service"),
+            ("address = \"h:1\"\n", "doesn't name a service"),
+            ("socket = \"s\"\naddress = \"h:1\"\n", "doesn't name a service"),
             ("sokcet = \"s\"\n", ":1:1: unknown field `sokcet`"),
         ] {
             let message = target(text).unwrap_err();

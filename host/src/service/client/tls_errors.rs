@@ -1,4 +1,4 @@
-//! Why two sides that show certificates don't believe each other, in words.
+//! Explains TLS errors about certificates.
 
 use std::io;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
@@ -6,56 +6,56 @@ use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 use crate::connector::{Failure, Reason};
 use crate::service::config::Tls;
 
-/// What an error of TLS means to a client that has these files and expects this name of the
-/// service at `place`; nothing, if certificates have nothing to do with it.
-pub fn explain(error: &io::Error, tls: &Tls, name: &str, place: &str) -> Option<Failure> {
+/// Explains an error of a client with the files `tls`, which expects `name` in the certificate of
+/// the service at `location`. Returns `None` if the error isn't about certificates.
+pub fn explain(error: &io::Error, tls: &Tls, name: &str, location: &str) -> Option<Failure> {
     let message = match error.get_ref()?.downcast_ref::<Error>()? {
         Error::AlertReceived(alert) => {
             let certificate = tls.certificate.display();
-            let what = refused(*alert)?;
-            format!("the service at `{place}` refuses `{certificate}`: {what}")
+            let reason = explain_alert(*alert)?;
+            format!("the service at `{location}` refuses `{certificate}`: {reason}")
         }
         Error::InvalidCertificate(why) => {
-            let what = untrusted(why, tls, name);
-            format!("the service at `{place}` can't be believed: {what}")
+            let reason = explain_untrusted(why, tls, name);
+            format!("the service at `{location}` can't be trusted: {reason}")
         }
         _ => return None,
     };
     Some(Failure::new(Reason::Denied, message))
 }
 
-/// What a service says of our certificate (RFC 8446, section 6.2).
-fn refused(alert: AlertDescription) -> Option<&'static str> {
+/// Explains a service's alert about the client's certificate (RFC 8446, section 6.2).
+fn explain_alert(alert: AlertDescription) -> Option<&'static str> {
     Some(match alert {
         AlertDescription::CertificateExpired => {
             "it has expired: ask its operator for a new one, or set this machine's clock"
         }
         AlertDescription::UnknownCA | AlertDescription::DecryptError => {
-            "it trusts no CA that has signed it: ask its operator for one"
+            "it isn't signed by a CA that the service trusts: ask its operator for one that is"
         }
         AlertDescription::BadCertificate
         | AlertDescription::CertificateUnknown
         | AlertDescription::UnsupportedCertificate => {
-            "it is no certificate of a client: ask its operator for one"
+            "it isn't a valid client certificate: ask the service's operator for one"
         }
         _ => return None,
     })
 }
 
-/// What is wrong with a service's certificate.
-fn untrusted(why: &CertificateError, tls: &Tls, name: &str) -> String {
+/// Explains what is wrong with a service's certificate.
+fn explain_untrusted(why: &CertificateError, tls: &Tls, name: &str) -> String {
     match why {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "its certificate has expired: ask its operator to renew it, or set this machine's clock"
                 .to_owned()
         }
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            format!("its certificate is from no CA in `{}`: correct `ca`", tls.ca.display())
+            format!("its certificate isn't from a CA in `{}`: correct `ca`", tls.ca.display())
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("its certificate isn't of `{name}`: correct `name`")
+            format!("its certificate isn't valid for `{name}`: correct `name`")
         }
-        other => format!("its certificate is wrong: {other}: ask its operator"),
+        other => format!("its certificate is invalid: {other}: ask its operator"),
     }
 }
 
@@ -64,15 +64,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_nothing_to_do_with_certificates_is_left_alone() {
+    fn errors_that_are_not_about_certificates_are_not_explained() {
         let files = ["c", "k", "a"].map(std::path::PathBuf::from);
         let [certificate, key, ca] = files;
         let tls = Tls { certificate, key, ca };
-        let said = |error| explain(&error, &tls, "n", "h:1").map(|failure| failure.message);
-        let of_tls = |error: Error| io::Error::new(io::ErrorKind::InvalidData, error);
-        assert_eq!(said(io::ErrorKind::ConnectionReset.into()), None);
-        assert_eq!(said(of_tls(Error::AlertReceived(AlertDescription::InternalError))), None);
-        let unknown = said(of_tls(Error::InvalidCertificate(CertificateError::UnknownIssuer)));
-        assert!(unknown.unwrap().ends_with("from no CA in `a`: correct `ca`"));
+        let message = |error| explain(&error, &tls, "n", "h:1").map(|failure| failure.message);
+        let tls_error = |error: Error| io::Error::new(io::ErrorKind::InvalidData, error);
+        assert_eq!(message(io::ErrorKind::ConnectionReset.into()), None);
+        assert_eq!(message(tls_error(Error::AlertReceived(AlertDescription::InternalError))), None);
+        let unknown =
+            message(tls_error(Error::InvalidCertificate(CertificateError::UnknownIssuer)));
+        assert!(unknown.unwrap().ends_with("isn't from a CA in `a`: correct `ca`"));
     }
 }

@@ -1,162 +1,88 @@
-//! What an operator sets of a service: a TOML file, in which unknown keys are errors.
+//! The configuration of a service: a TOML file, in which unknown keys are errors.
 
+mod limits;
 pub mod tenants;
 
-use bytesize::ByteSize;
+pub use limits::Limits;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::connector::{Failure, Reason};
 use crate::policy::{Audit, Enforcement};
 
-/// The file of a service.
+/// The configuration file of a service.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
-    /// The version of this format, which is 1.
+    /// Version of this format, which is 1.
     pub version: u32,
-    /// Where what is kept for each tenant lies.
+    /// Directory of the tenants' private directories.
     pub state: PathBuf,
-    /// A file of tenants, or a directory of such files.
+    /// File of tenants, or directory of such files.
     pub tenants: PathBuf,
-    /// Where the connectors lie, if not beside this program.
+    /// Directory of the connectors, if it isn't the one of this program.
     pub connectors: Option<PathBuf>,
     pub listen: Listen,
     #[serde(default)]
     pub admin: Admin,
     #[serde(default)]
     pub limits: Limits,
-    /// Whether the control group that the service is started in is its own, to be divided
-    /// among tenants and sessions.
+    /// Whether the service owns the control group that it is started in, and divides it among
+    /// tenants and sessions.
     #[serde(default)]
     pub cgroups: bool,
-    /// The users that tenants' processes run as, one each; needs a service of root's.
+    /// Range of the users that tenants' processes run as, one for each tenant. Root has to start
+    /// the service.
     pub users: Option<Users>,
     pub audit: Option<Audit>,
 }
 
-/// Where clients come in.
+/// Addresses for clients.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Listen {
-    /// A Unix socket; whose user connects is who the kernel says it is.
+    /// Unix socket. The kernel identifies the client's user.
     pub socket: Option<PathBuf>,
-    /// An address for TCP; who connects is whom the certificate names.
+    /// Address for TCP. Clients are identified by their certificates.
     pub address: Option<SocketAddr>,
     pub tls: Option<Tls>,
 }
 
-/// Files in PEM form.
+/// Files for TLS, in PEM format.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Tls {
-    /// Our certificate, and those that lead to its authority.
+    /// This side's certificate, followed by the intermediate ones.
     pub certificate: PathBuf,
     pub key: PathBuf,
-    /// The authorities of the certificates of the other side.
+    /// Authorities of the peer's certificate.
     pub ca: PathBuf,
 }
 
-/// Where operators look in.
+/// Addresses for operators.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Admin {
-    /// A Unix socket for `plakbox sessions`, metrics and health.
+    /// Unix socket for `plakbox sessions`, metrics and health.
     pub socket: Option<PathBuf>,
-    /// An address for metrics and health alone.
+    /// Address for metrics and health only.
     pub address: Option<SocketAddr>,
 }
 
-/// How much all tenants have together.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Limits {
-    /// Sessions at the same time.
-    pub sessions: u32,
-    /// Sessions that wait for a place.
-    pub queue: u32,
-    /// How long one waits.
-    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
-    pub wait: Duration,
-    /// rclone processes at the same time.
-    pub processes: u32,
-    /// Bytes a second, of all together.
-    pub bandwidth: Option<ByteSize>,
-    /// Bytes of memory that the rclone processes and components of all may have, with what is
-    /// held between them.
-    pub memory: Option<ByteSize>,
-    /// Bytes that the service itself may hold between Plakar, components and rclone.
-    pub buffers: ByteSize,
-    /// How long sessions may take to end when the service has to.
-    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
-    pub drain: Duration,
-    /// How long a connection may be there without a session.
-    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
-    pub idle: Duration,
-    /// Connections that haven't said yet who they are: on the socket, and as many by TCP.
-    pub pending_connections: u32,
-    /// Those of one user, or of one address.
-    pub pending_per_client: u32,
-    /// How often rejections are summed up.
-    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
-    pub rejection_summaries: Duration,
-}
-
-impl Limits {
-    /// Each by its name, as it is shown.
-    fn entries(&self) -> [(&'static str, String); 12] {
-        let size = |size: Option<ByteSize>| size.map_or("no limit".into(), |it| it.to_string());
-        let time = |time: Duration| format!("{time:?}");
-        [
-            ("sessions", self.sessions.to_string()),
-            ("queue", self.queue.to_string()),
-            ("wait", time(self.wait)),
-            ("processes", self.processes.to_string()),
-            ("bandwidth", size(self.bandwidth)),
-            ("memory", size(self.memory)),
-            ("buffers", self.buffers.to_string()),
-            ("drain", time(self.drain)),
-            ("idle", time(self.idle)),
-            ("pending-connections", self.pending_connections.to_string()),
-            ("pending-per-client", self.pending_per_client.to_string()),
-            ("rejection-summaries", time(self.rejection_summaries)),
-        ]
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            sessions: 64,
-            queue: 256,
-            wait: Duration::from_secs(300),
-            processes: 256,
-            bandwidth: None,
-            memory: None,
-            buffers: ByteSize::gib(4),
-            drain: Duration::from_secs(600),
-            idle: Duration::from_secs(60),
-            pending_connections: 256,
-            pending_per_client: 64,
-            rejection_summaries: Duration::from_secs(60),
-        }
-    }
-}
-
-/// A range of user IDs that nobody else has, each with the group of the same number.
+/// A range of user IDs without accounts, each with the group of the same number.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Users {
     pub first: u32,
     pub count: u32,
-    /// The user that the service itself becomes, which is none of these: the one before `first`
-    /// if it isn't set.
+    /// User that the service itself becomes, outside this range. By default, the one before
+    /// `first`.
     pub service: Option<u32>,
-    /// Whether the service may keep rights over other users where the system has no user
-    /// namespaces.
+    /// Whether the service may keep its rights over other users where user namespaces are
+    /// unavailable.
     #[serde(default = "required")]
     pub namespace: Enforcement,
 }
@@ -166,22 +92,25 @@ fn required() -> Enforcement {
 }
 
 impl Users {
-    /// The user that the service becomes.
+    /// Returns the user that the service becomes.
     pub fn service(self) -> u32 {
         self.service.unwrap_or(self.first.saturating_sub(1))
     }
 
-    fn mistake(self) -> Option<&'static str> {
+    /// Returns what is wrong with the range, and the remedy.
+    fn find_mistake(self) -> Option<&'static str> {
         let Self { first, count, .. } = self;
         if first == 0 || count == 0 {
-            return Some("[users] must be users beside root: set `first` and `count` above 0");
+            return Some(
+                "[users] must not include root or be empty: set `first` and `count` above 0",
+            );
         }
         let Some(end) = first.checked_add(count) else {
-            return Some("[users] has no end: set a smaller `first` or `count`");
+            return Some("[users] exceeds the largest user ID: set a smaller `first` or `count`");
         };
         if self.service() == 0 || (first..end).contains(&self.service()) {
             return Some(
-                "the user of the service must be another one than root and those of tenants: set `service` in [users]",
+                "the service's user must be neither root nor a user of tenants: set `service` in [users]",
             );
         }
         None
@@ -189,31 +118,36 @@ impl Users {
 }
 
 impl Settings {
-    /// Reads the file of a service. Relative paths are relative to it.
+    /// Reads the configuration file of a service. Relative paths in it are relative to its
+    /// directory.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read, or a value in it is invalid.
     pub fn read(file: &Path) -> Result<Self, Failure> {
         let mut settings: Self = read(file)?;
-        settings.locate(file.parent().unwrap_or(Path::new("/")));
-        match settings.mistake() {
+        settings.resolve_paths(file.parent().unwrap_or(Path::new("/")));
+        match settings.find_mistake() {
             None => Ok(settings),
-            Some(what) => Err(wrong(format!("`{}`: {what}", file.display()))),
+            Some(mistake) => Err(wrong(format!("`{}`: {mistake}", file.display()))),
         }
     }
 
-    /// What is otherwise, in words: limits, than it was read before, and what takes a new
-    /// start, than when the service was started.
-    pub fn changes(&self, before: &Self, started: &Self) -> Vec<String> {
+    /// Describes the changes: of limits since the previous load, and of settings that need a
+    /// restart since the start of the service.
+    pub fn changes(&self, before: &Self, at_start: &Self) -> Vec<String> {
         let limits = self.limits.entries().into_iter().zip(before.limits.entries());
         let limits = limits.filter(|(now, then)| now != then).map(|((name, now), (_, then))| {
-            format!("`{name}` in [limits] was {then}, and is {now}")
+            format!("`{name}` in [limits] changed from {then} to {now}")
         });
-        let restart_only = self.restart_only().into_iter().zip(started.restart_only());
-        let restart_only = restart_only.filter(|(now, then)| now != then).map(|((name, _), _)| {
-            format!("`{name}` is another: that takes a new start of the service")
-        });
+        let restart_only = self.restart_only().into_iter().zip(at_start.restart_only());
+        let restart_only = restart_only
+            .filter(|(now, then)| now != then)
+            .map(|((name, _), _)| format!("`{name}` has changed: restart the service to apply it"));
         limits.chain(restart_only).collect()
     }
 
-    /// What isn't read again.
+    /// Returns the name and the value of each setting that a reload doesn't apply.
     fn restart_only(&self) -> [(&'static str, String); 7] {
         let Self { state, connectors, listen, admin, cgroups, users, audit, .. } = self;
         [
@@ -227,74 +161,79 @@ impl Settings {
         ]
     }
 
-    fn locate(&mut self, directory: &Path) {
+    /// Makes relative paths absolute.
+    fn resolve_paths(&mut self, directory: &Path) {
         let Listen { socket, tls, .. } = &mut self.listen;
-        let tls = tls.iter_mut().flat_map(|tls| tls.files());
-        let own = [&mut self.state, &mut self.tenants].into_iter();
+        let tls = tls.iter_mut().flat_map(|tls| tls.paths_mut());
+        let required = [&mut self.state, &mut self.tenants].into_iter();
         let optional = [socket.as_mut(), self.admin.socket.as_mut(), self.connectors.as_mut()];
-        for path in own.chain(optional.into_iter().flatten()).chain(tls) {
+        for path in required.chain(optional.into_iter().flatten()).chain(tls) {
             *path = directory.join(&*path);
         }
     }
 
-    fn mistake(&self) -> Option<&'static str> {
-        let Listen { socket, address, tls } = &self.listen;
-        let limits = &self.limits;
-        let relative =
-            |audit: &Audit| matches!(audit, Audit::File(path) if !path.get_ref().is_absolute());
-        match () {
-            () if self.version != 1 => {
-                Some("this version of the format isn't known: write `version = 1`")
-            }
-            () if socket.is_none() && address.is_none() => {
-                Some("nobody can come in: set `socket` or `address` in [listen]")
-            }
-            () if address.is_some() != tls.is_some() => {
-                Some("`address` and [listen.tls] go together: set both or none")
-            }
-            () if limits.sessions == 0 || limits.processes == 0 => {
-                Some("`sessions` and `processes` in [limits] must be at least 1")
-            }
-            () if limits.pending_connections == 0 || limits.pending_per_client == 0 => Some(
-                "`pending-connections` and `pending-per-client` in [limits] must be at least 1",
-            ),
-            () if limits.idle.min(limits.rejection_summaries) < Duration::from_secs(1) => {
-                Some("`idle` and `rejection-summaries` in [limits] must be at least 1s")
-            }
-            () if self.users.and_then(Users::mistake).is_some() => {
-                self.users.and_then(Users::mistake)
-            }
-            () if self.audit.as_ref().is_some_and(relative) => {
+    /// Returns the first mistake, with its remedy.
+    fn find_mistake(&self) -> Option<&'static str> {
+        if self.version != 1 {
+            return Some("this version of the format is unknown: write `version = 1`");
+        }
+        let mistake = self.listen.find_mistake().or_else(|| self.limits.find_mistake());
+        if let Some(mistake) = mistake.or_else(|| self.users?.find_mistake()) {
+            return Some(mistake);
+        }
+        match &self.audit {
+            Some(Audit::File(path)) if !path.get_ref().is_absolute() => {
                 Some("the `file` in [audit] must be an absolute path")
             }
-            () => None,
+            _ => None,
+        }
+    }
+}
+
+impl Listen {
+    /// Returns the first mistake, with its remedy.
+    fn find_mistake(&self) -> Option<&'static str> {
+        let Self { socket, address, tls } = self;
+        if socket.is_none() && address.is_none() {
+            Some("the service would listen nowhere: set `socket` or `address` in [listen]")
+        } else if address.is_some() != tls.is_some() {
+            Some("`address` and [listen.tls] go together: set both or none")
+        } else {
+            None
         }
     }
 }
 
 impl Tls {
-    pub fn files(&mut self) -> [&mut PathBuf; 3] {
+    /// Returns the paths of all files, to change them.
+    pub fn paths_mut(&mut self) -> [&mut PathBuf; 3] {
         [&mut self.certificate, &mut self.key, &mut self.ca]
     }
 
+    /// Returns the paths of all files.
     pub fn paths(&self) -> [&Path; 3] {
         [&self.certificate, &self.key, &self.ca]
     }
 }
 
-/// Reads a TOML file; what is wrong with it is named by line and column.
+/// Reads a TOML file.
+///
+/// # Errors
+///
+/// The file can't be read or parsed. The message has the line and the column of a mistake.
 pub fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
-    let shown = file.display();
+    let path = file.display();
     let text = std::fs::read_to_string(file)
-        .map_err(|error| wrong(format!("`{shown}` can't be read: {error}: correct its path")))?;
+        .map_err(|error| wrong(format!("`{path}` can't be read: {error}: correct its path")))?;
     toml::from_str(&text).map_err(|error| {
         let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        wrong(format!("`{shown}`:{line}:{column}: {}: correct it", error.message()))
+        wrong(format!("`{path}`:{line}:{column}: {}: correct it", error.message()))
     })
 }
 
+/// Returns the failure of an invalid configuration.
 pub fn wrong(message: String) -> Failure {
     Failure::new(Reason::InvalidConfiguration, message)
 }
@@ -302,6 +241,7 @@ pub fn wrong(message: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn settings(text: &str) -> Result<Settings, String> {
         let directory = tempfile::tempdir().unwrap();
@@ -322,26 +262,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_otherwise_is_told_by_name() {
+    fn changes_are_described_by_name() {
         let one = settings(&format!("{HEAD}[listen]\nsocket = \"/x\"\n")).unwrap();
         let more = "cgroups = true\n[listen]\nsocket = \"/y\"\n[limits]\nmemory = \"1GiB\"\nwait = \"1m\"\n";
         let two = settings(&format!("{HEAD}{more}")).unwrap();
         assert_eq!(one.changes(&two, &one).into_iter().skip(2).collect::<Vec<_>>(), [""; 0]);
-        let told: Vec<_> =
+        let changes: Vec<_> =
             two.changes(&one, &one).into_iter().filter(|it| !it.starts_with("`state`")).collect();
         assert_eq!(
-            told,
+            changes,
             [
-                "`wait` in [limits] was 300s, and is 60s",
-                "`memory` in [limits] was no limit, and is 1.0 GiB",
-                "`[listen]` is another: that takes a new start of the service",
-                "`cgroups` is another: that takes a new start of the service",
+                "`wait` in [limits] changed from 300s to 60s",
+                "`memory` in [limits] changed from no limit to 1.0 GiB",
+                "`[listen]` has changed: restart the service to apply it",
+                "`cgroups` has changed: restart the service to apply it",
             ]
         );
     }
 
     #[test]
-    fn what_makes_no_sense_is_named_with_its_place_or_its_remedy() {
+    fn a_mistake_is_named_with_its_position_or_its_remedy() {
         for (text, part) in [
             ("[listen]\n", "set `socket` or `address`"),
             ("[listen]\naddress = \"0.0.0.0:1\"\n", "go together"),
@@ -353,8 +293,11 @@ mod tests {
                 "[listen]\nsocket = \"s\"\n[limits]\npending-connections = 0\n",
                 "`pending-per-client` in",
             ),
-            ("[listen]\nsocket = \"s\"\n[users]\nfirst = 0\ncount = 5\n", "beside root"),
-            ("[listen]\nsocket = \"s\"\n[users]\nfirst = 4294967295\ncount = 5\n", "no end"),
+            ("[listen]\nsocket = \"s\"\n[users]\nfirst = 0\ncount = 5\n", "must not include root"),
+            (
+                "[listen]\nsocket = \"s\"\n[users]\nfirst = 4294967295\ncount = 5\n",
+                "largest user ID",
+            ),
             ("[listen]\nsocket = \"s\"\n[users]\nfirst = 1\ncount = 5\n", "set `service` in"),
             (
                 "[listen]\nsocket = \"s\"\n[users]\nfirst = 9\ncount = 5\nservice = 10\n",

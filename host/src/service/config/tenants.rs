@@ -1,4 +1,4 @@
-//! Who is whose: the tenants of a service, and who may come as one of them.
+//! The configuration of tenants, and the assignment of clients to them.
 
 use bytesize::ByteSize;
 use serde::Deserialize;
@@ -19,42 +19,42 @@ struct File {
     tenant: Vec<TenantConfig>,
 }
 
-/// A tenant as an operator writes it down.
+/// A tenant's configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TenantConfig {
-    /// Letters, digits, `-` and `_`: it is the name of a directory, too.
+    /// Name of letters, digits, `-` and `_`, which is also the name of a directory.
     pub name: String,
-    /// The file of its policy, relative to this one.
+    /// Path of its policy, relative to the directory of this file.
     pub policy: PathBuf,
-    /// The IDs of the users that come as this tenant on the Unix socket.
+    /// IDs of the users that belong to this tenant on the Unix socket.
     #[serde(default)]
     pub users: BTreeSet<u32>,
-    /// The IDs of groups whose users do, unless a tenant names them themselves.
+    /// IDs of groups whose users belong to this tenant, unless a tenant names the user.
     #[serde(default)]
     pub groups: BTreeSet<u32>,
-    /// Names in certificates of clients that come as this tenant: of hosts, or URIs.
+    /// Hosts and URIs in the certificates of clients that belong to this tenant.
     #[serde(default)]
     pub certificates: BTreeSet<String>,
     #[serde(default)]
     pub limits: Limits,
 }
 
-/// How much one tenant has.
+/// Limits of one tenant.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Limits {
-    /// Sessions at the same time.
+    /// Maximum number of concurrent sessions.
     pub sessions: u32,
-    /// Sessions that wait for a place.
+    /// Maximum number of sessions that wait for admission.
     pub queue: u32,
-    /// rclone processes at the same time.
+    /// Maximum number of concurrent rclone processes.
     pub processes: u32,
-    /// Memory of its rclone processes and components together, with what is held between them.
+    /// Maximum memory of its rclone processes, components and buffers.
     pub memory: Option<ByteSize>,
-    /// Bytes that the service itself may hold of it between Plakar, components and rclone.
+    /// Maximum size of the service's buffers between Plakar, its components and rclone.
     pub buffers: ByteSize,
-    /// Bytes a second.
+    /// Bandwidth in bytes per second.
     pub bandwidth: Option<ByteSize>,
 }
 
@@ -72,18 +72,18 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Connections: of sessions that run, and of those that wait.
+    /// Returns the maximum number of connections: of running and of waiting sessions.
     pub fn connections(&self) -> usize {
         self.sessions as usize + self.queue as usize
     }
 }
 
-/// Who stands behind a connection.
+/// Identity of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// By what the kernel says of the other end of a Unix socket.
+    /// A local user, identified by the kernel.
     User { uid: u32, gid: u32 },
-    /// By the names in a certificate that an authority of ours has signed.
+    /// The names in a certificate of a configured authority.
     Certificate(Vec<String>),
 }
 
@@ -99,12 +99,15 @@ impl fmt::Display for Identity {
 /// All tenants of a service.
 #[derive(Debug, Default)]
 pub struct Tenants {
-    all: BTreeMap<String, (TenantConfig, Arc<Policies>)>,
+    by_name: BTreeMap<String, (TenantConfig, Arc<Policies>)>,
 }
 
 impl Tenants {
-    /// Reads a file of tenants, or every `.toml` in a directory, with the policies that they
-    /// name: all of them, or nothing.
+    /// Reads a file of tenants, or every `.toml` in a directory, with the tenants' policies.
+    ///
+    /// # Errors
+    ///
+    /// A file can't be read, or a tenant or its policy is invalid.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let unreadable = |error: std::io::Error| {
             wrong(format!("the tenants in `{}` can't be read: {error}", path.display()))
@@ -120,80 +123,81 @@ impl Tenants {
         let mut tenants = Self::default();
         for file in files {
             for tenant in read::<File>(&file)?.tenant {
-                let named = |what| wrong(format!("`{}`: {what}", file.display()));
-                tenants.add(tenant, file.parent().unwrap_or(Path::new("/"))).map_err(named)?;
+                let in_file = |mistake| wrong(format!("`{}`: {mistake}", file.display()));
+                tenants.add(tenant, file.parent().unwrap_or(Path::new("/"))).map_err(in_file)?;
             }
         }
         Ok(tenants)
     }
 
+    /// Adds a tenant after checking it. Its policy is relative to `directory`.
     fn add(&mut self, mut tenant: TenantConfig, directory: &Path) -> Result<(), String> {
         let name = tenant.name.clone();
-        let plain = |char: char| char.is_ascii_alphanumeric() || "-_".contains(char);
-        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+        let is_allowed = |char: char| char.is_ascii_alphanumeric() || "-_".contains(char);
+        if name.is_empty() || name.len() > 64 || !name.chars().all(is_allowed) {
             return Err(format!(
-                "`{}` is no name of a tenant: it has up to 64 letters, digits, `-` and `_`",
+                "`{}` is not a valid tenant name: use up to 64 letters, digits, `-` and `_`",
                 name.escape_debug()
             ));
         }
-        if let Some(other) = self.all.values().find_map(|(other, _)| common(other, &tenant)) {
-            return Err(format!("the tenant `{name}` isn't the only one with {other}"));
+        if let Some(conflict) =
+            self.by_name.values().find_map(|(other, _)| find_conflict(other, &tenant))
+        {
+            return Err(format!("the tenant `{name}` isn't the only one with {conflict}"));
         }
         let Limits { sessions, processes, .. } = tenant.limits;
         if sessions == 0 || processes == 0 {
-            return Err(format!("the tenant `{name}` needs a session and a process at least"));
+            return Err(format!("the tenant `{name}` needs at least one session and one process"));
         }
         tenant.policy = directory.join(&tenant.policy);
         let policies =
             Policies::load_for_tenant(&tenant.policy).map_err(|failure| failure.message)?;
-        self.all.insert(name, (tenant, Arc::new(policies)));
+        self.by_name.insert(name, (tenant, Arc::new(policies)));
         Ok(())
     }
 
-    /// Every tenant with the policies that it is under.
-    pub fn all(&self) -> impl Iterator<Item = &(TenantConfig, Arc<Policies>)> {
-        self.all.values()
+    /// Returns all tenants, with their policies.
+    pub fn iter(&self) -> impl Iterator<Item = &(TenantConfig, Arc<Policies>)> {
+        self.by_name.values()
     }
 
-    /// The name of the tenant as whom somebody comes. A user counts before a group, and a
-    /// certificate of several tenants is none's.
+    /// Returns the name of a client's tenant. A user takes precedence over a group, and a
+    /// certificate that matches several tenants belongs to none.
     pub fn tenant_of(&self, identity: &Identity) -> Option<&str> {
-        let find = |fits: &dyn Fn(&TenantConfig) -> bool| {
-            self.all.values().map(|(tenant, _)| tenant).find(|tenant| fits(tenant))
-        };
+        let mut tenants = self.by_name.values().map(|(tenant, _)| tenant);
         let tenant = match identity {
             Identity::User { uid, gid } => {
-                find(&|it| it.users.contains(uid)).or_else(|| find(&|it| it.groups.contains(gid)))
+                let by_user = tenants.clone().find(|tenant| tenant.users.contains(uid));
+                by_user.or_else(|| tenants.find(|tenant| tenant.groups.contains(gid)))
             }
             Identity::Certificate(names) => {
-                let named =
-                    |it: &&TenantConfig| names.iter().any(|name| it.certificates.contains(name));
-                let mut fit = self.all.values().map(|(tenant, _)| tenant).filter(named);
-                fit.next().filter(|_| fit.next().is_none())
+                let mut matches = tenants
+                    .filter(|tenant| names.iter().any(|name| tenant.certificates.contains(name)));
+                matches.next().filter(|_| matches.next().is_none())
             }
         };
         tenant.map(|tenant| tenant.name.as_str())
     }
 
-    /// What other tenants there are than before, a line for each.
+    /// Describes added, removed and changed tenants, a line for each.
     pub fn changes(&self, before: &Self) -> Vec<String> {
-        let names = self.all.keys().chain(before.all.keys()).collect::<BTreeSet<_>>();
+        let names = self.by_name.keys().chain(before.by_name.keys()).collect::<BTreeSet<_>>();
         let line = |name: &String| {
-            let what = match (before.all.get(name), self.all.get(name)) {
-                (None, Some(_)) => "is new",
-                (Some(_), None) => "is gone",
+            let change = match (before.by_name.get(name), self.by_name.get(name)) {
+                (None, Some(_)) => "was added",
+                (Some(_), None) => "was removed",
                 (Some((old, _)), Some((new, _))) if old != new => "has changed",
-                (Some((_, old)), Some((_, new))) if !old.is_same(new) => "has another policy",
+                (Some((_, old)), Some((_, new))) if !old.is_same(new) => "has a different policy",
                 _ => return None,
             };
-            Some(format!("the tenant `{name}` {what}"))
+            Some(format!("the tenant `{name}` {change}"))
         };
         names.into_iter().filter_map(line).collect()
     }
 }
 
-/// What two tenants may not have in common, and do.
-fn common(one: &TenantConfig, other: &TenantConfig) -> Option<String> {
+/// Returns what two tenants have in common but must not share.
+fn find_conflict(one: &TenantConfig, other: &TenantConfig) -> Option<String> {
     if one.name == other.name {
         return Some("this name".to_owned());
     }
@@ -207,7 +211,7 @@ fn common(one: &TenantConfig, other: &TenantConfig) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// Tenants of these files, and a policy `p.toml`.
+    /// Reads tenants of these files, in a directory with a policy `p.txt`.
     fn tenants(files: &[(&str, &str)]) -> Result<Tenants, String> {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("p.txt"), "version = 1\n").unwrap();
@@ -224,7 +228,7 @@ mod tests {
     fn users_groups_and_certificates_lead_to_tenants() {
         let tenants = tenants(&[("1.toml", A), ("2.toml", B), ("notes.txt", "x")]).unwrap();
         let user = |uid, gid| tenants.tenant_of(&Identity::User { uid, gid });
-        assert_eq!(user(7, 2), Some("a"), "a user counts before a group");
+        assert_eq!(user(7, 2), Some("a"), "a user takes precedence over a group");
         assert_eq!((user(8, 2), user(8, 1), user(8, 3)), (Some("b"), Some("a"), None));
         let certificate = |name: &str| {
             tenants.tenant_of(&Identity::Certificate(vec!["x".to_owned(), name.to_owned()]))
@@ -233,18 +237,18 @@ mod tests {
         let two = A.replace("groups", "certificates = [\"x\"]\ngroups");
         let tenants = self::tenants(&[("1.toml", &two), ("2.toml", B)]).unwrap();
         let both = Identity::Certificate(vec!["x".to_owned(), "b.example".to_owned()]);
-        assert_eq!(tenants.tenant_of(&both), None, "it is of two tenants");
+        assert_eq!(tenants.tenant_of(&both), None, "it matches two tenants");
     }
 
     #[test]
-    fn one_mistake_and_there_are_no_tenants() {
+    fn a_mistake_in_any_tenant_is_an_error() {
         for (file, part) in [
             (A.to_owned(), "isn't the only one with this name"),
             (B.replace("[2]", "[1]"), "isn't the only one with the group 1"),
-            (B.replace("\"b\"", "\"../b\""), "is no name of a tenant"),
+            (B.replace("\"b\"", "\"../b\""), "is not a valid tenant name"),
             (B.replace("p.txt", "q.txt"), "q.txt` can't be read"),
             (B.replace("groups", "group"), "2.toml`:4:1: unknown field `group`"),
-            (format!("{B}[tenant.limits]\nsessions = 0\n"), "needs a session"),
+            (format!("{B}[tenant.limits]\nsessions = 0\n"), "needs at least one session"),
             (format!("{B}[tenant.limits]\nqueue = 9223372036854775807\n"), "2.toml`:7:9"),
         ] {
             let message = tenants(&[("1.toml", A), ("2.toml", &file)]).unwrap_err();
@@ -253,14 +257,14 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_told() {
+    fn changes_are_described() {
         let before = tenants(&[("1.toml", A), ("2.toml", B)]).unwrap();
         let other = B.replace("[2]", "[3]");
         let after = tenants(&[("2.toml", &other), ("3.toml", &A.replace("\"a\"", "\"c\""))]);
         let changes = after.unwrap().changes(&before).join(", ");
         assert_eq!(
             changes,
-            "the tenant `a` is gone, the tenant `b` has changed, the tenant `c` is new"
+            "the tenant `a` was removed, the tenant `b` has changed, the tenant `c` was added"
         );
     }
 }

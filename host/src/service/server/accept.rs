@@ -1,13 +1,14 @@
-//! From a connection to a session: who is it, whose is it, and is there room.
+//! Accepts connections, identifies and authorizes clients, and starts their sessions.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tracing::{debug, info, info_span, warn};
 
-use super::authorization::Credentials;
+use super::authorization::{Credentials, STOPPING};
 use super::connection::{self, ClientStream};
 use super::handshake::{self, Answer, Hello, VERSION};
 use super::listener::{self, SocketFile};
@@ -25,21 +26,30 @@ use crate::service::admin::sessions::SessionGuard;
 use crate::service::config::tenants::Identity;
 use crate::service::tenants::runtime::TenantRuntime;
 use crate::session::SessionContext;
-use crate::session::tenant::TenantClient;
+use crate::session::tenant::{TenantClient, TenantLookup};
 
-/// How long it waits where the system has no more connections to give.
+/// Pause after the system failed to accept a connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// A user that stands for whoever comes with a certificate, in the audit log.
+/// User ID in audit records of clients that are identified by a certificate.
 const OVERFLOW_UID: u32 = 65534;
 
-/// Somebody who was found to be of a tenant.
+/// A client that was found to belong to a tenant.
 struct AcceptedClient {
     runtime: Arc<TenantRuntime>,
     role: Direction,
     credentials: Arc<Credentials>,
-    /// Its place among the connections of its tenant.
+    /// Permit of the tenant's connections.
     permit: OwnedPermit,
+}
+
+/// Resources that a session holds until it ends. Its tenant may be removed from the service
+/// before that.
+struct SessionGuards {
+    credentials: Arc<Credentials>,
+    session: SessionGuard,
+    _permit: OwnedPermit,
+    _runtime: Arc<TenantRuntime>,
 }
 
 /// The sockets at which clients connect.
@@ -50,6 +60,11 @@ pub struct Listeners {
 }
 
 impl Listeners {
+    /// Registers the opened sockets with the current runtime.
+    ///
+    /// # Errors
+    ///
+    /// A socket can't be registered.
     pub fn new(opened: listener::Listeners) -> io::Result<Self> {
         let listener::Listeners { socket, address, file } = opened;
         Ok(Self {
@@ -58,206 +73,221 @@ impl Listeners {
             _file: file,
         })
     }
+
+    /// Waits for a local client; for ever, if there is no socket.
+    async fn accept_local(&self) -> io::Result<UnixStream> {
+        match &self.socket {
+            Some(listener) => listener.accept().await.map(|(socket, _)| socket),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for a network client; for ever, if there is no address.
+    async fn accept_remote(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match &self.address {
+            Some(listener) => listener.accept().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Service {
-    /// Takes in whoever comes next.
+    /// Accepts the next connection, and serves it in the background.
     pub async fn accept_one(self: &Arc<Self>, listeners: &Listeners) {
-        let local = async {
-            match &listeners.socket {
-                Some(listener) => listener.accept().await.map(|(socket, _)| socket),
-                None => std::future::pending().await,
+        // Permits are taken before a task is spawned, so that the limits hold for accepted sockets.
+        let accepted = tokio::select! {
+            socket = listeners.accept_local() => {
+                socket.and_then(|socket| self.start_local(socket))
             }
-        };
-        let remote = async {
-            match &listeners.address {
-                Some(listener) => listener.accept().await,
-                None => std::future::pending().await,
-            }
-        };
-        let taken = tokio::select! {
-            // Places are taken here, so that no more are there at once than there are places.
-            socket = local => socket.and_then(|socket| {
-                let user = kernel::peer(&socket)?;
-                let place = self.pending.enter(Source::User(user.uid), self.client_limits());
-                let identity = Identity::User { uid: user.uid, gid: user.gid };
-                let credentials = Credentials { identity, certificate: None };
-                tokio::spawn(self.clone().authenticate(ClientStream::Local(socket), credentials, place));
-                Ok(())
-            }),
-            socket = remote => socket.map(|(socket, from)| {
-                let place = self.handshakes.enter(from.ip().into(), self.client_limits());
-                tokio::spawn(self.clone().accept_tls(socket, place));
+            socket = listeners.accept_remote() => socket.map(|(socket, address)| {
+                let permit = self.handshakes.enter(address.ip().into(), self.client_limits());
+                tokio::spawn(self.clone().accept_tls(socket, permit));
             }),
         };
-        if let Err(error) = taken {
-            let message = format!("no connection can be taken for the moment: {error}");
+        if let Err(error) = accepted {
+            let message = format!("no connection can be accepted at the moment: {error}");
             let rejection = Rejection { cause: Cause::Unaccepted, message };
-            self.reject("whoever comes", &rejection);
+            self.reject("a new client", &rejection);
             tokio::time::sleep(ACCEPT_BACKOFF).await;
         }
     }
 
-    async fn accept_tls(self: Arc<Self>, socket: TcpStream, place: PendingPermit) {
+    /// Identifies a local client by the kernel's credentials, and serves it in the background.
+    fn start_local(self: &Arc<Self>, socket: UnixStream) -> io::Result<()> {
+        let peer = kernel::peer(&socket)?;
+        let permit = self.pending.enter(Source::User(peer.uid), self.client_limits());
+        let identity = Identity::User { uid: peer.uid, gid: peer.gid };
+        let credentials = Credentials { identity, certificate: None };
+        let stream = ClientStream::Local(socket);
+        tokio::spawn(self.clone().authenticate(stream, credentials, permit));
+        Ok(())
+    }
+
+    /// Identifies a network client by its certificate, and serves it.
+    async fn accept_tls(self: Arc<Self>, socket: TcpStream, permit: PendingPermit) {
         let Some(acceptor) = self.loaded().tls.as_ref().map(|tls| tls.acceptor.clone()) else {
             return;
         };
-        // Few bytes at a time are a wait otherwise.
+        // Small messages must not wait for more data.
         let _ = socket.set_nodelay(true);
         let _ = connection::enable_keepalive(&socket);
-        let shaken = tokio::select! {
-            shaken = tokio::time::timeout(handshake::HANDSHAKE_TIMEOUT, acceptor.accept(socket)) => shaken,
-            () = place.evicted() => return self.reject_crowd(&place),
+        let handshake = tokio::time::timeout(handshake::HANDSHAKE_TIMEOUT, acceptor.accept(socket));
+        let stream = tokio::select! {
+            result = handshake => match result {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => {
+                    let message = format!("the TLS handshake failed: {error}");
+                    return self.reject_pending(&permit, Cause::Tls, message);
+                }
+                Err(_) => {
+                    let message = "the TLS handshake took too long".to_owned();
+                    return self.reject_pending(&permit, Cause::Silent, message);
+                }
+            },
+            () = permit.evicted() => return self.reject_evicted(&permit),
         };
-        let stream = match shaken {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                let message = format!("there is no TLS with it: {error}");
-                return self.reject_pending(&place, Cause::Tls, message);
-            }
-            Err(_) => {
-                let message = "it showed no certificate in time".to_owned();
-                return self.reject_pending(&place, Cause::Silent, message);
-            }
-        };
-        let shown = PresentedCertificate::now(stream.get_ref().1.peer_certificates());
+        let certificate = PresentedCertificate::now(stream.get_ref().1.peer_certificates());
         let credentials = Credentials {
-            identity: Identity::Certificate(shown.names()),
-            certificate: Some(shown),
+            identity: Identity::Certificate(certificate.names()),
+            certificate: Some(certificate),
         };
-        // Who is a tenant stands beside no stranger any more.
-        let place = match self.runtime(&credentials.identity) {
+        // A tenant no longer competes with unknown clients of the same address.
+        let permit = match self.find_runtime(&credentials.identity) {
             Some(runtime) => {
                 let source = Source::Tenant(runtime.tenant.name.clone());
                 self.pending.enter(source, self.client_limits())
             }
-            None => place,
+            None => permit,
         };
-        self.authenticate(ClientStream::Remote(Box::new(stream)), credentials, place).await;
+        self.authenticate(ClientStream::Remote(Box::new(stream)), credentials, permit).await;
     }
 
-    /// Hears what somebody wants, who has a place as long as it isn't said.
+    /// Receives a client's request, and starts the session or refuses it.
     async fn authenticate(
         self: Arc<Self>,
         mut stream: ClientStream,
         credentials: Credentials,
-        place: PendingPermit,
+        permit: PendingPermit,
     ) {
         let received = tokio::select! {
             received = stream.receive() => received,
-            () = place.evicted() => return self.reject_crowd(&place),
+            () = permit.evicted() => return self.reject_evicted(&permit),
         };
         let hello = match received {
             Ok(hello) => hello,
             Err(error) => {
-                let message = format!("it said nothing that makes sense: {error}");
-                return self.reject_pending(&place, Cause::Silent, message);
+                let message = format!("it sent no valid request: {error}");
+                return self.reject_pending(&permit, Cause::Silent, message);
             }
         };
         match self.authorize(&hello, &credentials) {
-            Ok((runtime, permit)) => {
-                drop(place);
+            Ok((runtime, connection)) => {
+                drop(permit);
                 let credentials = Arc::new(credentials);
-                self.spawn_session(
-                    stream,
-                    AcceptedClient { runtime, role: hello.role, credentials, permit },
-                )
-                .await;
+                let role = hello.role;
+                let client = AcceptedClient { runtime, role, credentials, permit: connection };
+                self.start_session(stream, client).await;
             }
             Err(rejection) => {
                 self.reject(&credentials.identity.to_string(), &rejection);
-                // Who has gone away needn't hear it.
                 let answer = Answer::Refused { message: rejection.message };
                 tokio::select! {
+                    // Fails if the client has disconnected already.
                     _ = stream.send(&answer) => (),
-                    () = place.evicted() => (),
+                    () = permit.evicted() => (),
                 }
             }
         }
     }
 
-    fn reject_crowd(&self, place: &PendingPermit) {
-        let message = "too many connections from there haven't said yet who they are".to_owned();
-        self.reject_pending(place, Cause::TooManyPending, message);
+    fn reject_evicted(&self, permit: &PendingPermit) {
+        let message = "too many connections from its source have not identified themselves yet";
+        self.reject_pending(permit, Cause::TooManyPending, message.to_owned());
     }
 
-    fn reject_pending(&self, place: &PendingPermit, cause: Cause, message: String) {
-        self.reject(&place.source().to_string(), &Rejection { cause, message });
+    fn reject_pending(&self, permit: &PendingPermit, cause: Cause, message: String) {
+        self.reject(&permit.source().to_string(), &Rejection { cause, message });
     }
 
-    /// Whose accepted somebody is, and its place there, if there is one.
+    /// Returns the tenant of a client, and a permit of the tenant's connections.
     fn authorize(
         &self,
         hello: &Hello,
         credentials: &Credentials,
     ) -> Result<(Arc<TenantRuntime>, OwnedPermit), Rejection> {
-        let refused = |cause, message| Rejection { cause, message };
-        let Credentials { identity, .. } = credentials;
+        let rejection = |cause, message| Rejection { cause, message };
+        let identity = &credentials.identity;
         if hello.version != VERSION {
             let message = format!(
-                "the package speaks version {} with the service, and this service speaks version {VERSION}: install the package and the service of one release",
+                "the package uses version {} of the service's protocol, and this service uses version {VERSION}: install the package and the service of the same release",
                 hello.version
             );
-            return Err(refused(Cause::Version, message));
+            return Err(rejection(Cause::Version, message));
         }
-        let runtime = self.runtime(identity).ok_or_else(|| {
+        let runtime = self.find_runtime(identity).ok_or_else(|| {
             let message =
-                format!("{identity} is no tenant of this service: ask its operator to name it");
-            refused(Cause::UnknownClient, message)
+                format!("{identity} is not a tenant of this service: ask its operator to add it");
+            rejection(Cause::UnknownClient, message)
         })?;
         if self.is_draining() {
-            let message =
-                "the service is being stopped and takes no more sessions: try again later";
-            return Err(refused(Cause::Stopping, message.to_owned()));
+            return Err(rejection(Cause::Stopping, STOPPING.to_owned()));
         }
         let permit = runtime.connections.try_acquire().ok_or_else(|| {
             let message = format!(
-                "the service is busy: the tenant `{}` has as many sessions and waits for as many as it may: try again later",
+                "the service is busy: the tenant `{}` has reached its limits of running and waiting sessions: try again later",
                 runtime.tenant.name
             );
-            refused(Cause::Busy, message)
+            rejection(Cause::Busy, message)
         })?;
         Ok((runtime, permit))
     }
 
-    /// Lets a session run on its tenant's thread.
-    async fn spawn_session(self: &Arc<Self>, mut stream: ClientStream, accepted: AcceptedClient) {
+    /// Registers a session, and starts it on its tenant's thread.
+    async fn start_session(self: &Arc<Self>, mut stream: ClientStream, accepted: AcceptedClient) {
         let AcceptedClient { runtime, role, credentials, permit } = accepted;
         let tenant = runtime.tenant.clone();
-        let session = new_session_name();
+        let id = new_session_name();
         let account = Counters::child_of(&tenant.account);
-        let registered = self.sessions.register(
-            session.clone(),
+        let session = self.sessions.register(
+            id.clone(),
             &tenant.name,
             role,
             credentials.clone(),
             account.clone(),
         );
-        if stream.send(&Answer::Welcome { session: session.to_string() }).await.is_err() {
+        if stream.send(&Answer::Welcome { session: id.to_string() }).await.is_err() {
             return;
         }
         let uid = match &credentials.identity {
             Identity::User { uid, .. } => *uid,
             Identity::Certificate(_) => OVERFLOW_UID,
         };
-        let subject = Subject { session: session.clone(), uid, tenant: Some(tenant.name.clone()) };
-        let span = info_span!("session", tenant = tenant.name, session = &*session);
-        let (stop, cut) = (registered.stop.clone(), registered.cut.clone());
-        let (service, was) = (self.clone(), tenant.clone());
-        let guards = SessionGuards {
-            credentials: credentials.clone(),
-            registered,
-            _permit: permit,
-            runtime,
+        let client = TenantClient {
+            subject: Subject { session: id.clone(), uid, tenant: Some(tenant.name.clone()) },
+            account,
+            stop: session.stop.clone(),
+            cut: session.abort.clone(),
+            span: info_span!("session", tenant = tenant.name, session = &*id),
+            present: self.tenant_lookup(credentials.clone(), tenant.name.clone()),
+            busy: Arc::new(watch::Sender::new(false)),
+            tenant,
         };
-        let present = Arc::new(move || service.current_tenant(&credentials, &was));
-        let busy = Arc::new(watch::Sender::new(false));
-        let client = TenantClient { tenant, subject, account, stop, cut, span, present, busy };
-        let worker = guards.runtime.worker.clone();
+        let worker = runtime.worker.clone();
+        let guards = SessionGuards { credentials, session, _permit: permit, _runtime: runtime };
         worker.spawn(self.clone().run_session(stream, role, client, guards));
     }
 
-    /// One session, from Plakar's first byte to its last.
+    /// Returns the function by which a session looks up its tenant's current state.
+    fn tenant_lookup(
+        self: &Arc<Self>,
+        credentials: Arc<Credentials>,
+        tenant: String,
+    ) -> Arc<TenantLookup> {
+        let service = self.clone();
+        Arc::new(move || service.current_tenant(&credentials, &tenant))
+    }
+
+    /// Runs a session, from Plakar's first byte to its last.
     async fn run_session(
         self: Arc<Self>,
         stream: ClientStream,
@@ -266,28 +296,28 @@ impl Service {
         guards: SessionGuards,
     ) {
         let (span, busy) = (client.span.clone(), client.busy.subscribe());
-        span.in_scope(|| info!("it begins, as {}", role.name()));
+        span.in_scope(|| info!("session started as {}", role.name()));
         let context = SessionContext { component: None, policy: None, client: Some(client) };
         match stream.into_connection() {
             Ok(connection) => {
-                let mut serving = std::pin::pin!(plugin::serve(role, connection, context));
-                let ended = tokio::select! {
-                    ended = &mut serving => ended,
+                let mut session = std::pin::pin!(plugin::serve(role, connection, context));
+                let result = tokio::select! {
+                    result = &mut session => result,
                     () = self.wait_idle(busy) => {
                         span.in_scope(|| self.close_idle(&guards));
-                        serving.await
+                        session.await
                     }
                 };
-                if let Err(error) = ended {
-                    span.in_scope(|| debug!("its connection ended: {error}"));
+                if let Err(error) = result {
+                    span.in_scope(|| debug!("connection ended: {error}"));
                 }
             }
-            Err(error) => span.in_scope(|| warn!("it can't begin: {error}")),
+            Err(error) => span.in_scope(|| warn!("session failed to start: {error}")),
         }
-        span.in_scope(|| info!("it ends"));
+        span.in_scope(|| info!("session ended"));
     }
 
-    /// Waits until a connection has had no session for as long as it may.
+    /// Waits until a connection has had no session for longer than allowed.
     async fn wait_idle(&self, mut busy: watch::Receiver<bool>) {
         loop {
             let limit = self.loaded().settings.limits.idle;
@@ -301,18 +331,9 @@ impl Service {
     }
 
     fn close_idle(&self, guards: &SessionGuards) {
-        let who = guards.credentials.identity.to_string();
-        let message = "its connection had no session for too long".to_owned();
-        self.reject(&who, &Rejection { cause: Cause::Idle, message });
-        guards.registered.cut.cancel();
+        let identity = guards.credentials.identity.to_string();
+        let message = "the connection had no session for too long".to_owned();
+        self.reject(&identity, &Rejection { cause: Cause::Idle, message });
+        guards.session.abort.cancel();
     }
-}
-
-/// What a session has as long as it runs, its tenant among it: that may be gone from the
-/// service before it has ended.
-struct SessionGuards {
-    credentials: Arc<Credentials>,
-    registered: SessionGuard,
-    _permit: OwnedPermit,
-    runtime: Arc<TenantRuntime>,
 }

@@ -1,5 +1,5 @@
-//! Who somebody is, and whether that still gives a right to be here: what was certificate when a
-//! connection began is compared with what is loaded by now.
+//! Authorization of connected clients: compares the credentials that a client connected with and
+//! the configuration that is loaded now.
 
 use std::sync::Arc;
 use tokio_rustls::rustls::pki_types::UnixTime;
@@ -11,17 +11,21 @@ use crate::service::config::tenants::Identity;
 use crate::service::{LoadedConfig, Service};
 use crate::session::tenant::Tenant;
 
-/// Somebody who has come, and what shows who it is.
+/// Message for clients that connect or request a session while the service stops.
+pub const STOPPING: &str =
+    "the service is being stopped and takes no more sessions: try again later";
+
+/// Identity of a client, and the proof of it.
 #[derive(Debug)]
 pub struct Credentials {
     pub identity: Identity,
-    /// The certificate, unless the kernel says who it is.
+    /// The certificate of a network client. The kernel identifies a local one.
     pub certificate: Option<PresentedCertificate>,
 }
 
 impl LoadedConfig {
-    /// Why somebody who came as one of this tenant is none any more. A certificate has to be
-    /// believed at this time, or else at the one at which it was certificate.
+    /// Returns the reason why a client no longer belongs to its tenant, if it doesn't. Its
+    /// certificate has to be trusted at the time `at`, or else at the time of its handshake.
     fn revocation(
         &self,
         credentials: &Credentials,
@@ -31,45 +35,46 @@ impl LoadedConfig {
         let Credentials { identity, certificate } = credentials;
         if !self.runtimes.contains_key(tenant) {
             return Some(format!(
-                "`{tenant}` is no tenant of this service any more: ask its operator"
+                "`{tenant}` is no longer a tenant of this service: ask its operator"
             ));
         }
         if self.tenants.tenant_of(identity) != Some(tenant) {
             return Some(format!(
-                "{identity} isn't of the tenant `{tenant}` any more: ask the operator of the service"
+                "{identity} no longer belongs to the tenant `{tenant}`: ask the operator of the service"
             ));
         }
         let is_trusted = |certificate: &PresentedCertificate| {
             self.tls
                 .as_ref()
-                .is_some_and(|tls| tls.trusts(certificate, at.unwrap_or(certificate.at)))
+                .is_some_and(|tls| tls.trusts(certificate, at.unwrap_or(certificate.verified_at)))
         };
         certificate.as_ref().filter(|certificate| !is_trusted(certificate)).map(|_| {
             format!(
-                "{identity} isn't believed any more: ask the operator of the service for another"
+                "{identity} is no longer trusted: ask the operator of the service for a new one"
             )
         })
     }
 }
 
 impl Service {
-    /// The tenant as it is by now, for somebody who came as one of it and asks for a session.
+    /// Returns the current state of a client's tenant, if the client may still have a session.
+    ///
+    /// # Errors
+    ///
+    /// The service is stopping, or the client no longer belongs to the tenant.
     pub(super) fn current_tenant(
         &self,
         credentials: &Credentials,
-        was: &Tenant,
+        tenant: &str,
     ) -> Result<Arc<Tenant>, Failure> {
-        let (cause, reason, message) = {
+        let (cause, reason, message) = if self.is_draining() {
+            (Cause::Stopping, Reason::Unavailable, STOPPING.to_owned())
+        } else {
             let loaded = self.loaded();
-            let revocation = loaded.revocation(credentials, &was.name, Some(UnixTime::now()));
-            let tenant = loaded.runtimes.get(&was.name).map(|runtime| runtime.tenant.clone());
-            match (revocation, tenant) {
-                _ if self.is_draining() => {
-                    let why =
-                        "the service is being stopped and takes no more sessions: try again later";
-                    (Cause::Stopping, Reason::Unavailable, why.to_owned())
-                }
-                (None, Some(tenant)) => return Ok(tenant),
+            let revocation = loaded.revocation(credentials, tenant, Some(UnixTime::now()));
+            let current = loaded.runtimes.get(tenant).map(|runtime| runtime.tenant.clone());
+            match (revocation, current) {
+                (None, Some(current)) => return Ok(current),
                 (why, _) => (Cause::Withdrawn, Reason::Denied, why.unwrap_or_default()),
             }
         };
@@ -78,11 +83,10 @@ impl Service {
         Err(failure)
     }
 
-    /// Ends the sessions, and the connections without one, of those who are none of their
-    /// tenant any more.
+    /// Ends the sessions and idle connections of clients that no longer belong to their tenant.
     pub fn close_removed_tenants(&self) {
         let loaded = self.loaded();
-        self.sessions.end_where(|tenant, credentials| {
+        self.sessions.cancel_where(|tenant, credentials| {
             let why = loaded.revocation(credentials, tenant, None)?;
             Some(Failure::new(Reason::Denied, why))
         });

@@ -1,5 +1,5 @@
-//! What a client and a service say before Plakar's bytes go by: one message each, a length
-//! in two bytes and that much JSON.
+//! The exchange of a client and a service before Plakar's bytes: one message in each direction, a
+//! length in two bytes and JSON of that length.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -10,33 +10,35 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::connector::{Failure, Reason};
 use crate::direction::Direction;
 
-/// The version of this exchange.
+/// Version of this protocol.
 pub const VERSION: u32 = 1;
 
-/// How long the other side may take for its message.
+/// Time limit for each message, and for the TLS handshake.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a client wants.
+/// Request of a client.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     pub version: u32,
     pub role: Direction,
 }
 
-/// What a service answers.
+/// Response of a service.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
-    /// The bytes that follow are Plakar's.
-    Welcome {
-        session: String,
-    },
-    Refused {
-        message: String,
-    },
+    /// The session is granted; Plakar's bytes follow.
+    Welcome { session: String },
+    /// The session is refused.
+    Refused { message: String },
 }
 
 impl Answer {
+    /// Converts a refusal into an error.
+    ///
+    /// # Errors
+    ///
+    /// The service refused the session.
     pub fn into_result(self) -> Result<(), Failure> {
         match self {
             Self::Welcome { .. } => Ok(()),
@@ -45,24 +47,35 @@ impl Answer {
     }
 }
 
-/// Says something, to a side that may not listen.
-pub async fn send(to: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) -> io::Result<()> {
-    let text = serde_json::to_vec(what)?;
+/// Sends a message.
+///
+/// # Errors
+///
+/// The connection fails, or the peer doesn't take the message in time.
+pub async fn send(
+    writer: &mut (impl AsyncWrite + Unpin),
+    message: &impl Serialize,
+) -> io::Result<()> {
+    let text = serde_json::to_vec(message)?;
     let length = u16::try_from(text.len()).map_err(io::Error::other)?;
     let sent = async {
-        to.write_all(&[&length.to_be_bytes(), text.as_slice()].concat()).await?;
-        to.flush().await
+        writer.write_all(&[&length.to_be_bytes(), text.as_slice()].concat()).await?;
+        writer.flush().await
     };
     tokio::time::timeout(HANDSHAKE_TIMEOUT, sent)
         .await
         .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Hears what the other side says, and not a byte of what comes after.
-pub async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
+/// Receives a message, and reads no byte beyond it.
+///
+/// # Errors
+///
+/// The connection fails, the message isn't valid, or it doesn't arrive in time.
+pub async fn receive<T: DeserializeOwned>(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
     let received = async {
-        let mut text = vec![0; usize::from(from.read_u16().await?)];
-        from.read_exact(&mut text).await?;
+        let mut text = vec![0; usize::from(reader.read_u16().await?)];
+        reader.read_exact(&mut text).await?;
         Ok(serde_json::from_slice(&text)?)
     };
     tokio::time::timeout(HANDSHAKE_TIMEOUT, received)
@@ -75,7 +88,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn each_side_hears_what_the_other_said_and_not_more() {
+    async fn a_message_is_received_and_nothing_beyond_it() {
         let (mut client, mut service) = tokio::io::duplex(1 << 16);
         let hello = Hello { version: VERSION, role: Direction::Backup };
         send(&mut client, &hello).await.unwrap();
@@ -85,7 +98,7 @@ mod tests {
         service.read_exact(&mut rest).await.unwrap();
         assert_eq!(&rest, b"after");
         client.write_all(b"\0\x03yes").await.unwrap();
-        assert!(receive::<Hello>(&mut service).await.is_err(), "it makes no sense");
+        assert!(receive::<Hello>(&mut service).await.is_err(), "it isn't a valid message");
         let silence = receive::<Hello>(&mut service).await.unwrap_err();
         assert_eq!(silence.kind(), io::ErrorKind::TimedOut);
     }

@@ -1,8 +1,7 @@
-//! The sockets at which clients and operators connect: those that systemd has opened already, or
-//! our own.
+//! Listening sockets for clients and operators: those that systemd passes, or the service's own.
 //!
-//! They are opened while the service still has the rights that it was started with, and before
-//! there is a runtime.
+//! They are opened while the service still has the rights that it was started with, before an
+//! async runtime exists.
 
 use listenfd::ListenFd;
 use std::fs;
@@ -15,12 +14,12 @@ use std::path::{Path, PathBuf};
 use crate::connector::{Failure, Reason};
 use crate::service::config::{Settings, wrong};
 
-/// Mode of a socket that all users may connect to: who it is decides what is allowed.
+/// Mode of the clients' socket: all users may connect, and are identified by their credentials.
 const MODE_ALL: u32 = 0o666;
-/// Mode of a socket for the user alone that the service was started as.
+/// Mode of the operators' socket: only the user who started the service may connect.
 const MODE_OWNER: u32 = 0o600;
 
-/// The sockets of a service.
+/// All listening sockets of a service.
 #[derive(Debug)]
 pub struct Sockets {
     pub clients: Listeners,
@@ -32,68 +31,71 @@ pub struct Sockets {
 pub struct Listeners {
     pub socket: Option<UnixListener>,
     pub address: Option<TcpListener>,
-    /// The file of the socket if it is ours: one that was passed stays.
+    /// The file of the service's own socket. The file of a passed socket is kept.
     pub file: Option<SocketFile>,
 }
 
-/// The file of a Unix socket, which is removed with it.
+/// The file of a Unix socket, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // One that can't be removed is replaced by the next service.
+        // The next service replaces a file that can't be removed.
         let _ = fs::remove_file(&self.0);
     }
 }
 
 impl Sockets {
-    /// Opens the sockets that were set, unless systemd has passed one of that kind.
+    /// Opens the configured sockets, or takes those that systemd passed instead.
     ///
     /// # Errors
     ///
-    /// A path or an address can't be listened at.
+    /// A path or an address can't be used, or a passed socket is invalid.
     pub fn open(settings: &Settings) -> Result<Self, Failure> {
-        let (passed_socket, passed_address) = passed().map_err(|error| {
-            wrong(format!("the sockets that were passed can't be used: {error}: see LISTEN_FDS"))
+        let (passed_socket, passed_address) = take_passed().map_err(|error| {
+            wrong(format!("the passed sockets can't be used: {error}: check LISTEN_FDS"))
         })?;
         let (listen, admin) = (&settings.listen, &settings.admin);
         let mut clients = Listeners { socket: None, address: passed_address, file: None };
         match (passed_socket, &listen.socket) {
             (Some(socket), Some(_)) => clients.socket = Some(socket),
-            (_, path) => clients.listen(path.as_deref(), MODE_ALL)?,
+            (_, path) => clients.bind_socket(path.as_deref(), MODE_ALL)?,
         }
         match listen.address {
-            Some(address) if clients.address.is_none() => clients.address = Some(tcp(address)?),
+            Some(address) if clients.address.is_none() => {
+                clients.address = Some(bind_tcp(address)?)
+            }
             Some(_) => {}
             None => clients.address = None,
         }
         let mut operators = Listeners { socket: None, address: None, file: None };
-        operators.listen(admin.socket.as_deref(), MODE_OWNER)?;
-        operators.address = admin.address.map(tcp).transpose()?;
+        operators.bind_socket(admin.socket.as_deref(), MODE_OWNER)?;
+        operators.address = admin.address.map(bind_tcp).transpose()?;
         Ok(Self { clients, operators })
     }
 }
 
 impl Listeners {
-    fn listen(&mut self, path: Option<&Path>, mode: u32) -> Result<(), Failure> {
+    /// Opens a Unix socket at `path`, if one is configured.
+    fn bind_socket(&mut self, path: Option<&Path>, mode: u32) -> Result<(), Failure> {
         if let Some(path) = path {
-            self.socket = Some(unix(path, mode)?);
+            self.socket = Some(bind_unix(path, mode)?);
             self.file = Some(SocketFile(path.to_owned()));
         }
         Ok(())
     }
 }
 
-/// The sockets that systemd has opened (sd_listen_fds(3)), by their kind.
-fn passed() -> io::Result<(Option<UnixListener>, Option<TcpListener>)> {
+/// Takes the sockets that systemd passed (sd_listen_fds(3)), by their kind.
+fn take_passed() -> io::Result<(Option<UnixListener>, Option<TcpListener>)> {
     let mut passed = ListenFd::from_env();
     let (mut socket, mut address) = (None, None);
-    for at in 0..passed.len() {
-        if let Ok(Some(listener)) = passed.take_unix_listener(at) {
+    for index in 0..passed.len() {
+        if let Ok(Some(listener)) = passed.take_unix_listener(index) {
             listener.set_nonblocking(true)?;
             socket = Some(listener);
-        } else if let Some(listener) = passed.take_tcp_listener(at)? {
+        } else if let Some(listener) = passed.take_tcp_listener(index)? {
             listener.set_nonblocking(true)?;
             address = Some(listener);
         }
@@ -101,11 +103,11 @@ fn passed() -> io::Result<(Option<UnixListener>, Option<TcpListener>)> {
     Ok((socket, address))
 }
 
-/// A Unix socket at this path, in the place of one at which no service listens any more.
-fn unix(path: &Path, mode: u32) -> Result<UnixListener, Failure> {
+/// Opens a Unix socket at `path`. Replaces a socket that no service listens on any more.
+fn bind_unix(path: &Path, mode: u32) -> Result<UnixListener, Failure> {
     let failed = |error: io::Error| {
         let message = format!(
-            "nobody can come in at `{}`: {error}: set another `socket`, or make its directory",
+            "cannot listen on `{}`: {error}: set a different `socket`, or create its directory",
             path.display()
         );
         Failure::new(Reason::Unavailable, message)
@@ -113,7 +115,7 @@ fn unix(path: &Path, mode: u32) -> Result<UnixListener, Failure> {
     if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
         if UnixStream::connect(path).is_ok() {
             return Err(wrong(format!(
-                "another service is at `{}`: stop it, or set another `socket`",
+                "another service listens on `{}`: stop it, or set a different `socket`",
                 path.display()
             )));
         }
@@ -126,17 +128,15 @@ fn unix(path: &Path, mode: u32) -> Result<UnixListener, Failure> {
     Ok(listener)
 }
 
-/// A listener at this address.
-fn tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
-    let listen = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    listen().map_err(|error: io::Error| {
-        let message = format!("nobody can come in at {address}: {error}: set another `address`");
+/// Opens a TCP listener at `address`.
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let failed = |error: io::Error| {
+        let message = format!("cannot listen on {address}: {error}: set a different `address`");
         Failure::new(Reason::Unavailable, message)
-    })
+    };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
 }
 
 #[cfg(test)]
@@ -144,17 +144,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_that_nobody_listens_at_is_replaced_and_another_service_is_not() {
+    fn an_unused_socket_is_replaced_and_one_in_use_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        let first = unix(&path, MODE_OWNER).unwrap();
+        let first = bind_unix(&path, MODE_OWNER).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE_OWNER);
-        assert!(unix(&path, MODE_OWNER).unwrap_err().message.contains("another service"));
+        assert!(bind_unix(&path, MODE_OWNER).unwrap_err().message.contains("another service"));
         drop(first);
-        assert!(unix(&path, MODE_ALL).is_ok());
+        assert!(bind_unix(&path, MODE_ALL).is_ok());
         let file = directory.path().join("file");
         fs::write(&file, "mine").unwrap();
-        assert!(unix(&file, MODE_OWNER).is_err());
+        assert!(bind_unix(&file, MODE_OWNER).is_err());
         assert_eq!(fs::read(&file).unwrap(), b"mine");
     }
 }

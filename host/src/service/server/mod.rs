@@ -1,11 +1,12 @@
 //! Connections of clients.
 //!
-//! - [`listener`]: the sockets
-//! - [`accept`]: from a connection to a session
-//! - [`tls`], [`handshake`], [`connection`]: what is said before Plakar's bytes
+//! - [`listener`]: listening sockets
+//! - [`accept`]: the way from a connection to a session
+//! - [`tls`], [`handshake`], [`connection`]: the exchange before Plakar's bytes
 //! - [`pending`]: connections that are not identified yet
-//! - [`authorization`]: whether a client may still be here
-//! - [`rejections`]: refused connections, counted and logged
+//! - [`authorization`]: checks that a client still has its rights
+//! - [`rejections`]: counts and logs of refused connections
+
 pub mod accept;
 pub mod authorization;
 pub mod connection;

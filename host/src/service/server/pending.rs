@@ -1,21 +1,22 @@
-//! Places for connections of which isn't known yet who is there and what is wanted: so many
-//! in all, and so many of each source. Nobody is kept out: where they are taken, the oldest
-//! connection of the source with the most gives way.
+//! Connections of clients that haven't identified themselves yet. Their number is limited, in all
+//! and for each source. A new connection is never refused: above a limit, the oldest connection
+//! of the source with the most is evicted.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-/// Where a connection comes from, as far as it shows before anything is said.
+/// Source of a connection, as far as it is known before the client sends anything.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// A user of this machine.
     User(u32),
-    /// An address; of IPv6 its first 64 bits, as a host may have all addresses below them.
+    /// An address. Of IPv6, its first 64 bits, as a host may have all addresses below them.
     Network(IpAddr),
-    /// A tenant, by a certificate.
+    /// A tenant, identified by a certificate.
     Tenant(String),
 }
 
@@ -42,93 +43,97 @@ impl fmt::Display for Source {
     }
 }
 
-/// How many places there are.
+/// Maximum numbers of pending connections.
 #[derive(Debug, Clone, Copy)]
 pub struct PendingLimits {
     pub total: usize,
     pub per_source: usize,
 }
 
-/// Places that are taken.
+/// The pending connections of a listener.
 #[derive(Debug, Default)]
 pub struct PendingConnections {
-    taken: Arc<Mutex<Sources>>,
+    sources: Arc<Mutex<Sources>>,
 }
 
+/// The pending connections of each source, by number.
 #[derive(Debug, Default)]
 struct Sources {
-    /// How many there were ever: a later one has a higher number.
-    ever: u64,
-    sources: BTreeMap<Source, BTreeMap<u64, CancellationToken>>,
+    /// Number of the next connection. Older connections have lower numbers.
+    next_number: u64,
+    connections: BTreeMap<Source, BTreeMap<u64, CancellationToken>>,
 }
 
-/// One of them, until it is dropped.
+/// Permit of a pending connection, which is returned when this is dropped.
 #[derive(Debug)]
 pub struct PendingPermit {
-    taken: Arc<Mutex<Sources>>,
+    sources: Arc<Mutex<Sources>>,
     source: Source,
     number: u64,
     evicted: CancellationToken,
 }
 
 impl PendingConnections {
-    /// A place for a connection from there. Others lose theirs as long as there are too many.
-    pub fn enter(&self, source: Source, most: PendingLimits) -> PendingPermit {
-        let mut taken = locked(&self.taken);
-        while taken.count_of(&source) >= most.per_source.max(1) {
-            taken.take_oldest(&source);
+    /// Adds a connection, and evicts others until the limits hold.
+    pub fn enter(&self, source: Source, limits: PendingLimits) -> PendingPermit {
+        let mut sources = lock(&self.sources);
+        while sources.count_from(&source) >= limits.per_source.max(1) {
+            sources.evict_oldest(&source);
         }
-        while taken.count() >= most.total.max(1) {
-            let Some(crowd) = taken.crowded_source() else { break };
-            taken.take_oldest(&crowd);
+        while sources.count() >= limits.total.max(1) {
+            let Some(largest) = sources.largest_source() else { break };
+            sources.evict_oldest(&largest);
         }
-        let (number, evicted) = (taken.ever, CancellationToken::new());
-        taken.ever += 1;
-        taken.sources.entry(source.clone()).or_default().insert(number, evicted.clone());
-        PendingPermit { taken: self.taken.clone(), source, number, evicted }
+        let (number, evicted) = (sources.next_number, CancellationToken::new());
+        sources.next_number += 1;
+        sources.connections.entry(source.clone()).or_default().insert(number, evicted.clone());
+        PendingPermit { sources: self.sources.clone(), source, number, evicted }
     }
 }
 
 impl Sources {
-    fn count_of(&self, source: &Source) -> usize {
-        self.sources.get(source).map_or(0, BTreeMap::len)
+    fn count_from(&self, source: &Source) -> usize {
+        self.connections.get(source).map_or(0, BTreeMap::len)
     }
 
     fn count(&self) -> usize {
-        self.sources.values().map(BTreeMap::len).sum()
+        self.connections.values().map(BTreeMap::len).sum()
     }
 
-    /// The source with the most places; among several, the one with the oldest.
-    fn crowded_source(&self) -> Option<Source> {
-        let first = |places: &BTreeMap<u64, _>| places.keys().next().copied();
-        let rank = |places: &BTreeMap<u64, _>| (places.len(), std::cmp::Reverse(first(places)));
-        let most = self.sources.iter().max_by_key(|(_, places)| rank(places));
-        most.map(|(source, _)| source.clone())
+    /// Returns the source with the most connections; among several, the one with the oldest.
+    fn largest_source(&self) -> Option<Source> {
+        let rank = |connections: &BTreeMap<u64, _>| {
+            (connections.len(), Reverse(connections.keys().next().copied()))
+        };
+        let largest = self.connections.iter().max_by_key(|(_, connections)| rank(connections));
+        largest.map(|(source, _)| source.clone())
     }
 
-    fn take_oldest(&mut self, source: &Source) {
-        let oldest = self.sources.get(source).and_then(|places| places.keys().next().copied());
+    fn evict_oldest(&mut self, source: &Source) {
+        let connections = self.connections.get(source);
+        let oldest = connections.and_then(|connections| connections.keys().next().copied());
         if let Some(evicted) = oldest.and_then(|number| self.remove(source, number)) {
             evicted.cancel();
         }
     }
 
     fn remove(&mut self, source: &Source, number: u64) -> Option<CancellationToken> {
-        let places = self.sources.get_mut(source)?;
-        let removed = places.remove(&number);
-        if places.is_empty() {
-            self.sources.remove(source);
+        let connections = self.connections.get_mut(source)?;
+        let removed = connections.remove(&number);
+        if connections.is_empty() {
+            self.connections.remove(source);
         }
         removed
     }
 }
 
 impl PendingPermit {
+    /// Returns the source of the connection.
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Waits until it is another's; for ever, if it stays.
+    /// Waits until the connection is evicted.
     pub async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
@@ -136,12 +141,12 @@ impl PendingPermit {
 
 impl Drop for PendingPermit {
     fn drop(&mut self) {
-        locked(&self.taken).remove(&self.source, self.number);
+        lock(&self.sources).remove(&self.source, self.number);
     }
 }
 
-fn locked(taken: &Mutex<Sources>) -> MutexGuard<'_, Sources> {
-    taken.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(sources: &Mutex<Sources>) -> MutexGuard<'_, Sources> {
+    sources.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -155,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_the_source_with_the_most_gives_way() {
-        let strangers = PendingConnections::default();
-        let evicted = |places: &[PendingPermit]| {
-            places.iter().map(|place| place.evicted.is_cancelled()).collect::<Vec<_>>()
+    fn the_oldest_connection_of_the_largest_source_is_evicted() {
+        let pending = PendingConnections::default();
+        let evicted = |permits: &[PendingPermit]| {
+            permits.iter().map(|permit| permit.evicted.is_cancelled()).collect::<Vec<_>>()
         };
         let silent = network("127.0.0.2");
-        let enter = |source: &Source| strangers.enter(source.clone(), LIMITS);
+        let enter = |source: &Source| pending.enter(source.clone(), LIMITS);
         let crowd: Vec<_> = (0..4).map(|_| enter(&silent)).collect();
         assert_eq!(evicted(&crowd), [true, false, false, false], "three of each");
         let one = network("127.0.0.1");
@@ -170,11 +175,11 @@ mod tests {
         assert_eq!(evicted(&crowd), [true, true, false, false], "five of all");
         assert_eq!(evicted(&others), [false; 3]);
         drop((crowd, others));
-        assert_eq!(locked(&strangers.taken).count(), 0);
+        assert_eq!(lock(&pending.sources).count(), 0);
     }
 
     #[test]
-    fn a_host_has_one_place_to_come_from_whatever_addresses_it_takes() {
+    fn all_addresses_of_a_host_are_one_source() {
         assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:0:0:2"));
         assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
         assert_eq!(network("::ffff:127.0.0.1"), network("127.0.0.1"));

@@ -1,38 +1,38 @@
-//! Why clients get no session, how often, and what is written of it: the first rejection of a
-//! kind from a source at once, then summaries, so that strangers can't fill a disk with lines.
+//! Counts and logs of rejected connections. The first rejection of a kind from a source is logged
+//! at once, the others in summaries, so that unknown clients can't fill a disk with log lines.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// How many sources of each cause are told apart between two summaries.
-const SOURCES: usize = 32;
+/// Maximum number of sources that are counted separately for each cause between two summaries.
+const MAX_SOURCES: usize = 32;
 
-/// What somebody is refused for. A rejection after that is a failure of its session.
+/// Cause of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// There is no TLS with it: no certificate, or one of another authority.
+    /// The TLS handshake failed: it sent no certificate, or one of an unknown authority.
     Tls,
-    /// It speaks another version of the greeting.
+    /// It uses a different version of the protocol.
     Version,
-    /// It is no tenant.
+    /// It doesn't belong to a tenant.
     UnknownClient,
-    /// The service is being stopped.
+    /// The service is stopping.
     Stopping,
-    /// Its tenant has as many sessions and waits for as many as it may.
+    /// Its tenant has reached its limits of running and waiting sessions.
     Busy,
-    /// Too many others from there haven't said yet who they are.
+    /// Too many connections from its source haven't identified themselves yet.
     TooManyPending,
-    /// It didn't say in time what it wants, or nothing that makes sense.
+    /// It sent no valid request in time.
     Silent,
-    /// It was let in, and had no session for too long.
+    /// It was accepted, and had no session for too long.
     Idle,
-    /// It was let in, and its right to a session was withdrawn before it had one.
+    /// It was accepted, and its right to a session was withdrawn before it had one.
     Withdrawn,
-    /// It asked for metrics or health, too slowly, or beside too many others.
+    /// It requested metrics or health too slowly, or while too many others did.
     Admin,
-    /// The system has no more connections to give.
+    /// The system couldn't accept it.
     Unaccepted,
 }
 
@@ -51,6 +51,7 @@ impl Cause {
         Self::Unaccepted,
     ];
 
+    /// Returns the name of the cause in metrics and summaries.
     fn name(self) -> &'static str {
         match self {
             Self::Tls => "tls",
@@ -68,82 +69,83 @@ impl Cause {
     }
 }
 
-/// A rejection, and what whoever is refused is told.
+/// A rejection, with the message for the client.
 #[derive(Debug)]
 pub struct Rejection {
     pub cause: Cause,
     pub message: String,
 }
 
-/// How often each happened, and what is still to be written.
+/// Counts of rejections, and those that haven't been logged yet.
 #[derive(Debug)]
 pub struct Rejections {
     counts: [AtomicU64; Cause::ALL.len()],
-    unwritten: Mutex<Unreported>,
+    unreported: Mutex<Unreported>,
 }
 
-/// Rejections since the last summaries.
+/// Rejections since the last summaries that weren't logged separately.
 #[derive(Debug)]
 struct Unreported {
     since: Instant,
-    /// How many came after the one that was written.
+    /// Number of rejections after the logged one, for each source.
     sources: BTreeMap<Cause, BTreeMap<String, u64>>,
-    /// Those of sources that there was no room for.
+    /// Number of rejections of sources beyond [`MAX_SOURCES`].
     others: BTreeMap<Cause, u64>,
 }
 
 impl Default for Rejections {
     fn default() -> Self {
         let since = Instant::now();
-        let unwritten = Unreported { since, sources: BTreeMap::new(), others: BTreeMap::new() };
-        Self { counts: Default::default(), unwritten: Mutex::new(unwritten) }
+        let unreported = Unreported { since, sources: BTreeMap::new(), others: BTreeMap::new() };
+        Self { counts: Default::default(), unreported: Mutex::new(unreported) }
     }
 }
 
 impl Rejections {
-    /// Counts a rejection of this source; whether it is to be written by itself.
+    /// Counts a rejection. Returns whether the caller has to log it now. If not, it is part of
+    /// the next summaries.
     pub fn add(&self, cause: Cause, source: &str) -> bool {
         self.counts[cause as usize].fetch_add(1, Ordering::Relaxed);
-        let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
-        let sources = unwritten.sources.entry(cause).or_default();
+        let mut unreported = self.unreported.lock().unwrap_or_else(PoisonError::into_inner);
+        let sources = unreported.sources.entry(cause).or_default();
         if let Some(more) = sources.get_mut(source) {
             *more += 1;
             return false;
         }
-        if sources.len() < SOURCES {
+        if sources.len() < MAX_SOURCES {
             sources.insert(source.to_owned(), 0);
             return true;
         }
-        *unwritten.others.entry(cause).or_default() += 1;
+        *unreported.others.entry(cause).or_default() += 1;
         false
     }
 
-    /// What came since the last summaries and wasn't written by itself: the source, and a sentence.
+    /// Returns a source and a sentence for each summary of the rejections since the last call.
     pub fn summaries(&self) -> Vec<(String, String)> {
-        let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
-        let seconds = unwritten.since.elapsed().as_secs().max(1);
-        let sum = |cause: Cause, source: &str, more: u64| {
+        let mut unreported = self.unreported.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = unreported.since.elapsed().as_secs().max(1);
+        let summarize = |cause: Cause, source: &str, more: u64| {
             let name = cause.name();
             let text = format!("{more} more rejections from {source} in {seconds} s (`{name}`)");
             (source.to_owned(), text)
         };
         let mut summaries = Vec::new();
-        for (cause, sources) in &mut unwritten.sources {
-            // A source that goes on has one more sum, and no other line.
+        for (cause, sources) in &mut unreported.sources {
+            // A source that had more rejections stays, so that its next ones are summarized too.
             sources.retain(|source, more| {
                 let more = std::mem::take(more);
-                summaries.extend((more > 0).then(|| sum(*cause, source, more)));
+                summaries.extend((more > 0).then(|| summarize(*cause, source, more)));
                 more > 0
             });
         }
-        let others = std::mem::take(&mut unwritten.others);
-        summaries.extend(others.into_iter().map(|(cause, more)| sum(cause, "other sources", more)));
-        unwritten.since = Instant::now();
+        let others = std::mem::take(&mut unreported.others).into_iter();
+        summaries.extend(others.map(|(cause, more)| summarize(cause, "other sources", more)));
+        unreported.since = Instant::now();
         summaries
     }
 
-    /// The causes by name, and how often.
-    pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    /// Returns the name and the count of each cause.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Cause::ALL
             .iter()
             .map(|cause| (cause.name(), self.counts[*cause as usize].load(Ordering::Relaxed)))
@@ -155,36 +157,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_refusal_is_counted_by_its_cause() {
+    fn each_rejection_is_counted_by_its_cause() {
         let rejections = Rejections::default();
         for (times, cause) in Cause::ALL.into_iter().enumerate() {
             for _ in 0..times {
                 rejections.add(cause, "x");
             }
         }
-        let all: Vec<_> = rejections.all().collect();
+        let all: Vec<_> = rejections.counts().collect();
         let named: Vec<_> = Cause::ALL.iter().map(|cause| cause.name()).zip(0..).collect();
         assert_eq!(all, named);
     }
 
     #[test]
-    fn the_first_from_a_source_is_written_and_then_sums_of_a_bounded_number_of_sources() {
+    fn the_first_of_a_source_is_logged_and_then_summaries_of_a_bounded_number_of_sources() {
         let rejections = Rejections::default();
-        let written = |cause, source: &str| rejections.add(cause, source);
-        assert!(written(Cause::Tls, "a") && written(Cause::Tls, "b"));
-        assert!(written(Cause::Silent, "a"), "it is another kind");
-        assert_eq!((0..312).filter(|_| written(Cause::Tls, "a")).count(), 0);
+        let is_logged = |cause, source: &str| rejections.add(cause, source);
+        assert!(is_logged(Cause::Tls, "a") && is_logged(Cause::Tls, "b"));
+        assert!(is_logged(Cause::Silent, "a"), "a different cause");
+        assert_eq!((0..312).filter(|_| is_logged(Cause::Tls, "a")).count(), 0);
         let summaries = rejections.summaries();
         let text = "312 more rejections from a in 1 s (`tls`)".to_owned();
         assert_eq!(summaries, [("a".to_owned(), text)]);
-        assert!(!written(Cause::Tls, "a"), "it goes on");
-        assert!(written(Cause::Tls, "b"), "it had stopped");
+        assert!(!is_logged(Cause::Tls, "a"), "the source continues");
+        assert!(is_logged(Cause::Tls, "b"), "the source had stopped");
         assert_eq!(rejections.summaries().len(), 1);
 
-        let many = (0..1000).filter(|number| written(Cause::Tls, &number.to_string()));
-        assert_eq!(many.count(), SOURCES - 1, "and `a`, which goes on");
+        let many = (0..1000).filter(|number| is_logged(Cause::Tls, &number.to_string()));
+        assert_eq!(many.count(), MAX_SOURCES - 1, "and `a`, which continues");
         let summaries = rejections.summaries();
-        let others = 1000 - SOURCES + 1;
+        let others = 1000 - MAX_SOURCES + 1;
         assert_eq!(summaries.len(), 1, "{summaries:?}");
         assert!(
             summaries[0].1.starts_with(&format!("{others} more rejections from other sources"))

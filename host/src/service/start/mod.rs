@@ -1,9 +1,9 @@
-//! The start of a service: what takes the rights that it was started with is done first, then
-//! they are given up.
+//! The start of a service: the steps that need the rights that it was started with, after which
+//! it gives them up.
 //!
-//! With `[users]`, a service of root's becomes root of a user namespace, in which there are its
-//! own user and those of its tenants, and no other: it can start and end their processes and
-//! give them what is theirs, and has no right over the machine.
+//! With `[users]`, a service that root starts becomes root of a user namespace that maps only
+//! its own user and those of its tenants. It can start and end their processes and give them
+//! files, and has no rights over the rest of the machine.
 
 use anyhow::Context;
 use std::path::Path;
@@ -15,22 +15,23 @@ use crate::quota::cgroups::ServiceCgroup;
 #[cfg(target_os = "linux")]
 mod privileges;
 
-/// What a service was given before it gave up its rights.
+/// Resources that a service opened before it gave up its rights.
 pub struct Start {
     pub settings: Settings,
     pub sockets: Sockets,
     pub cgroup: Option<ServiceCgroup>,
 }
 
-/// Prepares the service that a file describes, and gives up every right that it doesn't need
-/// from then on. Nothing may have started a thread yet: threads have rights of their own.
+/// Prepares the service that `file` configures, and gives up every right that it doesn't need
+/// from then on. Must be called before the first thread is started, as each thread has rights of
+/// its own.
 ///
 /// # Errors
 ///
-/// The file is wrong, something that it names can't be used, or the kernel refuses.
+/// The file is invalid, a path or address in it can't be used, or the kernel refuses.
 pub fn prepare(file: &Path) -> anyhow::Result<Start> {
     let settings = Settings::read(file)?;
-    // What batches hold is for the tenant's user to read, in a directory for no other user.
+    // The tenant's user reads the files of batches; their directory is closed to other users.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let sockets = Sockets::open(&settings)?;
     let cgroup = settings.cgroups.then(ServiceCgroup::take_over).transpose().context(

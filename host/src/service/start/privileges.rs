@@ -1,4 +1,4 @@
-//! The rights of a service: root's are given up, all of them or all but a few.
+//! Drops the rights of root that a service doesn't need.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -12,16 +12,16 @@ use crate::policy::{Audit, Destination, Enforcement};
 use crate::quota::cgroups::ServiceCgroup;
 use crate::service::config::{Settings, Users, wrong};
 
-/// Mode of the directories that tenants' users pass through to what is theirs.
+/// Mode of the directories above the tenants' own, which tenants' users may only traverse.
 const PASSAGE_MODE: u32 = 0o711;
 
-/// Gives up what the service has no use for: what clients and rclones send is read by a process
-/// that can do little with what is left.
+/// Gives up every right that the service doesn't need, because it parses input of clients and of
+/// rclone.
 ///
 /// # Errors
 ///
-/// There are `[users]` and no root; the service's own user can't have what it needs; or the
-/// kernel refuses.
+/// `[users]` is set and the process isn't root, the service's own user can't be given the
+/// files that it needs, or the kernel refuses.
 pub fn give_up(
     settings: &Settings,
     file: &Path,
@@ -34,7 +34,7 @@ pub fn give_up(
                 .to_owned(),
         ));
     }
-    // A thread that acts as another user isn't to have root's groups.
+    // A thread that accesses files as a tenant's user must not have root's groups.
     rustix::thread::set_thread_groups(&[])
         .map_err(|error| Failure::internal(format!("root's groups can't be given up: {error}")))?;
     let own = RunAs { uid: users.service(), gid: users.service() };
@@ -46,31 +46,31 @@ pub fn give_up(
 
 fn keep_only(kept: rustix::thread::CapabilitySet) -> Result<(), Failure> {
     capabilities::keep_only(kept).map_err(|error| {
-        Failure::internal(format!("rights that aren't needed can't be given up: {error}"))
+        Failure::internal(format!("capabilities that aren't needed can't be dropped: {error}"))
     })
 }
 
-/// Enters the namespace of these users.
+/// Enters a user namespace with the users of the service.
 fn enter(users: Users) -> Result<(), Failure> {
     let Users { first, count, namespace, .. } = users;
     let range = user_namespace::Users { own: users.service(), first, count };
-    let remedy = "let the system have user namespaces (docs/operations.md, \"The rights of the service\"), or set `namespace = \"preferred\"` in [users]";
+    let remedy = "enable user namespaces (docs/operations.md, \"The rights of the service\"), or set `namespace = \"preferred\"` in [users]";
     match user_namespace::enter(range) {
         Ok(()) => Ok(()),
         Err(Refused::Unavailable(error)) if namespace == Enforcement::Preferred => {
             tracing::warn!(
-                "the service keeps rights over files and processes of all users, as it can't have a user namespace: {error}: {remedy}"
+                "the service keeps rights over the files and processes of all users, as user namespaces are unavailable: {error}: {remedy}"
             );
             Ok(())
         }
         Err(Refused::Unavailable(error) | Refused::HalfWay(error)) => Err(Failure::new(
             Reason::Unavailable,
-            format!("the service can't have a user namespace: {error}: {remedy}"),
+            format!("user namespaces are unavailable: {error}: {remedy}"),
         )),
     }
 }
 
-/// Gives the service's own user the directories, the audit log and the control group.
+/// Gives the service's own user the state directory, the audit log and the control group.
 fn hand_over(
     settings: &Settings,
     own: RunAs,
@@ -81,24 +81,26 @@ fn hand_over(
         Failure::new(Reason::Unavailable, message)
     };
     let state = &settings.state;
-    let made = DirBuilder::new().recursive(true).mode(PASSAGE_MODE).create(state);
-    made.and_then(|()| adopt(state, own))
-        .map_err(|error| unusable(state, error, "make it writable, or set another `state`"))?;
+    let created = DirBuilder::new().recursive(true).mode(PASSAGE_MODE).create(state);
+    created
+        .and_then(|()| adopt(state, own))
+        .map_err(|error| unusable(state, error, "make it writable, or set a different `state`"))?;
     if let Some(Destination::File(path)) = settings.audit.as_ref().and_then(Audit::destination) {
-        open_log(&path, own)
-            .map_err(|error| unusable(&path, error, "make it writable, or set another `file`"))?;
+        open_log(&path, own).map_err(|error| {
+            unusable(&path, error, "make it writable, or set a different `file`")
+        })?;
     }
     if let Some(cgroup) = cgroup {
         cgroup.give(own.uid, own.gid).map_err(|error| {
-            Failure::internal(format!("the control group can't be given away: {error}"))
+            Failure::internal(format!("the owner of the control group can't be changed: {error}"))
         })?;
     }
     Ok(())
 }
 
-/// Gives a directory of root's to a user, with everything in it that is root's. Directories of
-/// tenants' users aren't entered, and no link is followed: only root and the service's user
-/// change what is above these.
+/// Gives a directory that belongs to root to a user, with everything in it that belongs to root.
+/// Doesn't enter directories of tenants' users and follows no link. Only root and the service's
+/// user can change the directories above these.
 fn adopt(path: &Path, own: RunAs) -> io::Result<()> {
     let meta = fs::symlink_metadata(path)?;
     if meta.uid() != 0 {
@@ -109,12 +111,12 @@ fn adopt(path: &Path, own: RunAs) -> io::Result<()> {
             adopt(&entry?.path(), own)?;
         }
     }
-    // The group of a tenant stays.
+    // A directory keeps its tenant's group.
     let group = (meta.gid() == 0).then_some(own.gid);
     lchown(path, Some(own.uid), group)
 }
 
-/// Makes an audit log that isn't there, and gives one of root's to a user.
+/// Creates a missing audit log, and gives one that belongs to root to a user.
 fn open_log(path: &Path, own: RunAs) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
@@ -126,14 +128,14 @@ fn open_log(path: &Path, own: RunAs) -> io::Result<()> {
     Ok(())
 }
 
-/// Checks that the service's own user can read what is read again later on.
+/// Checks that the service's own user can read the files that a reload reads.
 fn check_readable(settings: &Settings, file: &Path, own: RunAs) -> Result<(), Failure> {
     let RunAs { uid, .. } = own;
     let tls = settings.listen.tls.iter().flat_map(|tls| tls.paths());
     for path in [file, &*settings.tenants].into_iter().chain(tls) {
         run_as(Some(own), || File::open(path)).map_err(|error| {
             wrong(format!(
-                "`{}` can't be read by the user {uid}, as whom the service runs: {error}: let that user or its group read it",
+                "`{}` can't be read by the user {uid}, which the service runs as: {error}: let that user or its group read it",
                 path.display()
             ))
         })?;
@@ -147,7 +149,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
-    fn what_root_had_is_given_away_and_what_is_another_s_stays() {
+    fn files_of_root_are_given_away_and_those_of_others_are_kept() {
         if !rustix::process::geteuid().is_root() {
             return;
         }
@@ -169,12 +171,12 @@ mod tests {
         }
         assert_eq!(owner(&path("tenants/a")), (70_999, 71_000));
         assert_eq!(owner(&path("tenants/a/own")), (71_000, 71_000));
-        assert_eq!(owner(&path("tenants/a/own/kept")), (0, 0), "it isn't entered");
+        assert_eq!(owner(&path("tenants/a/own/kept")), (0, 0), "the directory isn't entered");
         assert_eq!(owner(&other), (0, 0), "no link is followed");
     }
 
     #[test]
-    fn a_file_that_the_service_could_not_read_again_is_named() {
+    fn a_file_that_a_reload_could_not_read_is_named() {
         if !rustix::process::geteuid().is_root() {
             return;
         }

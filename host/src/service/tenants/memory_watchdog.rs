@@ -1,4 +1,4 @@
-//! Holds tenants, and all of them together, to the memory that they may have.
+//! Enforces the memory limits of tenants and of the service.
 
 use bytesize::ByteSize;
 use std::cmp::Reverse;
@@ -10,62 +10,62 @@ use super::runtime::TenantRuntime;
 use crate::connector::{Failure, Reason};
 use crate::service::Service;
 
-/// How often it looks.
+/// Interval of the checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Ends a session of a tenant, and one of all, while they have more than they may.
+/// Ends one session per check of each tenant above its limit, or of the service above its own.
 pub async fn watch(service: Arc<Service>) {
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
         let runtimes = service.runtimes();
         let ended: Vec<bool> =
             runtimes.iter().map(|runtime| enforce_tenant(&service, runtime)).collect();
-        let most = service.loaded().settings.limits.memory;
-        // What was ended just now still has its memory.
-        if let Some(most) = most.filter(|_| !ended.contains(&true)) {
-            enforce_global(&service, &runtimes, most);
+        let limit = service.loaded().settings.limits.memory;
+        // A session that was ended just now still has its memory.
+        if let Some(limit) = limit.filter(|_| !ended.contains(&true)) {
+            enforce_global(&service, &runtimes, limit);
         }
     }
 }
 
-/// Whether a session was ended, as its tenant has more than it may.
+/// Ends a session of a tenant above its limit. Returns whether one was ended.
 fn enforce_tenant(service: &Service, runtime: &TenantRuntime) -> bool {
-    let Some(most) = runtime.limits().memory else { return false };
-    let has = runtime.memory();
+    let Some(limit) = runtime.limits().memory else { return false };
+    let used = runtime.memory();
     let why = format!(
-        "the sessions of the tenant `{}` together had more than their {most} of memory",
+        "the sessions of the tenant `{}` together used more than their {limit} of memory",
         runtime.tenant.name
     );
-    has > most.as_u64() && evict_newest(service, runtime, has, &why)
+    used > limit.as_u64() && evict_newest(service, runtime, used, &why)
 }
 
-/// Ends a session where all have more than they may: of the tenant that has the most and
-/// has one to end.
-fn enforce_global(service: &Service, runtimes: &[Arc<TenantRuntime>], most: ByteSize) {
-    let mut all: Vec<_> = runtimes.iter().map(|runtime| (runtime.memory(), runtime)).collect();
-    if all.iter().map(|(has, _)| has).sum::<u64>() <= most.as_u64() {
+/// Ends a session if all tenants together are above the limit: one of the tenant that uses the
+/// most and has a session to end.
+fn enforce_global(service: &Service, runtimes: &[Arc<TenantRuntime>], limit: ByteSize) {
+    let mut by_usage: Vec<_> = runtimes.iter().map(|runtime| (runtime.memory(), runtime)).collect();
+    if by_usage.iter().map(|(used, _)| used).sum::<u64>() <= limit.as_u64() {
         return;
     }
-    all.sort_by_key(|(has, _)| Reverse(*has));
-    for (has, runtime) in all {
+    by_usage.sort_by_key(|(used, _)| Reverse(*used));
+    for (used, runtime) in by_usage {
         let why = format!(
-            "the service had more than its {most} of memory, and the tenant `{}` most of it",
+            "the service used more than its {limit} of memory, and the tenant `{}` most of it",
             runtime.tenant.name
         );
-        if evict_newest(service, runtime, has, &why) {
+        if evict_newest(service, runtime, used, &why) {
             return;
         }
     }
 }
 
-/// Ends that session of a tenant which began last, if there is one to end.
-fn evict_newest(service: &Service, runtime: &TenantRuntime, has: u64, why: &str) -> bool {
+/// Ends the newest session of a tenant. Returns whether there was one to end.
+fn evict_newest(service: &Service, runtime: &TenantRuntime, used: u64, why: &str) -> bool {
     let tenant = &runtime.tenant.name;
-    let why = format!("{why}, and this one began last: run fewer at a time");
+    let why = format!("{why}, and this session began last: run fewer at a time");
     let failure = Failure::new(Reason::RateLimited, why);
     let ended = service.sessions.cancel_newest(tenant, &failure);
     if ended {
-        warn!(tenant, has, "a session is ended: too much memory");
+        warn!(tenant, used, "a session was ended: too much memory");
     }
     ended
 }

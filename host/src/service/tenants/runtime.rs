@@ -1,5 +1,5 @@
-//! What each tenant has on this machine: a directory, a user, a thread, and its part of
-//! what all share.
+//! Runtime resources of tenants: a directory, a user, a thread, a control group, limits and
+//! counters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -25,66 +25,80 @@ use crate::service::config::tenants::{TenantConfig, Tenants};
 use crate::service::config::{Settings, Users, wrong};
 use crate::session::tenant::Tenant;
 
-/// How much memory a component has at most, whatever policies say: the pool is made of
-/// places of this size.
+/// Maximum memory of a component, whatever policies allow: the size of each slot of the pool.
 const MAX_GUEST_MEMORY_BYTES: usize = 256 << 20;
 
-/// What a session needs to list, to read small files, and to read a large one.
+/// Number of processes that a session needs: to list, to read small files, and to read a large
+/// one.
 const PROCESSES_PER_SESSION: u32 = 3;
 
-/// A tenant and what it has.
+/// A tenant and its runtime resources.
 pub struct TenantRuntime {
     pub tenant: Arc<Tenant>,
     pub worker: Arc<Worker>,
-    /// Connections that it may have, whether a session has begun on them or not.
+    /// Permits for connections, whether they have a session or not.
     pub connections: Arc<ResizableSemaphore>,
     config: TenantConfig,
 }
 
-/// What all tenants share.
+/// The resources of a tenant that it keeps when its configuration is reloaded.
+struct KeptResources {
+    worker: Arc<Worker>,
+    connections: Arc<ResizableSemaphore>,
+    state: State,
+    admission: Arc<AdmissionQueue>,
+    limits: Arc<SharedLimits>,
+    cgroup: Option<Arc<TenantCgroup>>,
+    counters: Arc<Counters>,
+}
+
+/// Resources that all tenants share.
 pub struct SharedResources {
     state: PathBuf,
     users: Option<Users>,
-    groups: Option<ServiceCgroup>,
+    cgroup: Option<ServiceCgroup>,
     audit: BTreeSet<Destination>,
     connectors: Arc<Connectors>,
-    /// The most sessions that there is a component for.
-    most_sessions: u32,
-    pub places: Arc<AdmissionQueue>,
-    pub share: Arc<SharedLimits>,
-    pub account: Arc<Counters>,
+    /// Number of sessions that the pool of components has slots for.
+    max_sessions: u32,
+    /// The queue for the sessions of all tenants.
+    pub admission: Arc<AdmissionQueue>,
+    limits: Arc<SharedLimits>,
+    counters: Arc<Counters>,
 }
 
 impl SharedResources {
-    pub fn new(settings: &Settings, groups: Option<ServiceCgroup>) -> Result<Self, Failure> {
+    /// Creates the resources and the directories of a service.
+    ///
+    /// # Errors
+    ///
+    /// The connectors can't be found, or a directory can't be created.
+    pub fn new(settings: &Settings, cgroup: Option<ServiceCgroup>) -> Result<Self, Failure> {
         let limits = &settings.limits;
         let directory = settings.connectors.clone().map_or_else(sandbox::program_directory, Ok)?;
+        let connectors = Connectors::new(directory, limits.sessions, MAX_GUEST_MEMORY_BYTES)?;
         let shared = Self {
             state: settings.state.clone(),
             users: settings.users,
-            groups,
+            cgroup,
             audit: settings.audit.as_ref().and_then(Audit::destination).into_iter().collect(),
-            connectors: Arc::new(Connectors::new(
-                directory,
-                limits.sessions,
-                MAX_GUEST_MEMORY_BYTES,
-            )?),
-            most_sessions: limits.sessions,
-            places: Arc::new(AdmissionQueue::new(limits.sessions, limits.queue)),
-            share: Arc::new(SharedLimits::new(
+            connectors: Arc::new(connectors),
+            max_sessions: limits.sessions,
+            admission: Arc::new(AdmissionQueue::new(limits.sessions, limits.queue)),
+            limits: Arc::new(SharedLimits::new(
                 "all tenants".to_owned(),
                 limits.processes,
                 limits.bandwidth,
             )),
-            account: Arc::default(),
+            counters: Arc::default(),
         };
-        // Tenants' users pass through it to what is theirs.
+        // Tenants' users traverse these directories to their own.
         let mode = if shared.users.is_some() { 0o711 } else { 0o700 };
-        for directory in [&shared.state, &shared.tenants()] {
+        for directory in [&shared.state, &shared.tenants_dir()] {
             let mut builder = std::fs::DirBuilder::new();
             builder.recursive(true).mode(mode).create(directory).map_err(|error| {
                 let message = format!(
-                    "the directory `{}` can't be used: {error}: make it writable, or set another `state`",
+                    "the directory `{}` can't be used: {error}: make it writable, or set a different `state`",
                     directory.display()
                 );
                 Failure::new(Reason::Unavailable, message)
@@ -93,131 +107,120 @@ impl SharedResources {
         Ok(shared)
     }
 
+    /// Returns the audit destinations of the service.
     pub fn audit(&self) -> &BTreeSet<Destination> {
         &self.audit
     }
 
-    fn tenants(&self) -> PathBuf {
+    fn tenants_dir(&self) -> PathBuf {
         self.state.join("tenants")
     }
 
-    /// Gives every tenant what it has, under these limits of all. Those that are here already
-    /// keep their thread, their directory, their sessions and what was counted.
+    /// Creates the runtimes of all configured tenants. `limits` apply to all tenants together.
+    /// Tenants of `existing` keep their thread, directory, sessions and counters.
+    ///
+    /// # Errors
+    ///
+    /// `limits` has more sessions than at the start, or a tenant's resources can't be created.
+    /// Nothing has changed then.
     pub fn reconcile(
         &self,
         tenants: &Tenants,
         limits: &config::Limits,
-        here: &BTreeMap<String, Arc<TenantRuntime>>,
+        existing: &BTreeMap<String, Arc<TenantRuntime>>,
     ) -> Result<BTreeMap<String, Arc<TenantRuntime>>, Failure> {
-        if limits.sessions > self.most_sessions {
+        if limits.sessions > self.max_sessions {
             return Err(wrong(format!(
-                "`sessions` in [limits] can't be above the {} that the service was started with: start it again, or set fewer",
-                self.most_sessions
+                "`sessions` in [limits] can't be above the {} that the service was started with: restart it, or set fewer",
+                self.max_sessions
             )));
         }
         let mut runtimes = BTreeMap::new();
-        for (config, policies) in tenants.all() {
-            let name = config.name.clone();
-            let here = here.get(&name).map(Arc::as_ref);
-            let runtime = self.runtime(config.clone(), policies.clone(), limits.wait, here)?;
-            runtimes.insert(name, Arc::new(runtime));
+        for (config, policies) in tenants.iter() {
+            let kept = match existing.get(&config.name) {
+                Some(runtime) => runtime.kept_resources(),
+                None => self.create_resources(config)?,
+            };
+            let runtime = self.runtime(config.clone(), policies.clone(), limits.wait, kept);
+            runtimes.insert(config.name.clone(), Arc::new(runtime));
         }
         warn_if_scarce("[limits]", limits.sessions, limits.processes);
-        for (config, _) in tenants.all() {
-            let whose = format!("the tenant `{}`", config.name);
-            warn_if_scarce(
-                &whose,
-                config.limits.sessions.min(limits.sessions),
-                config.limits.processes,
-            );
+        for (config, _) in tenants.iter() {
+            let subject = format!("the tenant `{}`", config.name);
+            let sessions = config.limits.sessions.min(limits.sessions);
+            warn_if_scarce(&subject, sessions, config.limits.processes);
         }
-        // Nothing can go wrong any more: what is shared changes for those who share it.
-        self.places.resize(limits.sessions, limits.queue);
-        self.share.resize(limits.processes, limits.bandwidth);
-        self.share.buffers.resize(Some(limits.buffers));
-        runtimes.values().for_each(|runtime| runtime.resize());
+        // Limits of running sessions change only now that no error is possible any more.
+        self.admission.resize(limits.sessions, limits.queue);
+        self.limits.resize(limits.processes, limits.bandwidth);
+        self.limits.buffers.resize(Some(limits.buffers));
+        runtimes.values().for_each(|runtime| runtime.apply_limits());
         Ok(runtimes)
     }
 
+    /// Creates the resources of a new tenant.
+    fn create_resources(&self, config: &TenantConfig) -> Result<KeptResources, Failure> {
+        let TenantConfig { name, limits, .. } = config;
+        let failed = |error: io::Error| {
+            Failure::internal(format!("the tenant `{name}` can't be set up: {error}"))
+        };
+        let worker = Arc::new(Worker::start(name).map_err(failed)?);
+        let state = State::open_at(self.tenants_dir().join(name), self.assign_user(name)?)?;
+        let cgroup = self.cgroup.as_ref().map(|cgroup| cgroup.create_tenant(name)).transpose();
+        let subject = format!("the tenant `{name}`");
+        Ok(KeptResources {
+            worker,
+            connections: Arc::new(ResizableSemaphore::new(limits.connections())),
+            state,
+            admission: Arc::new(AdmissionQueue::new(limits.sessions, limits.queue)),
+            limits: Arc::new(SharedLimits::new(subject, limits.processes, limits.bandwidth)),
+            cgroup: cgroup.map_err(failed)?.map(Arc::new),
+            counters: Counters::child_of(&self.counters),
+        })
+    }
+
+    /// Combines a tenant's configuration with its resources.
     fn runtime(
         &self,
         config: TenantConfig,
         policies: Arc<Policies>,
-        queue_timeout: Duration,
-        here: Option<&TenantRuntime>,
-    ) -> Result<TenantRuntime, Failure> {
-        let limits = &config.limits;
-        let name = &config.name;
-        let failed = |error: io::Error| {
-            Failure::internal(format!("the tenant `{name}` can't be set up: {error}"))
-        };
-        let worker = match here {
-            Some(here) => here.worker.clone(),
-            None => Arc::new(Worker::start(name).map_err(failed)?),
-        };
-        let state = match here {
-            Some(here) => here.tenant.state.clone(),
-            None => State::open_at(self.tenants().join(name), self.owner(name)?)?,
-        };
-        let places = match here {
-            Some(here) => here.tenant.places.clone(),
-            None => Arc::new(AdmissionQueue::new(limits.sessions, limits.queue)),
-        };
-        let group = match here {
-            Some(here) => here.tenant.group.clone(),
-            None => self.group(name).map_err(failed)?,
-        };
-        let share = match here {
-            Some(here) => here.tenant.share.clone(),
-            None => {
-                let whose = format!("the tenant `{name}`");
-                Arc::new(SharedLimits::new(whose, limits.processes, limits.bandwidth))
-            }
-        };
-        let connections = match here {
-            Some(here) => here.connections.clone(),
-            None => Arc::new(ResizableSemaphore::new(limits.connections())),
-        };
-        let account = match here {
-            Some(here) => here.tenant.account.clone(),
-            None => Counters::child_of(&self.account),
-        };
+        admission_timeout: Duration,
+        kept: KeptResources,
+    ) -> TenantRuntime {
+        let KeptResources { worker, connections, state, admission, limits, cgroup, counters } =
+            kept;
         let tenant = Tenant {
-            name: name.clone(),
+            name: config.name.clone(),
             policies,
             audit: self.audit.clone(),
             state,
             connectors: self.connectors.clone(),
-            places,
-            admission_timeout: queue_timeout,
-            service_places: self.places.clone(),
-            share,
-            service_share: self.share.clone(),
-            group,
-            account,
+            places: admission,
+            admission_timeout,
+            service_places: self.admission.clone(),
+            share: limits,
+            service_share: self.limits.clone(),
+            group: cgroup,
+            account: counters,
         };
-        Ok(TenantRuntime { tenant: Arc::new(tenant), worker, connections, config })
+        TenantRuntime { tenant: Arc::new(tenant), worker, connections, config }
     }
 
-    fn group(&self, name: &str) -> io::Result<Option<Arc<TenantCgroup>>> {
-        self.groups.as_ref().map(|groups| groups.create_tenant(name).map(Arc::new)).transpose()
-    }
-
-    /// As whom a tenant's processes run: the user of the range whose group its directory has,
-    /// or the first one without.
-    fn owner(&self, name: &str) -> Result<Option<RunAs>, Failure> {
+    /// Returns the user for a tenant's processes: the one whose group owns its directory, or the
+    /// first free one of the range.
+    fn assign_user(&self, name: &str) -> Result<Option<RunAs>, Failure> {
         let Some(Users { first, count, .. }) = self.users else { return Ok(None) };
-        let own = |uid: u32| (first..first + count).contains(&uid);
+        let is_in_range = |uid: &u32| (first..first + count).contains(uid);
         let owner = |path: PathBuf| std::fs::metadata(path).ok().map(|meta| meta.gid());
-        if let Some(uid) = owner(self.tenants().join(name)).filter(|uid| own(*uid)) {
+        if let Some(uid) = owner(self.tenants_dir().join(name)).filter(is_in_range) {
             return Ok(Some(RunAs { uid, gid: uid }));
         }
-        let entries = std::fs::read_dir(self.tenants()).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(self.tenants_dir()).into_iter().flatten().flatten();
         let taken: BTreeSet<u32> = entries.filter_map(|entry| owner(entry.path())).collect();
         let uid = (first..first + count).find(|uid| !taken.contains(uid)).ok_or_else(|| {
             wrong(format!(
-                "there is no user left for the tenant `{name}`: raise `count` in [users], or remove what is kept of tenants that are gone from `{}`",
-                self.tenants().display()
+                "no user is left for the tenant `{name}`: raise `count` in [users], or remove the directories of removed tenants from `{}`",
+                self.tenants_dir().display()
             ))
         })?;
         Ok(Some(RunAs { uid, gid: uid }))
@@ -225,8 +228,22 @@ impl SharedResources {
 }
 
 impl TenantRuntime {
-    /// Holds what it shares with sessions that run already to its limits.
-    fn resize(&self) {
+    /// Returns the resources that the tenant keeps after a reload.
+    fn kept_resources(&self) -> KeptResources {
+        let Tenant { state, places, share, group, account, .. } = &*self.tenant;
+        KeptResources {
+            worker: self.worker.clone(),
+            connections: self.connections.clone(),
+            state: state.clone(),
+            admission: places.clone(),
+            limits: share.clone(),
+            cgroup: group.clone(),
+            counters: account.clone(),
+        }
+    }
+
+    /// Applies the configured limits, also to running sessions.
+    fn apply_limits(&self) {
         let limits = &self.config.limits;
         self.tenant.places.resize(limits.sessions, limits.queue);
         self.tenant.share.resize(limits.processes, limits.bandwidth);
@@ -234,30 +251,32 @@ impl TenantRuntime {
         self.connections.resize(limits.connections());
         let memory = limits.memory.map(|size| size.as_u64());
         let threads = u64::from(limits.processes) * MAX_THREADS_PER_PROCESS;
-        let limited = self.tenant.group.iter().map(|group| group.set_limits(memory, threads));
-        limited.filter_map(Result::err).for_each(|error| {
-            tracing::warn!("the control group of `{}` isn't limited: {error}", self.tenant.name);
-        });
+        if let Some(cgroup) = &self.tenant.group
+            && let Err(error) = cgroup.set_limits(memory, threads)
+        {
+            let name = &self.tenant.name;
+            tracing::warn!("the limits of the control group of `{name}` can't be set: {error}");
+        }
     }
 
-    /// What its sessions have of memory at present, in bytes: rclone, components, and what
-    /// this program holds between them.
+    /// Returns the memory of the tenant's sessions in bytes: of rclone, components and buffers.
     pub fn memory(&self) -> u64 {
-        let has = [Count::RcloneMemory, Count::Memory, Count::Buffers];
-        has.into_iter().map(|what| self.tenant.account.get(what)).sum()
+        let counts = [Count::RcloneMemory, Count::Memory, Count::Buffers];
+        counts.into_iter().map(|count| self.tenant.account.get(count)).sum()
     }
 
-    pub fn limits(&self) -> &crate::service::config::tenants::Limits {
+    /// Returns the tenant's configured limits.
+    pub fn limits(&self) -> &config::tenants::Limits {
         &self.config.limits
     }
 }
 
-/// Says that sessions may fail half way, which otherwise shows only when all are there.
-fn warn_if_scarce(whose: &str, sessions: u32, processes: u32) {
+/// Warns that concurrent sessions may run out of processes.
+fn warn_if_scarce(subject: &str, sessions: u32, processes: u32) {
     let needed = sessions.saturating_mul(PROCESSES_PER_SESSION);
     if processes < needed {
         tracing::warn!(
-            "{whose}: {sessions} sessions may need {needed} processes, and {processes} are allowed: files may fail half way; set more `processes`, or fewer `sessions`"
+            "{subject}: {sessions} sessions may need {needed} processes, and {processes} are allowed: files may fail half way; set more `processes`, or fewer `sessions`"
         );
     }
 }
@@ -288,15 +307,15 @@ mod tests {
             service: None,
             namespace: crate::policy::Enforcement::Preferred,
         }));
-        let reconcile = |name: &str| -> Result<u32, Failure> {
-            let owner = shared.owner(name)?;
-            State::open_at(shared.tenants().join(name), owner)?;
+        let add = |name: &str| -> Result<u32, Failure> {
+            let owner = shared.assign_user(name)?;
+            State::open_at(shared.tenants_dir().join(name), owner)?;
             Ok(owner.unwrap().uid)
         };
-        assert_eq!(reconcile("a").unwrap(), 70_000);
-        assert_eq!(reconcile("b").unwrap(), 70_001);
-        assert_eq!(reconcile("a").unwrap(), 70_000);
-        let failure = reconcile("c").unwrap_err();
-        assert!(failure.message.contains("no user left for the tenant `c`"), "{failure:?}");
+        assert_eq!(add("a").unwrap(), 70_000);
+        assert_eq!(add("b").unwrap(), 70_001);
+        assert_eq!(add("a").unwrap(), 70_000);
+        let failure = add("c").unwrap_err();
+        assert!(failure.message.contains("no user is left for the tenant `c`"), "{failure:?}");
     }
 }
