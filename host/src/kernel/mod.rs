@@ -4,12 +4,14 @@
 //! - [`disk`]: blocks and files of directories, and of removed files that are still open
 //! - [`user`]: file access with the rights of a different user, and the users of sockets and files
 //! - `user_namespace`: rights over a range of users alone
+//! - [`ids`]: a user and a group
 //! - `capabilities`: rights of root that are given up
 //! - [`pipe`]: capacity of pipes
 
 #[cfg(target_os = "linux")]
 pub mod capabilities;
 pub mod disk;
+mod ids;
 pub mod pipe;
 pub mod process;
 mod user;

@@ -7,16 +7,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use tokio::net::UnixStream;
 
+use super::ids::Ids;
+
 /// User and group that the processes of a tenant run as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunAs {
-    pub uid: u32,
-    pub gid: u32,
-}
-
-/// A user and a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ids {
     pub uid: u32,
     pub gid: u32,
 }

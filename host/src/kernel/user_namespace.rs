@@ -20,7 +20,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::capabilities;
-use super::user::Ids;
+use super::ids::Ids;
 
 /// Time limit for an answer of the process outside.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
