@@ -16,7 +16,14 @@ pub struct RunAs {
     pub gid: u32,
 }
 
-/// Returns the user at the other end of a Unix socket.
+/// A user and a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Returns the user and the group at the other end of a Unix socket.
 ///
 /// # Errors
 ///
@@ -29,7 +36,7 @@ pub fn peer(socket: &UnixStream) -> io::Result<Ids> {
     Ok(Ids { uid: peer.uid(), gid: peer.gid() })
 }
 
-/// Returns the owner of an open file.
+/// Returns the user and the group that own an open file.
 ///
 /// # Errors
 ///

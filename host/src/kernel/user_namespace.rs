@@ -25,7 +25,7 @@ use super::ids::Ids;
 /// Time limit for an answer of the process outside.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Length of an answer in bytes: an error number, a user and a group.
+/// Length of an answer: an error number, a user and a group.
 const ANSWER_BYTES: usize = 12;
 
 /// The process outside, once this one is in a namespace.
@@ -81,7 +81,7 @@ pub fn enter(users: Users) -> Result<(), Refused> {
         .map_err(|error| Refused::Unavailable(error.into()))?;
     let outside = Outside { socket: Mutex::new(Some(ours)) };
     become_root(&outside).map_err(Refused::HalfWay)?;
-    // It is empty: a second namespace would have been refused to what is left of rights.
+    // `OUTSIDE` is empty, because the kernel would have refused a second namespace.
     let _ = OUTSIDE.set(outside);
     Ok(())
 }

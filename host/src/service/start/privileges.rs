@@ -37,9 +37,9 @@ pub fn give_up(
     // A thread that accesses files as a tenant's user must not have root's groups.
     rustix::thread::set_thread_groups(&[])
         .map_err(|error| Failure::internal(format!("root's groups can't be given up: {error}")))?;
-    let own = RunAs { uid: users.service(), gid: users.service() };
-    hand_over(settings, own, cgroup)?;
-    check_readable(settings, file, own)?;
+    let user = RunAs { uid: users.service(), gid: users.service() };
+    hand_over(settings, user, cgroup)?;
+    check_readable(settings, file, user)?;
     enter(users)?;
     keep_only(capabilities::SERVICE_WITH_USERS)
 }
@@ -73,7 +73,7 @@ fn enter(users: Users) -> Result<(), Failure> {
 /// Gives the service's own user the state directory, the audit log and the control group.
 fn hand_over(
     settings: &Settings,
-    own: RunAs,
+    user: RunAs,
     cgroup: Option<&ServiceCgroup>,
 ) -> Result<(), Failure> {
     let unusable = |path: &Path, error: io::Error, remedy: &str| {
@@ -83,15 +83,15 @@ fn hand_over(
     let state = &settings.state;
     let created = DirBuilder::new().recursive(true).mode(PASSAGE_MODE).create(state);
     created
-        .and_then(|()| adopt(state, own))
+        .and_then(|()| adopt(state, user))
         .map_err(|error| unusable(state, error, "make it writable, or set a different `state`"))?;
     if let Some(Destination::File(path)) = settings.audit.as_ref().and_then(Audit::destination) {
-        open_log(&path, own).map_err(|error| {
+        open_log(&path, user).map_err(|error| {
             unusable(&path, error, "make it writable, or set a different `file`")
         })?;
     }
     if let Some(cgroup) = cgroup {
-        cgroup.give(own.uid, own.gid).map_err(|error| {
+        cgroup.give(user.uid, user.gid).map_err(|error| {
             Failure::internal(format!("the owner of the control group can't be changed: {error}"))
         })?;
     }
@@ -101,39 +101,39 @@ fn hand_over(
 /// Gives a directory that belongs to root to a user, with everything in it that belongs to root.
 /// Doesn't enter directories of tenants' users and follows no link. Only root and the service's
 /// user can change the directories above these.
-fn adopt(path: &Path, own: RunAs) -> io::Result<()> {
+fn adopt(path: &Path, user: RunAs) -> io::Result<()> {
     let meta = fs::symlink_metadata(path)?;
     if meta.uid() != 0 {
         return Ok(());
     }
     if meta.is_dir() {
         for entry in fs::read_dir(path)? {
-            adopt(&entry?.path(), own)?;
+            adopt(&entry?.path(), user)?;
         }
     }
     // A directory keeps its tenant's group.
-    let group = (meta.gid() == 0).then_some(own.gid);
-    lchown(path, Some(own.uid), group)
+    let group = (meta.gid() == 0).then_some(user.gid);
+    lchown(path, Some(user.uid), group)
 }
 
 /// Creates a missing audit log, and gives one that belongs to root to a user.
-fn open_log(path: &Path, own: RunAs) -> io::Result<()> {
+fn open_log(path: &Path, user: RunAs) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let log = options.open(path)?;
     let meta = log.metadata()?;
     if meta.is_file() && meta.uid() == 0 {
-        fchown(&log, Some(own.uid), Some(own.gid))?;
+        fchown(&log, Some(user.uid), Some(user.gid))?;
     }
     Ok(())
 }
 
 /// Checks that the service's own user can read the files that a reload reads.
-fn check_readable(settings: &Settings, file: &Path, own: RunAs) -> Result<(), Failure> {
-    let RunAs { uid, .. } = own;
+fn check_readable(settings: &Settings, file: &Path, user: RunAs) -> Result<(), Failure> {
+    let RunAs { uid, .. } = user;
     let tls = settings.listen.tls.iter().flat_map(|tls| tls.paths());
     for path in [file, &*settings.tenants].into_iter().chain(tls) {
-        run_as(Some(own), || File::open(path)).map_err(|error| {
+        run_as(Some(user), || File::open(path)).map_err(|error| {
             wrong(format!(
                 "`{}` can't be read by the user {uid}, which the service runs as: {error}: let that user or its group read it",
                 path.display()
@@ -162,8 +162,8 @@ mod tests {
         symlink(&other, path("link")).unwrap();
         lchown(path("tenants/a"), None, Some(71_000)).unwrap();
         lchown(path("tenants/a/own"), Some(71_000), Some(71_000)).unwrap();
-        let own = RunAs { uid: 70_999, gid: 70_999 };
-        adopt(&path(""), own).unwrap();
+        let user = RunAs { uid: 70_999, gid: 70_999 };
+        adopt(&path(""), user).unwrap();
         let owner =
             |path: &Path| fs::symlink_metadata(path).map(|it| (it.uid(), it.gid())).unwrap();
         for name in ["", "tenants", "tenants/a/lock", "link"] {
@@ -189,10 +189,10 @@ mod tests {
         fs::write(&tenants, "").unwrap();
         fs::set_permissions(&tenants, fs::Permissions::from_mode(0o600)).unwrap();
         let settings = Settings::read(&file).unwrap();
-        let own = RunAs { uid: 70_999, gid: 70_999 };
-        let message = check_readable(&settings, &file, own).unwrap_err().message;
+        let user = RunAs { uid: 70_999, gid: 70_999 };
+        let message = check_readable(&settings, &file, user).unwrap_err().message;
         assert!(message.contains("tenants.toml` can't be read by the user 70999"), "{message}");
         fs::set_permissions(&tenants, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(check_readable(&settings, &file, own).is_ok());
+        assert!(check_readable(&settings, &file, user).is_ok());
     }
 }

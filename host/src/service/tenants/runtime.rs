@@ -216,8 +216,8 @@ impl SharedResources {
             return Ok(Some(RunAs { uid, gid: uid }));
         }
         let entries = std::fs::read_dir(self.tenants_dir()).into_iter().flatten().flatten();
-        let taken: BTreeSet<u32> = entries.filter_map(|entry| owner(entry.path())).collect();
-        let uid = (first..first + count).find(|uid| !taken.contains(uid)).ok_or_else(|| {
+        let assigned: BTreeSet<u32> = entries.filter_map(|entry| owner(entry.path())).collect();
+        let uid = (first..first + count).find(|uid| !assigned.contains(uid)).ok_or_else(|| {
             wrong(format!(
                 "no user is left for the tenant `{name}`: raise `count` in [users], or remove the directories of removed tenants from `{}`",
                 self.tenants_dir().display()
