@@ -16,13 +16,6 @@ pub struct RunAs {
     pub gid: u32,
 }
 
-/// A user and a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ids {
-    pub uid: u32,
-    pub gid: u32,
-}
-
 /// Returns the user and the group at the other end of a Unix socket.
 ///
 /// # Errors

@@ -74,7 +74,7 @@ impl Listeners {
         })
     }
 
-    /// Waits for a local client; for ever, if there is no socket.
+    /// Waits for a local client; for ever without a socket.
     async fn accept_local(&self) -> io::Result<UnixStream> {
         match &self.socket {
             Some(listener) => listener.accept().await.map(|(socket, _)| socket),
@@ -82,7 +82,7 @@ impl Listeners {
         }
     }
 
-    /// Waits for a network client; for ever, if there is no address.
+    /// Waits for a network client; for ever without an address.
     async fn accept_remote(&self) -> io::Result<(TcpStream, SocketAddr)> {
         match &self.address {
             Some(listener) => listener.accept().await,
