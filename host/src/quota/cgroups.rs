@@ -57,6 +57,10 @@ impl ServiceCgroup {
     /// # Errors
     ///
     /// The owner of its files can't be changed.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "only Linux has user namespaces")
+    )]
     pub fn give(&self, uid: u32, gid: u32) -> io::Result<()> {
         for name in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
             chown(self.directory.join(name), Some(uid), Some(gid))?;

@@ -84,6 +84,10 @@ pub struct Users {
     /// Whether the service may keep its rights over other users where user namespaces are
     /// unavailable.
     #[serde(default = "required")]
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "only Linux has user namespaces")
+    )]
     pub namespace: Enforcement,
 }
 
@@ -211,6 +215,10 @@ impl Tls {
     }
 
     /// Returns the paths of all files.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "only Linux has user namespaces")
+    )]
     pub fn paths(&self) -> [&Path; 3] {
         [&self.certificate, &self.key, &self.ca]
     }

@@ -37,6 +37,10 @@ pub fn prepare(file: &Path) -> anyhow::Result<Start> {
     let cgroup = settings.cgroups.then(ServiceCgroup::take_over).transpose().context(
         "the service's control group can't be divided: let systemd delegate it (`Delegate=yes`), or remove `cgroups`",
     )?;
+    #[cfg(not(target_os = "linux"))]
+    if settings.users.is_some() {
+        anyhow::bail!("[users] needs Linux: remove it, or run the service there");
+    }
     #[cfg(target_os = "linux")]
     privileges::give_up(&settings, file, cgroup.as_ref())?;
     Ok(Start { settings, sockets, cgroup })
