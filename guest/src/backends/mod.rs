@@ -32,7 +32,7 @@ pub enum Feature {
 }
 
 /// All backends with a feature, by rclone's names of them.
-const FEATURES: [(&str, &[Feature]); 27] = [
+const FEATURES: [(&str, &[Feature]); 30] = [
     ("alias", &[FollowsLinks]),
     ("azureblob", &[FreeHashes, ObjectStore, UniqueNames]),
     ("b2", &[FreeHashes, ObjectStore, UniqueNames]),
@@ -60,6 +60,9 @@ const FEATURES: [(&str, &[Feature]); 27] = [
     ("storj", &[ObjectStore]),
     ("swift", &[CostlyModTimes, FreeHashes, ObjectStore, UniqueNames]),
     ("union", &[FollowsLinks]),
+    ("webdav", &[UniqueNames]),
+    ("yandex", &[FreeHashes]),
+    ("zoho", &[FreeHashes]),
 ];
 
 /// One of rclone's backends.
@@ -93,5 +96,36 @@ impl Backend {
     /// the root of Google Photos without a call, but not the albums.
     pub fn probe_directory(self, root: &str) -> &'static str {
         if self.is_google_photos && root.trim_matches('/').is_empty() { "album" } else { "" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_feature_is_one_of_these_backends() {
+        let with = |feature| {
+            let rows = FEATURES.iter().filter(|(_, features)| features.contains(&feature));
+            rows.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        };
+        assert!(FEATURES.is_sorted_by_key(|(name, _)| name));
+        assert_eq!(with(CostlyModTimes), "s3, swift");
+        assert_eq!(
+            with(FollowsLinks),
+            "alias, chunker, combine, compress, crypt, hasher, sftp, union"
+        );
+        assert_eq!(
+            with(FreeHashes),
+            "azureblob, b2, box, drive, dropbox, google cloud storage, jottacloud, mailru, onedrive, pikpak, s3, swift, yandex, zoho"
+        );
+        assert_eq!(
+            with(ObjectStore),
+            "azureblob, b2, google cloud storage, oracleobjectstorage, qingstor, s3, storj, swift"
+        );
+        assert_eq!(
+            with(UniqueNames),
+            "azureblob, b2, ftp, google cloud storage, http, local, onedrive, s3, sftp, smb, swift, webdav"
+        );
     }
 }
