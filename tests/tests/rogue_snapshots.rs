@@ -32,6 +32,17 @@ async fn restored(
     records: Vec<Record>,
     arguments: &[String],
 ) -> (Vec<Acknowledgement>, Result<(), String>) {
+    restored_in(1, place, destination, records, arguments).await
+}
+
+/// The same with contents of this many times four bytes, in as many chunks.
+async fn restored_in(
+    chunks: usize,
+    place: &TestEnv,
+    destination: &str,
+    records: Vec<Record>,
+    arguments: &[String],
+) -> (Vec<Acknowledgement>, Result<(), String>) {
     let backend = if destination.starts_with('/') { "local" } else { "memory" };
     let location = format!("rclone://{destination}");
     let config = [("location", location.as_str()), ("rclone_type", backend)];
@@ -45,7 +56,9 @@ async fn restored(
             let file = record.has_reader;
             packets.record(record).await;
             if file {
-                packets.chunk("evil".into()).await;
+                for _ in 0..chunks {
+                    packets.chunk("evil".into()).await;
+                }
                 packets.chunk("".into()).await;
             }
         }
@@ -106,6 +119,18 @@ async fn a_snapshot_s_paths_never_lead_out_of_the_destination() {
         assert_eq!(outside(&place), before, "{path:?}");
         assert_eq!(fs::read(place.path("neighbour")).unwrap(), b"mine", "{path:?}");
     }
+}
+
+#[tokio::test]
+async fn a_refused_file_of_many_chunks_holds_up_no_other() {
+    let (place, target) = with_target();
+    let records = vec![record("/../neighbour", 0o644, 400), record("/after", 0o644, 400)];
+    let restoring = restored_in(100, &place, &target, records, &[]);
+    let (answers, end) = tokio::time::timeout(Duration::from_secs(60), restoring).await.unwrap();
+    let refused: Vec<_> = answers.iter().filter(|answer| !answer.error.is_empty()).collect();
+    assert!(end.is_err() && refused.len() == 1, "{end:?} {answers:?}");
+    assert_eq!(fs::read(place.path("target/after")).unwrap(), b"evil".repeat(100));
+    assert_eq!(fs::read(place.path("neighbour")).unwrap(), b"mine");
 }
 
 #[tokio::test]

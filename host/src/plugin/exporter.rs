@@ -192,7 +192,11 @@ async fn export(
         });
         let started = match entry {
             Ok(entry) => Ok(session.write(album::relocate(entry, &destination), content).await),
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                // The chunks that come are received and dropped.
+                drop(content);
+                Err(failure)
+            }
         };
         session.account().add(Count::Entries, 1);
         writes.spawn(wait_write(started, record, acknowledgements.clone()));
