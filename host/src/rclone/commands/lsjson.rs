@@ -93,10 +93,12 @@ fn list_command<'a>(
     }
     if selection.recursive {
         command = command.arg("--recursive");
-    } else if !remote.is_google_photos() && !session.is_lookup_refused() {
+    } else if !remote.is_google_photos() {
         // This only finds out whether the remote answers.
-        let limits = ["--low-level-retries", "3", "--contimeout", "15s", "--timeout", "30s"];
-        command = command.args(limits);
+        command = command.args(["--contimeout", "15s", "--timeout", "30s"]);
+        if !session.is_lookup_refused() {
+            command = command.args(["--low-level-retries", "3"]);
+        }
     }
     if remote.backends().any(|backend| backend == "swift") {
         // A server may send fewer entries than it was asked for before the end.
