@@ -48,7 +48,7 @@ impl std::error::Error for Failure {}
 
 /// Replaces each run of white space that has a control character in it, such as a line break
 /// and its indentation, with a space. Runs of plain spaces stay: they may be part of a path.
-fn one_line(message: &str) -> String {
+pub fn one_line(message: &str) -> String {
     let mut line = String::with_capacity(message.len());
     let mut blank = String::new();
     for char in message.trim().chars() {

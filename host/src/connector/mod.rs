@@ -9,6 +9,7 @@ mod error;
 pub mod types;
 
 pub use content::{Chunks, Content, wait_end};
+pub use error::one_line;
 pub use types::{
     Entry, Failure, Kind, ListError, ListOptions, Location, Metadata, Outcome, Reason, Remote,
     Timestamp,

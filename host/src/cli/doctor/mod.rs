@@ -64,7 +64,7 @@ impl Args {
         let (target, remote) = match parsed {
             Ok(parsed) => parsed,
             Err(failure) => {
-                report.problem(failure)?;
+                report.problem(failure.message)?;
                 return report.finish();
             }
         };
@@ -88,7 +88,7 @@ impl Args {
                     report.ok("the remote answers")?;
                     check_token(&report, &target, &remote, &state)?;
                 }
-                Err(failure) => report.problem(failure)?,
+                Err(failure) => report.problem(failure.message)?,
             }
         }
         report.finish()
@@ -103,7 +103,7 @@ fn check_policy(
 ) -> io::Result<()> {
     let policies = match policies {
         Ok(policies) => policies,
-        Err(failure) => return report.problem(failure),
+        Err(failure) => return report.problem(failure.message),
     };
     if let Ok(grant) = policies.decide(&remote.request(Direction::Backup)) {
         let environment = rclone::environment(&grant);
@@ -121,8 +121,10 @@ fn check_policy(
                 let rules = Vec::from_iter(grant.rules).join(", ");
                 report.ok(format!("{what} are allowed by {rules}"))?;
             }
-            Err(failure) if direction == Direction::Backup => report.problem(failure)?,
-            Err(failure) => report.warning(format!("{what} are not allowed: {failure}"))?,
+            Err(failure) if direction == Direction::Backup => report.problem(failure.message)?,
+            Err(failure) => {
+                report.warning(format!("{what} are not allowed: {}", failure.message))?
+            }
         }
     }
     Ok(())
@@ -133,14 +135,14 @@ async fn check_service(report: &mut Report, parsed: Option<&(Target, Remote)>) -
     let service = match client::configured() {
         Ok(None) => return Ok(()),
         Ok(Some(service)) => service,
-        Err(failure) => return report.problem(failure),
+        Err(failure) => return report.problem(failure.message),
     };
     let location = service.location();
     match service.check().await {
         Ok(()) => report.warning(format!(
             "plakar's backups and restores go to the service at `{location}`, whose policy and rclone count: what follows is about this machine"
         ))?,
-        Err(failure) => report.problem(failure)?,
+        Err(failure) => report.problem(failure.message)?,
     }
     match parsed {
         Some((Target::UserConfig { .. }, _)) => report.warning(
@@ -189,7 +191,7 @@ async fn check_tools(
             Ok(Some((state, binary)))
         }
         Err(failure) => {
-            report.problem(failure)?;
+            report.problem(failure.message)?;
             Ok(None)
         }
     }

@@ -4,6 +4,7 @@ use anyhow::bail;
 use std::fmt::Display;
 use std::io::{Result, Write, stdout};
 
+use crate::connector;
 use crate::invocation;
 use crate::rclone::Secrets;
 use crate::terminal::escape;
@@ -37,7 +38,8 @@ impl Report {
     }
 
     fn print(&self, mark: &str, text: &str) -> Result<()> {
-        let mut text = self.secrets.redact(text);
+        // A secret is known as it is, not as it is shown.
+        let mut text = connector::one_line(&self.secrets.redact(text));
         // Remedies contain the placeholder NAME.
         let is_plain = |char: char| char.is_alphanumeric() || "_-.+@".contains(char);
         if !self.name.is_empty() && self.name.chars().all(is_plain) {
