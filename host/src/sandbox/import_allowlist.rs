@@ -113,7 +113,7 @@ mod tests {
             "wasi:filesystem/types@0.2.6",
             "wasi:sockets/tcp@0.2.0",
             "wasi:cli/stderr@0.3.0",
-            "plakar:connector/rclone@0.2.0",
+            "plakar:connector/rclone@0.1.0",
             "wasi:cli/command",
             "run",
         ] {
