@@ -158,6 +158,10 @@ fn no_thread_of_the_service_is_root_outside_of_its_namespace() {
         assert!(status.contains(&has), "{status}");
     }
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    // Nor does it end by what ends or reloads a service.
+    processes::hang_up(outside[0]);
+    processes::terminate(outside[0]);
+    place.backup_by(service.client(&mut place.backup_command("@granted"))).good();
     processes::terminate(service.pid());
     assert!(service.ended());
     let gone = || fs::metadata(format!("/proc/{}", outside[0])).is_err();
@@ -179,6 +183,28 @@ fn a_service_that_can_t_tell_users_apart_any_more_ends() {
     place.backup_by(service.client(&mut backup)).bad("");
     assert!(service.ended(), "{}", service.log());
     assert!(service.log().contains("the process that tells users apart has ended"));
+}
+
+#[test]
+fn a_state_directory_of_another_user_or_a_file_that_the_service_may_write_is_refused() {
+    if !is_possible() {
+        return;
+    }
+    let place = TestEnv::new();
+    drop(start(&place));
+    let directory = service::directory(&place);
+    let refused = |part: &str| {
+        let ended = service::command(&place).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success() && said.contains(part), "{part}: {said}");
+    };
+    // It was given to the service's user: a service that stays root doesn't work in it.
+    let users = format!("[users]\nfirst = {FIRST}\ncount = 10\n");
+    service::write(&place, "socket = \"socket\"\n", "", &ours(""));
+    refused(&format!("belongs to the user {OWN}"));
+    service::write(&place, "socket = \"socket\"\n", &users, &ours(""));
+    chown(directory.join("service.toml"), Some(OWN), None).unwrap();
+    refused("let only root write it");
 }
 
 #[test]

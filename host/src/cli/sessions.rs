@@ -98,7 +98,7 @@ async fn cancel(socket: &Path, session: &str) -> anyhow::Result<()> {
 async fn request(socket: &Path, method: Method, path: &str) -> anyhow::Result<String> {
     let unreachable = || {
         format!(
-            "no service answers at `{}`: name the `socket` in its [admin] with --socket, and run this as the service's user",
+            "no service answers at `{}`: name the `socket` in its [admin] with --socket, and run this as the user that started the service",
             socket.display()
         )
     };

@@ -6,16 +6,18 @@
 //! socket, and which user owns a file.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, sendmsg, socketpair,
+    sockopt,
 };
-use rustix::process::{Gid, Pid, Uid};
+use rustix::process::{Gid, Pid, Uid, WaitOptions};
 use rustix::thread::{CapabilitySet, UnshareFlags};
 use std::fs;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsRawFd;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -25,8 +27,11 @@ use super::ids::Ids;
 /// Time limit for an answer of the process outside.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Length of an answer: an error number, a user and a group.
-const ANSWER_BYTES: usize = 12;
+/// Length of a question: its number.
+const QUESTION_BYTES: usize = 4;
+
+/// Length of an answer: the number of its question, an error number, a user and a group.
+const ANSWER_BYTES: usize = 16;
 
 /// The process outside, once this one is in a namespace.
 static OUTSIDE: OnceLock<Outside> = OnceLock::new();
@@ -61,25 +66,60 @@ pub enum Refused {
     HalfWay(io::Error),
 }
 
+/// Tries in a copy of this process whether it could enter a namespace of these users.
+///
+/// # Errors
+///
+/// It could not, and the copy doesn't tell why.
+pub fn probe(users: Users) -> io::Result<()> {
+    // SAFETY: the caller has one thread, so its copy may do whatever the caller may; the copy
+    // ends at once, without running the caller's exit handlers.
+    let copy = match unsafe { libc::fork() } {
+        -1 => return Err(io::Error::last_os_error()),
+        0 => {
+            let status = i32::from(enter(users).is_err());
+            // SAFETY: as above.
+            unsafe { libc::_exit(status) }
+        }
+        copy => Pid::from_raw(copy),
+    };
+    let ended = rustix::process::waitpid(copy, WaitOptions::empty())?;
+    match ended.and_then(|(_, status)| status.exit_status()) {
+        Some(0) => Ok(()),
+        _ => Err(io::Error::new(io::ErrorKind::PermissionDenied, "the system refuses them")),
+    }
+}
+
 /// Moves this process into a new user namespace, as its root.
 ///
 /// # Errors
 ///
 /// The kernel or a security module refuses, or this process has more than one thread.
 pub fn enter(users: Users) -> Result<(), Refused> {
-    let (ours, theirs) = UnixStream::pair().map_err(Refused::Unavailable)?;
+    let unavailable = |error: Errno| Refused::Unavailable(error.into());
+    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+    let (ours, theirs) =
+        socketpair(family, kind, SocketFlags::CLOEXEC, None).map_err(unavailable)?;
+    for way in [sockopt::Timeout::Recv, sockopt::Timeout::Send] {
+        sockopt::set_socket_timeout(&ours, way, Some(ANSWER_TIMEOUT)).map_err(unavailable)?;
+    }
     let inside = rustix::process::getpid();
     // SAFETY: the caller has one thread, so its copy may do whatever the caller may; it never
     // returns from `stay_outside`, so no destructor of the caller runs twice.
-    match unsafe { libc::fork() } {
+    let copy = match unsafe { libc::fork() } {
         -1 => return Err(Refused::Unavailable(io::Error::last_os_error())),
         0 => stay_outside(theirs, inside, users),
-        _ => drop(theirs),
-    }
+        copy => Pid::from_raw(copy),
+    };
+    drop(theirs);
     // SAFETY: a new user namespace changes no memory and no descriptor of this process.
-    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER) }
-        .map_err(|error| Refused::Unavailable(error.into()))?;
-    let outside = Outside { socket: Mutex::new(Some(ours)) };
+    if let Err(error) = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER) } {
+        drop(ours);
+        // It ends by that, and isn't left as a zombie.
+        let _ = rustix::process::waitpid(copy, WaitOptions::empty());
+        return Err(unavailable(error));
+    }
+    let outside = Outside { socket: ours, exchanges: Mutex::default() };
     become_root(&outside).map_err(Refused::HalfWay)?;
     // `OUTSIDE` is empty, because the kernel would have refused a second namespace.
     let _ = OUTSIDE.set(outside);
@@ -91,7 +131,11 @@ fn become_root(outside: &Outside) -> io::Result<()> {
     rustix::thread::set_thread_groups(&[])?;
     let (user, group) = (Uid::ROOT, Gid::ROOT);
     rustix::thread::set_thread_res_gid(group, group, group)?;
-    Ok(rustix::thread::set_thread_res_uid(user, user, user)?)
+    rustix::thread::set_thread_res_uid(user, user, user)?;
+    // The namespaces that an attacker could nest in this one have rights of their own. Where
+    // /proc doesn't show the setting, the unit's `RestrictNamespaces=` refuses them.
+    let _ = fs::write("/proc/sys/user/max_user_namespaces", "0");
+    Ok(())
 }
 
 /// Asks the process outside which user is at the other end of a socket or owns a file. Returns
@@ -102,13 +146,30 @@ pub fn ask(about: BorrowedFd<'_>) -> Option<io::Result<Ids>> {
 
 /// Whether users can no longer be looked up, because the process outside has ended.
 pub fn is_lost() -> bool {
-    let socket = OUTSIDE.get().map(|it| &it.socket);
-    socket.is_some_and(|it| it.lock().unwrap_or_else(PoisonError::into_inner).is_none())
+    OUTSIDE.get().is_some_and(Outside::is_lost)
 }
 
 fn peer_ids(socket: BorrowedFd<'_>) -> io::Result<Ids> {
-    let peer = sockopt::socket_peercred(socket)?;
-    Ok(Ids { uid: peer.uid.as_raw(), gid: peer.gid.as_raw() })
+    // A type that can have 0 as the process, which a peer in another namespace of processes has.
+    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `peer`, any of which are valid.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if peer.uid == u32::MAX || peer.gid == u32::MAX {
+        return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
+    }
+    Ok(Ids { uid: peer.uid, gid: peer.gid })
 }
 
 fn owner_ids(file: BorrowedFd<'_>) -> io::Result<Ids> {
@@ -118,58 +179,104 @@ fn owner_ids(file: BorrowedFd<'_>) -> io::Result<Ids> {
 
 /// The process outside, seen from inside.
 struct Outside {
-    /// `None` after a failed exchange, as the next message could be the answer to an older
-    /// question.
-    socket: Mutex<Option<UnixStream>>,
+    /// A socket that keeps messages apart.
+    socket: OwnedFd,
+    exchanges: Mutex<Exchanges>,
+}
+
+#[derive(Default)]
+struct Exchanges {
+    /// Number of the last question.
+    number: u32,
+    is_lost: bool,
 }
 
 impl Outside {
     /// Asks about a descriptor. The first question has none, and requests the mapping of users.
+    /// A question without an answer in time fails alone.
     fn ask(&self, about: Option<BorrowedFd<'_>>) -> io::Result<Ids> {
-        let mut held = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        let lost = || io::Error::other("the process that tells users apart has ended");
-        let mut socket = held.take().ok_or_else(lost)?;
-        let answer = exchange(&mut socket, about)?;
-        *held = Some(socket);
-        let number =
-            |index: usize| answer[index * 4..].first_chunk().copied().map(u32::from_ne_bytes);
-        match (number(0), number(1), number(2)) {
-            (Some(0), Some(uid), Some(gid)) => Ok(Ids { uid, gid }),
-            (error, ..) => Err(io::Error::from_raw_os_error(
-                error.and_then(|error| error.try_into().ok()).unwrap_or(libc::EIO),
-            )),
+        let mut exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
+        if exchanges.is_lost {
+            return Err(io::Error::other("the process that tells users apart has ended"));
         }
+        exchanges.number = exchanges.number.wrapping_add(1);
+        match exchange(&self.socket, exchanges.number, about) {
+            Ok(answer) => answer,
+            Err(Errno::AGAIN) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "its user could not be told in time"))
+            }
+            Err(error) => {
+                exchanges.is_lost = true;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        // An exchange that is going on will tell.
+        let Ok(exchanges) = self.exchanges.try_lock() else { return false };
+        let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        exchanges.is_lost || matches!(recv(&self.socket, &mut [0; 1], peek), Ok((0, _)))
     }
 }
 
+/// Asks one question and receives its answer. Answers to earlier questions are discarded.
 fn exchange(
-    socket: &mut UnixStream,
+    socket: &OwnedFd,
+    question: u32,
     about: Option<BorrowedFd<'_>>,
-) -> io::Result<[u8; ANSWER_BYTES]> {
-    socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+) -> rustix::io::Result<io::Result<Ids>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if let Some(about) = &about {
         ancillary.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(about)));
     }
-    sendmsg(&socket, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
-    let mut answer = [0; ANSWER_BYTES];
-    socket.read_exact(&mut answer)?;
-    Ok(answer)
+    let bytes = question.to_ne_bytes();
+    sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    loop {
+        let mut answer = [0; ANSWER_BYTES];
+        match rustix::io::read(socket, &mut answer) {
+            Err(Errno::INTR) => continue,
+            Ok(ANSWER_BYTES) => {}
+            Ok(_) => return Err(Errno::CONNRESET),
+            Err(error) => return Err(error),
+        }
+        let [number, error, uid, gid] = numbers(&answer);
+        if number == question {
+            let error = i32::try_from(error).unwrap_or(libc::EIO);
+            return Ok(match error {
+                0 => Ok(Ids { uid, gid }),
+                error => Err(io::Error::from_raw_os_error(error)),
+            });
+        }
+    }
+}
+
+fn numbers(answer: &[u8; ANSWER_BYTES]) -> [u32; 4] {
+    let mut numbers = [0; 4];
+    for (number, bytes) in numbers.iter_mut().zip(answer.as_chunks().0) {
+        *number = u32::from_ne_bytes(*bytes);
+    }
+    numbers
 }
 
 /// Runs the process outside until it ends.
-fn stay_outside(socket: UnixStream, inside: Pid, users: Users) -> ! {
+fn stay_outside(socket: OwnedFd, inside: Pid, users: Users) -> ! {
     let status = i32::from(serve(socket, inside, users).is_err());
     // SAFETY: this ends the copy of the process at once, without running the caller's exit
     // handlers.
     unsafe { libc::_exit(status) }
 }
 
-fn serve(socket: UnixStream, inside: Pid, users: Users) -> io::Result<()> {
-    // A signal of the terminal or to the service's process group must not end this process before
-    // the service.
+fn serve(socket: OwnedFd, inside: Pid, users: Users) -> io::Result<()> {
+    // A signal of the terminal, or to all processes of the service, must not end this process
+    // before the service. It ends when the service's end of the socket is closed.
     rustix::process::setsid()?;
+    let signals = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1];
+    for signal in signals.into_iter().chain([libc::SIGUSR2, libc::SIGALRM]) {
+        // SAFETY: ignoring a signal runs no code of this process.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
     // This process must not keep the service's other files open.
     rustix::stdio::dup2_stdin(&socket)?;
     drop(socket);
@@ -179,19 +286,17 @@ fn serve(socket: UnixStream, inside: Pid, users: Users) -> io::Result<()> {
     }
     let socket = rustix::stdio::stdin();
     // The service ends without a question if it could not create the namespace.
-    if receive(socket)?.is_none() {
-        return Ok(());
-    }
+    let Some((number, _)) = receive(socket)? else { return Ok(()) };
     let mapped = map(inside, users).and_then(|()| give_up(users.own));
-    answer(socket, mapped.as_ref().map(|()| Ids { uid: 0, gid: 0 }))?;
+    answer(socket, number, mapped.as_ref().map(|()| Ids { uid: 0, gid: 0 }))?;
     mapped?;
-    while let Some(about) = receive(socket)? {
+    while let Some((number, about)) = receive(socket)? {
         let about = about.ok_or(io::ErrorKind::InvalidData)?;
         let is_socket = rustix::fs::fstat(&about).is_ok_and(|stat| {
             rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Socket
         });
         let ids = if is_socket { peer_ids(about.as_fd()) } else { owner_ids(about.as_fd()) };
-        answer(socket, ids.as_ref().map(|ids| *ids))?;
+        answer(socket, number, ids.as_ref().map(|ids| *ids))?;
     }
     Ok(())
 }
@@ -214,13 +319,14 @@ fn give_up(own: u32) -> io::Result<()> {
     Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
-/// Receives a question and the descriptor that it is about. Returns `None` at the end.
-fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Option<OwnedFd>>> {
+/// Receives the number of a question and the descriptor that it is about. Returns `None` at the
+/// end.
+fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<(u32, Option<OwnedFd>)>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
+    let mut number = [0; QUESTION_BYTES];
     let flags = RecvFlags::CMSG_CLOEXEC;
-    let received = recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, flags)?;
+    let received = recvmsg(socket, &mut [IoSliceMut::new(&mut number)], &mut ancillary, flags)?;
     if received.bytes == 0 {
         return Ok(None);
     }
@@ -228,31 +334,62 @@ fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Option<OwnedFd>>> {
         RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
         _ => None,
     });
-    Ok(Some(descriptors.flatten().next()))
+    Ok(Some((u32::from_ne_bytes(number), descriptors.flatten().next())))
 }
 
-fn answer(socket: BorrowedFd<'_>, ids: Result<Ids, &io::Error>) -> io::Result<()> {
-    let numbers = match ids {
+fn answer(socket: BorrowedFd<'_>, number: u32, ids: Result<Ids, &io::Error>) -> io::Result<()> {
+    let rest = match ids {
         Ok(Ids { uid, gid }) => [0, uid, gid],
         Err(error) => {
             [error.raw_os_error().unwrap_or(libc::EIO).cast_unsigned(), u32::MAX, u32::MAX]
         }
     };
-    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
-    fs::File::from(socket.try_clone_to_owned()?).write_all(&bytes)
+    let numbers = [number, rest[0], rest[1], rest[2]];
+    rustix::io::write(socket, numbers.map(u32::to_ne_bytes).as_flattened())?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn outside() -> (Outside, OwnedFd) {
+        let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+        let (ours, theirs) = socketpair(family, kind, SocketFlags::CLOEXEC, None).unwrap();
+        let timeout = Some(Duration::from_millis(50));
+        sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, timeout).unwrap();
+        (Outside { socket: ours, exchanges: Mutex::default() }, theirs)
+    }
+
     #[test]
-    fn after_a_missing_answer_the_process_is_lost() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let outside = Outside { socket: Mutex::new(Some(ours)) };
+    fn without_the_process_outside_users_are_lost() {
+        let (outside, theirs) = outside();
+        assert!(!outside.is_lost());
         drop(theirs);
+        assert!(outside.is_lost());
         assert!(outside.ask(None).is_err());
         let lost = outside.ask(None).unwrap_err();
         assert!(lost.to_string().contains("has ended"), "{lost}");
+    }
+
+    #[test]
+    fn an_answer_that_is_late_is_no_answer_to_the_next_question() {
+        let (outside, theirs) = outside();
+        let late = outside.ask(None).unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        let ids = |number| Ids { uid: number, gid: number };
+        answer(theirs.as_fd(), 1, Ok(ids(1))).unwrap();
+        answer(theirs.as_fd(), 2, Ok(ids(2))).unwrap();
+        assert_eq!(outside.ask(None).unwrap(), ids(2));
+        assert!(!outside.is_lost());
+    }
+
+    #[test]
+    fn the_peer_of_a_socket_is_its_user() {
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let ids = peer_ids(ours.as_fd()).unwrap();
+        assert_eq!(ids.uid, rustix::process::geteuid().as_raw());
+        let unconnected = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(peer_ids(unconnected.as_fd()).is_err());
     }
 }

@@ -50,6 +50,8 @@ use tenants::runtime::{SharedResources, TenantRuntime};
 const DESCRIPTOR_SHARE_DIVISOR: usize = 8;
 /// Time limit for cancelled sessions to end at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval of checks that users can still be told apart.
+const USERS_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval at which the end of sessions is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Maximum age of metrics on the public address.
@@ -277,12 +279,15 @@ impl Service {
     /// Accepts clients until a signal stops the service.
     async fn run(self: Arc<Self>, listeners: &Listeners, signals: Signals) -> anyhow::Result<()> {
         let Signals { mut terminate, mut interrupt, mut hangup } = signals;
+        let mut check = tokio::time::interval(USERS_CHECK_INTERVAL);
         loop {
             tokio::select! {
+                biased;
                 _ = terminate.recv() => return self.drain(&mut terminate, listeners).await,
                 _ = interrupt.recv() => return Ok(()),
                 _ = hangup.recv() => self.reload(),
-                () = self.accept_one(listeners) => kernel::check_users()?,
+                _ = check.tick() => kernel::check_users()?,
+                () = self.accept_one(listeners) => {}
             }
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown, lcho
 use std::path::Path;
 
 use crate::connector::{Failure, Reason};
-use crate::kernel::user_namespace::{self, Refused};
+use crate::kernel::user_namespace;
 use crate::kernel::{RunAs, capabilities, run_as};
 use crate::policy::{Audit, Destination, Enforcement};
 use crate::quota::cgroups::ServiceCgroup;
@@ -27,8 +27,15 @@ pub fn give_up(
     file: &Path,
     cgroup: Option<&ServiceCgroup>,
 ) -> Result<(), Failure> {
-    let Some(users) = settings.users else { return keep_only(capabilities::SERVICE_WITHOUT_USERS) };
-    if !rustix::process::geteuid().is_root() {
+    let is_root = rustix::process::geteuid().is_root();
+    let Some(users) = settings.users else {
+        // A service of another user has that one's rights alone.
+        if is_root {
+            check_owner(settings, 0)?;
+        }
+        return keep_only(capabilities::SERVICE_WITHOUT_USERS);
+    };
+    if !is_root {
         return Err(wrong(
             "only root can let tenants' processes run as users of their own: remove [users], or start the service as root"
                 .to_owned(),
@@ -37,37 +44,95 @@ pub fn give_up(
     // A thread that accesses files as a tenant's user must not have root's groups.
     rustix::thread::set_thread_groups(&[])
         .map_err(|error| Failure::internal(format!("root's groups can't be given up: {error}")))?;
-    let user = RunAs { uid: users.service(), gid: users.service() };
-    hand_over(settings, user, cgroup)?;
-    check_readable(settings, file, user)?;
-    enter(users)?;
+    if has_namespace(users)? {
+        let user = RunAs { uid: users.service(), gid: users.service() };
+        hand_over(settings, user, cgroup)?;
+        check_owner(settings, user.uid)?;
+        check_file(file, user)?;
+        check_readable(settings, file, user)?;
+        user_namespace::enter(range(users)).map_err(|error| unavailable(&error))?;
+    } else {
+        check_owner(settings, 0)?;
+    }
     keep_only(capabilities::SERVICE_WITH_USERS)
 }
 
 fn keep_only(kept: rustix::thread::CapabilitySet) -> Result<(), Failure> {
-    capabilities::keep_only(kept).map_err(|error| {
-        Failure::internal(format!("capabilities that aren't needed can't be dropped: {error}"))
-    })
+    capabilities::keep_only(kept)
+        .and_then(|()| Ok(rustix::thread::set_no_new_privs(true)?))
+        .map_err(|error| {
+            Failure::internal(format!("capabilities that aren't needed can't be dropped: {error}"))
+        })
 }
 
-/// Enters a user namespace with the users of the service.
-fn enter(users: Users) -> Result<(), Failure> {
-    let Users { first, count, namespace, .. } = users;
-    let range = user_namespace::Users { own: users.service(), first, count };
-    let remedy = "enable user namespaces (docs/operations.md, \"The rights of the service\"), or set `namespace = \"preferred\"` in [users]";
-    match user_namespace::enter(range) {
-        Ok(()) => Ok(()),
-        Err(Refused::Unavailable(error)) if namespace == Enforcement::Preferred => {
+fn range(users: Users) -> user_namespace::Users {
+    let Users { first, count, .. } = users;
+    user_namespace::Users { own: users.service(), first, count }
+}
+
+fn unavailable(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(
+        Reason::Unavailable,
+        format!(
+            "user namespaces are unavailable: {error}: enable them (docs/operations.md, \"The rights of the service\"), or set `namespace = \"preferred\"` in [users]"
+        ),
+    )
+}
+
+/// Finds out whether the service can have a user namespace.
+fn has_namespace(users: Users) -> Result<bool, Failure> {
+    match user_namespace::probe(range(users)) {
+        Ok(()) => Ok(true),
+        Err(error) if users.namespace == Enforcement::Preferred => {
             tracing::warn!(
-                "the service keeps rights over the files and processes of all users, as user namespaces are unavailable: {error}: {remedy}"
+                "the service keeps rights over the files and processes of all users, as user namespaces are unavailable: {error}: enable them (docs/operations.md, \"The rights of the service\")"
             );
-            Ok(())
+            Ok(false)
         }
-        Err(Refused::Unavailable(error) | Refused::HalfWay(error)) => Err(Failure::new(
-            Reason::Unavailable,
-            format!("user namespaces are unavailable: {error}: {remedy}"),
-        )),
+        Err(error) => Err(unavailable(&error)),
     }
+}
+
+/// Checks that a state directory that is there belongs to the user that the service runs as. What
+/// a different user put into it could lead anywhere.
+fn check_owner(settings: &Settings, uid: u32) -> Result<(), Failure> {
+    let tenants = settings.state.join("tenants");
+    let found = [
+        (&settings.state, fs::metadata(&settings.state)),
+        (&tenants, fs::symlink_metadata(&tenants)),
+    ];
+    for (directory, meta) in found {
+        let Ok(meta) = meta else { continue };
+        if meta.uid() != uid || meta.is_symlink() {
+            let shown = directory.display();
+            return Err(wrong(format!(
+                "`{shown}` belongs to the user {} or is a link, and the service runs as the user {uid}: give it to that user with all that is in it, or set a different `state`",
+                meta.uid()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the service's own user can't change the file that root obeys at a start.
+fn check_file(file: &Path, user: RunAs) -> Result<(), Failure> {
+    let directory = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for path in [file, directory] {
+        let meta = fs::metadata(path).map_err(|error| {
+            wrong(format!("`{}` can't be read: {error}: correct its path", path.display()))
+        })?;
+        let is_theirs = meta.uid() == user.uid
+            || meta.gid() == user.gid && meta.mode() & 0o020 != 0
+            || meta.mode() & 0o1002 == 0o002;
+        if is_theirs {
+            return Err(wrong(format!(
+                "the user {}, which the service runs as, may change `{}`: let only root write it",
+                user.uid,
+                path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Gives the service's own user the state directory, the audit log and the control group.
@@ -83,7 +148,7 @@ fn hand_over(
     let state = &settings.state;
     let created = DirBuilder::new().recursive(true).mode(PASSAGE_MODE).create(state);
     created
-        .and_then(|()| adopt(state, user))
+        .and_then(|()| adopt(&fs::canonicalize(state)?, user))
         .map_err(|error| unusable(state, error, "make it writable, or set a different `state`"))?;
     if let Some(Destination::File(path)) = settings.audit.as_ref().and_then(Audit::destination) {
         open_log(&path, user).map_err(|error| {
@@ -116,13 +181,24 @@ fn adopt(path: &Path, user: RunAs) -> io::Result<()> {
     lchown(path, Some(user.uid), group)
 }
 
-/// Creates a missing audit log, and gives one that belongs to root to a user.
+/// Makes an audit log that a user can append to. What the user can do itself is done with its
+/// rights. Root helps only where all directories above the log are root's, so that neither links
+/// nor names in them are anyone else's.
 fn open_log(path: &Path, user: RunAs) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let refused = match run_as(Some(user), || options.open(path)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
+        opened => return opened.map(drop),
+    };
+    for directory in path.ancestors().skip(1) {
+        if fs::symlink_metadata(directory)?.uid() != 0 {
+            return Err(refused);
+        }
+    }
     let log = options.open(path)?;
     let meta = log.metadata()?;
-    if meta.is_file() && meta.uid() == 0 {
+    if meta.is_file() && meta.uid() == 0 && meta.nlink() == 1 {
         fchown(&log, Some(user.uid), Some(user.gid))?;
     }
     Ok(())
