@@ -73,7 +73,7 @@ mod tests {
         );
         let named = Profile { named: ["/key".into()].into(), ..profile(None, true) };
         assert_eq!(KeptCapabilities::new(&named), KeptCapabilities(READ_CAPABILITIES));
-        let owner = Some(crate::kernel::RunAs { uid: 1, gid: 1 });
+        let owner = Some(crate::kernel::UserIds { uid: 1, gid: 1 });
         let tenants = Profile { owner, ..profile(Some("/a"), true) };
         assert_eq!(KeptCapabilities::new(&tenants), KeptCapabilities(CapabilitySet::empty()));
     }

@@ -38,7 +38,7 @@ pub use rlimits::MAX_THREADS_PER_PROCESS;
 use std::process::Command;
 
 use crate::connector::{Failure, Reason};
-use crate::kernel::RunAs;
+use crate::kernel::UserIds;
 use crate::policy::Enforcement;
 use crate::quota::cgroups::SessionCgroup;
 
@@ -79,7 +79,7 @@ pub struct Confinement {
     #[cfg(target_os = "linux")]
     capabilities: capabilities::KeptCapabilities,
     limits: rlimits::Rlimits,
-    owner: Option<RunAs>,
+    owner: Option<UserIds>,
 }
 
 #[cfg(target_os = "linux")]
@@ -212,9 +212,9 @@ impl Confinement {
 }
 
 /// Makes a command run as another user, without any further groups.
-fn set_user(owner: Option<RunAs>, command: &mut Command) {
+fn set_user(owner: Option<UserIds>, command: &mut Command) {
     use std::os::unix::process::CommandExt;
-    if let Some(RunAs { uid, gid }) = owner {
+    if let Some(UserIds { uid, gid }) = owner {
         command.uid(uid).gid(gid);
     }
 }

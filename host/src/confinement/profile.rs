@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::path::{Component, PathBuf};
 
-use crate::kernel::RunAs;
+use crate::kernel::UserIds;
 #[cfg(target_os = "linux")]
 use crate::kernel::run_as;
 use crate::policy::{Enforcement, Grant, Limits, LocalAccess, Ports};
@@ -40,7 +40,7 @@ pub struct Profile {
     pub unix_sockets: bool,
     pub level: Enforcement,
     /// The user that it runs as, if that isn't this process's.
-    pub owner: Option<RunAs>,
+    pub owner: Option<UserIds>,
     /// Number of processes that this user may have, if it is known.
     pub owner_processes: Option<u64>,
 }
@@ -55,7 +55,7 @@ impl Profile {
         input: PathBuf,
         files: impl IntoIterator<Item = LocalAccess>,
         environment: &[&str],
-        owner: Option<RunAs>,
+        owner: Option<UserIds>,
     ) -> Self {
         let (sockets, files): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|read| matches!(read, LocalAccess::Socket));

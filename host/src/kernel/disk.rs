@@ -216,7 +216,7 @@ mod tests {
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o300)).unwrap();
         let owner = rustix::process::geteuid()
             .is_root()
-            .then_some(crate::kernel::RunAs { uid: 71_000, gid: 71_000 });
+            .then_some(crate::kernel::UserIds { uid: 71_000, gid: 71_000 });
         if let Some(owner) = owner {
             for path in [directory.path(), &closed] {
                 std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid)).unwrap();

@@ -18,4 +18,5 @@ mod user;
 #[cfg(target_os = "linux")]
 pub mod user_namespace;
 
-pub use user::{RunAs, check_users, owner, peer, run_as};
+pub use ids::UserIds;
+pub use user::{check_users, owner, peer, run_as};

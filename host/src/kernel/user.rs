@@ -7,26 +7,19 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use tokio::net::UnixStream;
 
-use super::ids::Ids;
-
-/// User and group that the processes of a tenant run as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunAs {
-    pub uid: u32,
-    pub gid: u32,
-}
+use super::ids::UserIds;
 
 /// Returns the user and the group at the other end of a Unix socket.
 ///
 /// # Errors
 ///
 /// The kernel refuses, or the process that tells users apart has ended.
-pub fn peer(socket: &UnixStream) -> io::Result<Ids> {
+pub fn peer(socket: &UnixStream) -> io::Result<UserIds> {
     if let Some(answer) = outside(socket.as_fd()) {
         return answer;
     }
     let peer = socket.peer_cred()?;
-    Ok(Ids { uid: peer.uid(), gid: peer.gid() })
+    Ok(UserIds { uid: peer.uid(), gid: peer.gid() })
 }
 
 /// Returns the user and the group that own an open file.
@@ -34,12 +27,12 @@ pub fn peer(socket: &UnixStream) -> io::Result<Ids> {
 /// # Errors
 ///
 /// The kernel refuses, or the process that tells users apart has ended.
-pub fn owner(file: &File) -> io::Result<Ids> {
+pub fn owner(file: &File) -> io::Result<UserIds> {
     if let Some(answer) = outside(file.as_fd()) {
         return answer;
     }
     let meta = file.metadata()?;
-    Ok(Ids { uid: meta.uid(), gid: meta.gid() })
+    Ok(UserIds { uid: meta.uid(), gid: meta.gid() })
 }
 
 /// Checks that [`peer`] and [`owner`] still work.
@@ -58,12 +51,12 @@ pub fn check_users() -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn outside(about: BorrowedFd<'_>) -> Option<io::Result<Ids>> {
+fn outside(about: BorrowedFd<'_>) -> Option<io::Result<UserIds>> {
     super::user_namespace::ask(about)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn outside(_: BorrowedFd<'_>) -> Option<io::Result<Ids>> {
+fn outside(_: BorrowedFd<'_>) -> Option<io::Result<UserIds>> {
     None
 }
 
@@ -74,7 +67,7 @@ fn outside(_: BorrowedFd<'_>) -> Option<io::Result<Ids>> {
 ///
 /// This process may not change to that user, and `act` wasn't called; or `act` failed.
 #[cfg(target_os = "linux")]
-pub fn run_as<T>(user: Option<RunAs>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub fn run_as<T>(user: Option<UserIds>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     /// Restores the rights of this process when it is dropped, also after a panic.
     struct Restore;
 
@@ -84,7 +77,7 @@ pub fn run_as<T>(user: Option<RunAs>, act: impl FnOnce() -> io::Result<T>) -> io
         }
     }
 
-    let Some(RunAs { uid, gid }) = user else { return act() };
+    let Some(UserIds { uid, gid }) = user else { return act() };
     let _restore = Restore;
     if !set_fs_ids(uid, gid) {
         let message =
@@ -95,7 +88,7 @@ pub fn run_as<T>(user: Option<RunAs>, act: impl FnOnce() -> io::Result<T>) -> io
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn run_as<T>(_: Option<RunAs>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub fn run_as<T>(_: Option<UserIds>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     act()
 }
 
@@ -133,7 +126,7 @@ mod tests {
         };
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let (all, ours) = (open("all", 0o777), open("ours", 0o755));
-        let user = Some(RunAs { uid: 71_000, gid: 71_001 });
+        let user = Some(UserIds { uid: 71_000, gid: 71_001 });
         run_as(user, || fs::create_dir(all.join("x"))).unwrap();
         let meta = fs::metadata(all.join("x")).unwrap();
         assert_eq!((meta.uid(), meta.gid()), (71_000, 71_001));

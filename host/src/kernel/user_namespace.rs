@@ -22,7 +22,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::capabilities;
-use super::ids::Ids;
+use super::ids::UserIds;
 
 /// Time limit for an answer of the process outside.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,17 +55,6 @@ impl Users {
     }
 }
 
-/// Error of a process that could not enter its own namespace.
-#[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    /// The process is unchanged.
-    #[error("{0}")]
-    Unavailable(io::Error),
-    /// The process has neither its old rights nor new ones, and has to end.
-    #[error("{0}")]
-    HalfWay(io::Error),
-}
-
 /// Tries in a copy of this process whether it could enter a namespace of these users.
 ///
 /// # Errors
@@ -94,20 +83,19 @@ pub fn probe(users: Users) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// The kernel or a security module refuses, or this process has more than one thread.
-pub fn enter(users: Users) -> Result<(), Refused> {
-    let unavailable = |error: Errno| Refused::Unavailable(error.into());
+/// The kernel or a security module refuses, or this process has more than one thread. It may have
+/// neither its old rights nor new ones then, and has to end.
+pub fn enter(users: Users) -> io::Result<()> {
     let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
-    let (ours, theirs) =
-        socketpair(family, kind, SocketFlags::CLOEXEC, None).map_err(unavailable)?;
+    let (ours, theirs) = socketpair(family, kind, SocketFlags::CLOEXEC, None)?;
     for way in [sockopt::Timeout::Recv, sockopt::Timeout::Send] {
-        sockopt::set_socket_timeout(&ours, way, Some(ANSWER_TIMEOUT)).map_err(unavailable)?;
+        sockopt::set_socket_timeout(&ours, way, Some(ANSWER_TIMEOUT))?;
     }
     let inside = rustix::process::getpid();
     // SAFETY: the caller has one thread, so its copy may do whatever the caller may; it never
     // returns from `stay_outside`, so no destructor of the caller runs twice.
     let copy = match unsafe { libc::fork() } {
-        -1 => return Err(Refused::Unavailable(io::Error::last_os_error())),
+        -1 => return Err(io::Error::last_os_error()),
         0 => stay_outside(theirs, inside, users),
         copy => Pid::from_raw(copy),
     };
@@ -117,10 +105,10 @@ pub fn enter(users: Users) -> Result<(), Refused> {
         drop(ours);
         // It ends by that, and isn't left as a zombie.
         let _ = rustix::process::waitpid(copy, WaitOptions::empty());
-        return Err(unavailable(error));
+        return Err(error.into());
     }
     let outside = Outside { socket: ours, exchanges: Mutex::default() };
-    become_root(&outside).map_err(Refused::HalfWay)?;
+    become_root(&outside)?;
     // `OUTSIDE` is empty, because the kernel would have refused a second namespace.
     let _ = OUTSIDE.set(outside);
     Ok(())
@@ -140,7 +128,7 @@ fn become_root(outside: &Outside) -> io::Result<()> {
 
 /// Asks the process outside which user is at the other end of a socket or owns a file. Returns
 /// `None` if this process isn't in a namespace of its own.
-pub fn ask(about: BorrowedFd<'_>) -> Option<io::Result<Ids>> {
+pub fn ask(about: BorrowedFd<'_>) -> Option<io::Result<UserIds>> {
     OUTSIDE.get().map(|outside| outside.ask(Some(about)))
 }
 
@@ -149,7 +137,7 @@ pub fn is_lost() -> bool {
     OUTSIDE.get().is_some_and(Outside::is_lost)
 }
 
-fn peer_ids(socket: BorrowedFd<'_>) -> io::Result<Ids> {
+fn peer_ids(socket: BorrowedFd<'_>) -> io::Result<UserIds> {
     // A type that can have 0 as the process, which a peer in another namespace of processes has.
     let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
@@ -169,12 +157,12 @@ fn peer_ids(socket: BorrowedFd<'_>) -> io::Result<Ids> {
     if peer.uid == u32::MAX || peer.gid == u32::MAX {
         return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
     }
-    Ok(Ids { uid: peer.uid, gid: peer.gid })
+    Ok(UserIds { uid: peer.uid, gid: peer.gid })
 }
 
-fn owner_ids(file: BorrowedFd<'_>) -> io::Result<Ids> {
+fn owner_ids(file: BorrowedFd<'_>) -> io::Result<UserIds> {
     let stat = rustix::fs::fstat(file)?;
-    Ok(Ids { uid: stat.st_uid, gid: stat.st_gid })
+    Ok(UserIds { uid: stat.st_uid, gid: stat.st_gid })
 }
 
 /// The process outside, seen from inside.
@@ -194,7 +182,7 @@ struct Exchanges {
 impl Outside {
     /// Asks about a descriptor. The first question has none, and requests the mapping of users.
     /// A question without an answer in time fails alone.
-    fn ask(&self, about: Option<BorrowedFd<'_>>) -> io::Result<Ids> {
+    fn ask(&self, about: Option<BorrowedFd<'_>>) -> io::Result<UserIds> {
         let mut exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
         if exchanges.is_lost {
             return Err(io::Error::other("the process that tells users apart has ended"));
@@ -225,7 +213,7 @@ fn exchange(
     socket: &OwnedFd,
     question: u32,
     about: Option<BorrowedFd<'_>>,
-) -> rustix::io::Result<io::Result<Ids>> {
+) -> rustix::io::Result<io::Result<UserIds>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if let Some(about) = &about {
@@ -245,7 +233,7 @@ fn exchange(
         if number == question {
             let error = i32::try_from(error).unwrap_or(libc::EIO);
             return Ok(match error {
-                0 => Ok(Ids { uid, gid }),
+                0 => Ok(UserIds { uid, gid }),
                 error => Err(io::Error::from_raw_os_error(error)),
             });
         }
@@ -288,7 +276,7 @@ fn serve(socket: OwnedFd, inside: Pid, users: Users) -> io::Result<()> {
     // The service ends without a question if it could not create the namespace.
     let Some((number, _)) = receive(socket)? else { return Ok(()) };
     let mapped = map(inside, users).and_then(|()| give_up(users.own));
-    answer(socket, number, mapped.as_ref().map(|()| Ids { uid: 0, gid: 0 }))?;
+    answer(socket, number, mapped.as_ref().map(|()| UserIds { uid: 0, gid: 0 }))?;
     mapped?;
     while let Some((number, about)) = receive(socket)? {
         let about = about.ok_or(io::ErrorKind::InvalidData)?;
@@ -337,9 +325,9 @@ fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<(u32, Option<OwnedFd>)>>
     Ok(Some((u32::from_ne_bytes(number), descriptors.flatten().next())))
 }
 
-fn answer(socket: BorrowedFd<'_>, number: u32, ids: Result<Ids, &io::Error>) -> io::Result<()> {
+fn answer(socket: BorrowedFd<'_>, number: u32, ids: Result<UserIds, &io::Error>) -> io::Result<()> {
     let rest = match ids {
-        Ok(Ids { uid, gid }) => [0, uid, gid],
+        Ok(UserIds { uid, gid }) => [0, uid, gid],
         Err(error) => {
             [error.raw_os_error().unwrap_or(libc::EIO).cast_unsigned(), u32::MAX, u32::MAX]
         }
@@ -377,7 +365,7 @@ mod tests {
         let (outside, theirs) = outside();
         let late = outside.ask(None).unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
-        let ids = |number| Ids { uid: number, gid: number };
+        let ids = |number| UserIds { uid: number, gid: number };
         answer(theirs.as_fd(), 1, Ok(ids(1))).unwrap();
         answer(theirs.as_fd(), 2, Ok(ids(2))).unwrap();
         assert_eq!(outside.ask(None).unwrap(), ids(2));

@@ -16,7 +16,7 @@ use super::state::{State, records};
 use crate::audit::{AuditLog, Event};
 use crate::confinement::{Confinement, Profile, Scheduling, spawner};
 use crate::connector::{Failure, Reason};
-use crate::kernel::RunAs;
+use crate::kernel::UserIds;
 use crate::policy::{self, Enforcement, Limits, Program};
 
 /// The oldest version that works: earlier ones ask Google Photos for scopes that it doesn't grant
@@ -149,7 +149,7 @@ fn is_executable(path: &Path) -> bool {
 async fn run_version(
     path: &Path,
     level: Enforcement,
-    owner: Option<RunAs>,
+    owner: Option<UserIds>,
     trail: &AuditLog,
 ) -> Result<Version, Failure> {
     let failed = |why: String| {

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Component, Path};
 
 use crate::connector::{Failure, Reason};
-use crate::kernel::RunAs;
+use crate::kernel::UserIds;
 use crate::kernel::run_as;
 use crate::policy::Grant;
 
@@ -27,7 +27,7 @@ const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 /// # Errors
 ///
 /// A directory can't be created.
-pub fn create_missing(grant: &Grant, owner: Option<RunAs>) -> Result<(), Failure> {
+pub fn create_missing(grant: &Grant, owner: Option<UserIds>) -> Result<(), Failure> {
     let mut missing = grant.directories.iter().filter(|it| grant.write && !it.exists());
     missing.try_for_each(|directory| {
         run_as(owner, || create_one(directory)).map_err(|error| {

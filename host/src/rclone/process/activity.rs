@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::connector::{Failure, Reason};
-use crate::kernel::RunAs;
+use crate::kernel::UserIds;
 use crate::kernel::run_as;
 
 /// Number of failures for one reason, with no success in between, after which the remote is
@@ -19,7 +19,7 @@ pub const MAX_FAILURES: u64 = 8;
 #[derive(Default)]
 pub struct Activity {
     /// The user that the processes run as, if that isn't this process's.
-    owner: Option<RunAs>,
+    owner: Option<UserIds>,
     /// Number of operations that wait for rclone.
     waiting: AtomicUsize,
     /// Number of answers of the remote.
@@ -43,7 +43,7 @@ impl Drop for Wait<'_> {
 
 impl Activity {
     /// The activity of processes that run as `owner`.
-    pub fn new(owner: Option<RunAs>) -> Self {
+    pub fn new(owner: Option<UserIds>) -> Self {
         Self { owner, ..Self::default() }
     }
 

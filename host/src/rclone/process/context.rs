@@ -8,7 +8,7 @@ use super::quota::RcloneQuota;
 use crate::audit::{AuditLog, Event};
 use crate::confinement::Confinement;
 use crate::connector::Failure;
-use crate::kernel::RunAs;
+use crate::kernel::UserIds;
 use crate::policy::Grant;
 use crate::quota::counters::Count;
 use crate::rclone::binary::Binary;
@@ -33,7 +33,7 @@ pub struct ProcessContext {
     /// The directory of batches, and of rclone's cache and temporary files.
     pub scratch: Scratch,
     /// The user that the processes run as, if that isn't this process's.
-    pub owner: Option<RunAs>,
+    pub owner: Option<UserIds>,
     /// The values that no message may show.
     pub secrets: Secrets,
     pub activity: Arc<Activity>,

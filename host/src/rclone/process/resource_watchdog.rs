@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::context::ProcessContext;
 use crate::connector::{Failure, Reason};
-use crate::kernel::RunAs;
+use crate::kernel::UserIds;
 use crate::kernel::disk::{self, DiskUsage};
 use crate::kernel::process::{self, ProcessUsage};
 use crate::kernel::run_as;
@@ -38,7 +38,7 @@ struct Sample {
 
 impl Sample {
     /// Takes a sample of these processes and directories, as `owner`.
-    fn take(pids: &[i32], directories: &[PathBuf], owner: Option<RunAs>, max_files: u64) -> Self {
+    fn take(pids: &[i32], directories: &[PathBuf], owner: Option<UserIds>, max_files: u64) -> Self {
         let looked = run_as(owner, || {
             Ok(Self {
                 processes: pids.iter().filter_map(|pid| process::measure(*pid)).collect(),

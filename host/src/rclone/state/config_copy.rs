@@ -246,7 +246,7 @@ impl ConfigCopy {
 mod tests {
     use super::super::layout::CONFIG_FILE;
     use super::*;
-    use crate::kernel::RunAs;
+    use crate::kernel::UserIds;
     use crate::rclone::remote::RemoteSpec;
 
     fn state() -> (tempfile::TempDir, State) {
@@ -325,7 +325,7 @@ mod tests {
         let config = ConfigCopy::open(&state, &mut imported("t")).unwrap().killed();
         let text = fs::read_to_string(&config).unwrap().replace("token = t", "token = refreshed");
         fs::write(&config, &text).unwrap();
-        let owner = RunAs { uid: 71_000, gid: 71_000 };
+        let owner = UserIds { uid: 71_000, gid: 71_000 };
         let state = State::open_at(state.root().to_owned(), Some(owner)).unwrap();
         let _given = ConfigCopy::open(&state, &mut imported("t")).unwrap();
         assert_eq!(fs::read_to_string(&config).unwrap(), text);

@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::Path;
 
 use crate::connector::{Failure, Reason};
-use crate::kernel::RunAs;
+use crate::kernel::UserIds;
 
 /// Environment variable with the state directory, in place of the user's own one.
 pub const STATE_ENV: &str = "PLAKBOX_STATE";
@@ -67,7 +67,7 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
 /// # Errors
 ///
 /// It can't be created.
-pub fn create_traversable_dir(path: &Path, owner: Option<RunAs>) -> io::Result<()> {
+pub fn create_traversable_dir(path: &Path, owner: Option<UserIds>) -> io::Result<()> {
     create_shared_dir(path, owner, TRAVERSABLE_MODE)
 }
 
@@ -76,12 +76,12 @@ pub fn create_traversable_dir(path: &Path, owner: Option<RunAs>) -> io::Result<(
 /// # Errors
 ///
 /// It can't be created.
-pub fn create_listable_dir(path: &Path, owner: Option<RunAs>) -> io::Result<()> {
+pub fn create_listable_dir(path: &Path, owner: Option<UserIds>) -> io::Result<()> {
     create_shared_dir(path, owner, LISTABLE_MODE)
 }
 
-fn create_shared_dir(path: &Path, owner: Option<RunAs>, mode: RawMode) -> io::Result<()> {
-    let Some(RunAs { gid, .. }) = owner else { return create_private_dir(path) };
+fn create_shared_dir(path: &Path, owner: Option<UserIds>, mode: RawMode) -> io::Result<()> {
+    let Some(UserIds { gid, .. }) = owner else { return create_private_dir(path) };
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(path, flags, Mode::empty())?;
@@ -96,17 +96,17 @@ fn create_shared_dir(path: &Path, owner: Option<RunAs>, mode: RawMode) -> io::Re
 /// # Errors
 ///
 /// This process may not change owners.
-pub fn chown_to(path: &Path, owner: Option<RunAs>) -> io::Result<()> {
+pub fn chown_to(path: &Path, owner: Option<UserIds>) -> io::Result<()> {
     match owner {
-        Some(RunAs { uid, gid }) => std::os::unix::fs::lchown(path, Some(uid), Some(gid)),
+        Some(UserIds { uid, gid }) => std::os::unix::fs::lchown(path, Some(uid), Some(gid)),
         None => Ok(()),
     }
 }
 
-/// RunAs and mode of a new file. Without an owner it belongs to this process's user.
+/// UserIds and mode of a new file. Without an owner it belongs to this process's user.
 #[derive(Clone, Copy)]
 pub struct FileAttributes {
-    pub owner: Option<RunAs>,
+    pub owner: Option<UserIds>,
     pub mode: u32,
 }
 
@@ -115,7 +115,7 @@ pub struct FileAttributes {
 /// # Errors
 ///
 /// It can't be written; the former file is unchanged then.
-pub fn write_private_file(path: &Path, bytes: &[u8], owner: Option<RunAs>) -> io::Result<()> {
+pub fn write_private_file(path: &Path, bytes: &[u8], owner: Option<UserIds>) -> io::Result<()> {
     let temporary = path.with_extension(format!("new{}", std::process::id()));
     let attributes = FileAttributes { owner, mode: 0o600 };
     atomic_write(path, &temporary, bytes, attributes, || Ok(true)).map(|_| ())
@@ -156,7 +156,7 @@ pub fn atomic_write(
 fn write_new(path: &Path, bytes: &[u8], attributes: FileAttributes) -> io::Result<()> {
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
     let meta = file.metadata()?;
-    if let Some(RunAs { uid, gid }) = attributes.owner
+    if let Some(UserIds { uid, gid }) = attributes.owner
         && (uid, gid) != (meta.uid(), meta.gid())
     {
         fchown(&file, Some(uid), Some(gid))?;

@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 
 use super::remote::Remote;
 use crate::connector::Failure;
-use crate::kernel::RunAs;
+use crate::kernel::UserIds;
 use files::{IoResultExt, STATE_ENV, create_traversable_dir};
 use layout::{REMOTES_DIR, SESSIONS_DIR};
 
@@ -45,7 +45,7 @@ use layout::{REMOTES_DIR, SESSIONS_DIR};
 #[derive(Clone)]
 pub struct State {
     root: PathBuf,
-    owner: Option<RunAs>,
+    owner: Option<UserIds>,
 }
 
 impl State {
@@ -73,7 +73,7 @@ impl State {
     /// # Errors
     ///
     /// The directory can't be written.
-    pub fn open_at(root: PathBuf, owner: Option<RunAs>) -> Result<Self, Failure> {
+    pub fn open_at(root: PathBuf, owner: Option<UserIds>) -> Result<Self, Failure> {
         for directory in [root.clone(), root.join(REMOTES_DIR), root.join(SESSIONS_DIR)] {
             create_traversable_dir(&directory, owner).at_path(&directory)?;
         }
@@ -88,7 +88,7 @@ impl State {
     }
 
     /// The user that rclone runs as, if that isn't this process's.
-    pub fn owner(&self) -> Option<RunAs> {
+    pub fn owner(&self) -> Option<UserIds> {
         self.owner
     }
 

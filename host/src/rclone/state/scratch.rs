@@ -16,12 +16,12 @@ use super::files::{
 use super::layout::{INPUT_DIR, SESSIONS_DIR, WRITABLE_DIR};
 use super::lock::try_lock_dir;
 use crate::connector::Failure;
-use crate::kernel::RunAs;
+use crate::kernel::UserIds;
 
 /// The directory of one session.
 pub struct Scratch {
     path: PathBuf,
-    owner: Option<RunAs>,
+    owner: Option<UserIds>,
     _lock: File,
 }
 

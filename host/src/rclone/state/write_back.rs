@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::files::{FileAttributes, atomic_write};
-use crate::kernel::RunAs;
+use crate::kernel::UserIds;
 use crate::rclone::remote::ini::{self, Sections};
 use crate::rclone::remote::user_config;
 use crate::rclone::remote::validate;
@@ -182,7 +182,7 @@ fn replace_file(file: &Path, old: &str, new: &str) -> io::Result<bool> {
     }
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".plakbox");
-    let owner = Some(RunAs { uid: meta.uid(), gid: meta.gid() });
+    let owner = Some(UserIds { uid: meta.uid(), gid: meta.gid() });
     let attributes = FileAttributes { owner, mode: meta.mode() & 0o7777 };
     let is_unchanged = || Ok(fs::read_to_string(&file)? == old);
     // A file of this name was left by a killed session: the lock of the state is held.

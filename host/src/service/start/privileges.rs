@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::connector::{Failure, Reason};
 use crate::kernel::user_namespace;
-use crate::kernel::{RunAs, capabilities, run_as};
+use crate::kernel::{UserIds, capabilities, run_as};
 use crate::policy::{Audit, Destination, Enforcement};
 use crate::quota::cgroups::ServiceCgroup;
 use crate::service::config::{Settings, Users, wrong};
@@ -45,7 +45,7 @@ pub fn give_up(
     rustix::thread::set_thread_groups(&[])
         .map_err(|error| Failure::internal(format!("root's groups can't be given up: {error}")))?;
     if has_namespace(users)? {
-        let user = RunAs { uid: users.service(), gid: users.service() };
+        let user = UserIds { uid: users.service(), gid: users.service() };
         hand_over(settings, user, cgroup)?;
         check_owner(settings, user.uid)?;
         check_file(file, user)?;
@@ -115,7 +115,7 @@ fn check_owner(settings: &Settings, uid: u32) -> Result<(), Failure> {
 }
 
 /// Checks that the service's own user can't change the file that root obeys at a start.
-fn check_file(file: &Path, user: RunAs) -> Result<(), Failure> {
+fn check_file(file: &Path, user: UserIds) -> Result<(), Failure> {
     let directory = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for path in [file, directory] {
         let meta = fs::metadata(path).map_err(|error| {
@@ -138,7 +138,7 @@ fn check_file(file: &Path, user: RunAs) -> Result<(), Failure> {
 /// Gives the service's own user the state directory, the audit log and the control group.
 fn hand_over(
     settings: &Settings,
-    user: RunAs,
+    user: UserIds,
     cgroup: Option<&ServiceCgroup>,
 ) -> Result<(), Failure> {
     let unusable = |path: &Path, error: io::Error, remedy: &str| {
@@ -166,7 +166,7 @@ fn hand_over(
 /// Gives a directory that belongs to root to a user, with everything in it that belongs to root.
 /// Doesn't enter directories of tenants' users and follows no link. Only root and the service's
 /// user can change the directories above these.
-fn adopt(path: &Path, user: RunAs) -> io::Result<()> {
+fn adopt(path: &Path, user: UserIds) -> io::Result<()> {
     let meta = fs::symlink_metadata(path)?;
     if meta.uid() != 0 {
         return Ok(());
@@ -184,7 +184,7 @@ fn adopt(path: &Path, user: RunAs) -> io::Result<()> {
 /// Makes an audit log that a user can append to. What the user can do itself is done with its
 /// rights. Root helps only where all directories above the log are root's, so that neither links
 /// nor names in them are anyone else's.
-fn open_log(path: &Path, user: RunAs) -> io::Result<()> {
+fn open_log(path: &Path, user: UserIds) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let refused = match run_as(Some(user), || options.open(path)) {
@@ -205,8 +205,8 @@ fn open_log(path: &Path, user: RunAs) -> io::Result<()> {
 }
 
 /// Checks that the service's own user can read the files that a reload reads.
-fn check_readable(settings: &Settings, file: &Path, user: RunAs) -> Result<(), Failure> {
-    let RunAs { uid, .. } = user;
+fn check_readable(settings: &Settings, file: &Path, user: UserIds) -> Result<(), Failure> {
+    let UserIds { uid, .. } = user;
     let tls = settings.listen.tls.iter().flat_map(|tls| tls.paths());
     for path in [file, &*settings.tenants].into_iter().chain(tls) {
         run_as(Some(user), || File::open(path)).map_err(|error| {
@@ -238,7 +238,7 @@ mod tests {
         symlink(&other, path("link")).unwrap();
         lchown(path("tenants/a"), None, Some(71_000)).unwrap();
         lchown(path("tenants/a/own"), Some(71_000), Some(71_000)).unwrap();
-        let user = RunAs { uid: 70_999, gid: 70_999 };
+        let user = UserIds { uid: 70_999, gid: 70_999 };
         adopt(&path(""), user).unwrap();
         let owner =
             |path: &Path| fs::symlink_metadata(path).map(|it| (it.uid(), it.gid())).unwrap();
@@ -265,7 +265,7 @@ mod tests {
         fs::write(&tenants, "").unwrap();
         fs::set_permissions(&tenants, fs::Permissions::from_mode(0o600)).unwrap();
         let settings = Settings::read(&file).unwrap();
-        let user = RunAs { uid: 70_999, gid: 70_999 };
+        let user = UserIds { uid: 70_999, gid: 70_999 };
         let message = check_readable(&settings, &file, user).unwrap_err().message;
         assert!(message.contains("tenants.toml` can't be read by the user 70999"), "{message}");
         fs::set_permissions(&tenants, fs::Permissions::from_mode(0o644)).unwrap();

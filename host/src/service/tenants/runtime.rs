@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::worker::Worker;
 use crate::confinement::MAX_THREADS_PER_PROCESS;
 use crate::connector::{Failure, Reason};
-use crate::kernel::RunAs;
+use crate::kernel::UserIds;
 use crate::policy::{Audit, Destination, Policies};
 use crate::quota::admission::AdmissionQueue;
 use crate::quota::cgroups::{ServiceCgroup, TenantCgroup};
@@ -208,12 +208,12 @@ impl SharedResources {
 
     /// Returns the user for a tenant's processes: the one whose group owns its directory, or the
     /// first free one of the range.
-    fn assign_user(&self, name: &str) -> Result<Option<RunAs>, Failure> {
+    fn assign_user(&self, name: &str) -> Result<Option<UserIds>, Failure> {
         let Some(Users { first, count, .. }) = self.users else { return Ok(None) };
         let is_in_range = |uid: &u32| (first..first + count).contains(uid);
         let owner = |path: PathBuf| std::fs::metadata(path).ok().map(|meta| meta.gid());
         if let Some(uid) = owner(self.tenants_dir().join(name)).filter(is_in_range) {
-            return Ok(Some(RunAs { uid, gid: uid }));
+            return Ok(Some(UserIds { uid, gid: uid }));
         }
         let entries = std::fs::read_dir(self.tenants_dir()).into_iter().flatten().flatten();
         let assigned: BTreeSet<u32> = entries.filter_map(|entry| owner(entry.path())).collect();
@@ -223,7 +223,7 @@ impl SharedResources {
                 self.tenants_dir().display()
             ))
         })?;
-        Ok(Some(RunAs { uid, gid: uid }))
+        Ok(Some(UserIds { uid, gid: uid }))
     }
 }
 
