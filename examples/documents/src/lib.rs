@@ -23,7 +23,7 @@ struct Documents;
 type Fate = Result<(), Failure>;
 
 fn failure(reason: Reason, message: impl Into<String>) -> Failure {
-    Failure { reason, message: message.into() }
+    Failure { reason, message: message.into(), help: None }
 }
 
 /// Lists the remote: returns rclone's output and the paths that it could not list.

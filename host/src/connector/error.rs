@@ -11,7 +11,13 @@ const MAX_MESSAGE_CHARS: usize = 2000;
 impl Failure {
     /// Makes a failure for this reason.
     pub fn new(reason: Reason, message: impl AsRef<str>) -> Self {
-        Self { reason, message: message.as_ref().to_owned() }
+        Self { reason, message: message.as_ref().to_owned(), help: None }
+    }
+
+    /// Adds what the user can do about it.
+    pub fn with_help(mut self, help: impl AsRef<str>) -> Self {
+        self.help = Some(help.as_ref().to_owned());
+        self
     }
 
     /// Makes a failure for a mistake of the host, or a fault of this machine.
@@ -35,13 +41,23 @@ impl Failure {
     }
 }
 
-/// Displays the message in one line of bounded length. Line breaks become spaces; other
-/// characters that a terminal would obey are escaped, wherever the message comes from.
+/// Displays the message and the help in one line of bounded length, as `MESSAGE; help: HELP`.
+/// Line breaks become spaces; other characters that a terminal would obey are escaped, wherever
+/// the text comes from.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line: String = one_line(&self.message).chars().take(MAX_MESSAGE_CHARS).collect();
-        f.write_str(&terminal::escape(&line))
+        f.write_str(&displayed(&self.message))?;
+        match &self.help {
+            Some(help) => write!(f, "; help: {}", displayed(help)),
+            None => Ok(()),
+        }
     }
+}
+
+/// Text as it is displayed.
+fn displayed(text: &str) -> String {
+    let line: String = one_line(text).chars().take(MAX_MESSAGE_CHARS).collect();
+    terminal::escape(&line).into_owned()
 }
 
 impl std::error::Error for Failure {}
@@ -83,5 +99,7 @@ mod tests {
         }
         let long = Failure::internal("x".repeat(3 * MAX_MESSAGE_CHARS)).to_string();
         assert_eq!(long.len(), MAX_MESSAGE_CHARS);
+        let helped = Failure::internal("`a`\nfailed").with_help("run\nit again");
+        assert_eq!(helped.to_string(), "`a` failed; help: run it again");
     }
 }

@@ -84,7 +84,7 @@ fn wrong(what: &str) -> ScanEvent {
 }
 
 fn failure(message: &str) -> Failure {
-    Failure { reason: Reason::Internal, message: message.into() }
+    Failure { reason: Reason::Internal, message: message.into(), help: None }
 }
 
 /// What may be done with the capability in a session that only reads.

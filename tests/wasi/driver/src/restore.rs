@@ -106,7 +106,8 @@ struct Contents {
 fn content(entry: &restore::Entry) -> Option<(Contents, Content)> {
     entry.node.bytes.as_ref()?;
     let (bytes, stream) = wit_stream::new();
-    let dropped = || Err(Failure { reason: Reason::Internal, message: "dropped".to_owned() });
+    let dropped =
+        || Err(Failure { reason: Reason::Internal, message: "dropped".to_owned(), help: None });
     let (end, ending) = wit_future::new(dropped);
     Some((Contents { bytes, end }, (stream, ending)))
 }
@@ -126,7 +127,7 @@ async fn feed(entry: &restore::Entry, Contents { mut bytes, end }: Contents) {
         None => Ok(()),
         Some(_) => {
             let message = "the snapshot's store disconnected".to_owned();
-            Err(Failure { reason: Reason::Unavailable, message })
+            Err(Failure { reason: Reason::Unavailable, message, help: None })
         }
     };
     // The connector may have dropped the future.

@@ -140,7 +140,7 @@ pub fn failure(reason: ScenarioReason, message: impl Into<String>) -> Failure {
         ScenarioReason::Cancelled => Reason::Cancelled,
         ScenarioReason::Internal => Reason::Internal,
     };
-    Failure { reason, message: message.into() }
+    Failure { reason, message: message.into(), help: None }
 }
 
 /// Creates the failure of an I/O error of the fake itself.

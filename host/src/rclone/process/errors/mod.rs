@@ -198,7 +198,7 @@ mod tests {
                 "Image not found or broken (404 Not Found): it is gone from Google Photos: run the backup again to see the library as it is now",
             ),
         ] {
-            assert_eq!(classify(error), Failure { reason, message: message.into() });
+            assert_eq!(classify(error), Failure::new(reason, message));
         }
     }
 
