@@ -134,6 +134,10 @@ bench rounds="3" case="": package rclone probe
     cargo run --quiet --release --package plakbox-tests --bin bench_alone -- {{ rounds }}
     cargo run --quiet --release --package plakbox-tests --bin bench -- {{ rounds }} {{ case }}
 
+# Measures stores on a remote that is 40 ms away, for this number of rounds: `restore`, `open`, `change`, `backup` or all
+bench-stores rounds="3" case="": package rclone
+    cargo run --quiet --release --package plakbox-tests --bin bench_stores -- {{ rounds }} {{ case }}
+
 # Profiles the processor time of the two local cases
 profile: package rclone
     tests/profile.sh

@@ -10,6 +10,7 @@
 //! - [`certificates`]: TLS certificates of both sides
 //! - [`doc_snippets`]: code blocks of the documentation
 //! - [`contract`]: docs/contract.md, as generated from `wit/`
+//! - [`comparison`]: several ways to do the same work, and their medians
 //! - [`stats`]: peak memory and medians of times
 //! - [`photos`]: an emulator of Google Photos that counts calls and injects faults
 //! - [`faulty_http_server`]: a plain web server that counts requests and breaks on demand
@@ -22,6 +23,7 @@
 //! - [`processes`]: running processes, by /proc
 
 pub mod certificates;
+pub mod comparison;
 pub mod contract;
 pub mod daemons;
 pub mod doc_snippets;

@@ -43,7 +43,9 @@ impl Peaks<2> {
     /// The memory, in bytes, of all plakboxes, and of these with their rclones.
     pub fn of_memory() -> Self {
         Self::watch(Duration::from_millis(100), || {
-            let own = processes::find("bin/plakbox ", "porter");
+            let own = ["importer", "exporter", "storage"];
+            let own = own.into_iter().flat_map(|role| processes::find("bin/plakbox ", role));
+            let own: Vec<_> = own.collect();
             let rclones = processes::find("rclone", "--use-json-log");
             let [own, rclones] =
                 [own, rclones].map(|all| all.into_iter().map(processes::memory).sum::<u64>());

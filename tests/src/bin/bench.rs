@@ -5,52 +5,14 @@
 //! `linear`, `streams` or `transfers`. `PEER_PTAR` names Plakar's official rclone package,
 //! which takes part in the backups then; or another build of plakbox.
 
-use plakbox_tests::env::run;
-use plakbox_tests::stats::{Peaks, median};
+use plakbox_tests::comparison::{Way, case, timed, way};
 use plakbox_tests::tree::Bytes;
 use plakbox_tests::{TestEnv, latency_proxy, servers, tools, tree};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const ROUND_TRIP: Duration = Duration::from_millis(40);
-
-/// One way to do the work of a case.
-struct Way<'a> {
-    name: &'static str,
-    run: Box<dyn FnMut(usize) -> Duration + 'a>,
-}
-
-fn way<'a>(name: &'static str, run: impl FnMut(usize) -> Duration + 'a) -> Way<'a> {
-    Way { name, run: Box::new(run) }
-}
-
-/// Runs a command that must succeed.
-fn timed(command: &mut Command) -> Duration {
-    run(command).good().took
-}
-
-/// Runs every way in turn, several times, and prints a row for each.
-fn case(name: &str, rounds: usize, mut ways: Vec<Way<'_>>) {
-    let memory = Peaks::of_memory();
-    let mut took: Vec<Vec<Duration>> = vec![Vec::new(); ways.len()];
-    for round in 0..rounds {
-        for (at, way) in ways.iter_mut().enumerate() {
-            took[at].push((way.run)(round));
-        }
-    }
-    let [own, all] = memory.stop();
-    let medians: Vec<_> = took.into_iter().map(median).collect();
-    for (way, median) in ways.iter().zip(&medians) {
-        let ratio = medians[0] / median;
-        println!("| {name} | {} | {median:.2} s | {ratio:.2} |", way.name);
-    }
-    println!(
-        "| {name} | plakbox's memory, with its rclones | {} MiB, {} MiB | |",
-        own >> 20,
-        all >> 20
-    );
-}
 
 /// A place with an empty store of its own for every backup.
 struct Stores<'a> {
