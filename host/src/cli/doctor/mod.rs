@@ -4,9 +4,11 @@
 //! - [`target`]: the remote that is checked
 //! - [`report`]: the lines
 //! - [`reach`]: the first listing
+//! - [`store`]: a Kloset store at its path
 
 mod reach;
 mod report;
+mod store;
 mod target;
 
 use std::collections::BTreeSet;
@@ -87,6 +89,7 @@ impl Args {
                 Ok(()) => {
                     report.ok("the remote answers")?;
                     check_token(&report, &target, &remote, &state)?;
+                    probe.check_store(&mut report, &remote).await?;
                 }
                 Err(failure) => report.problem(failure.message)?,
             }

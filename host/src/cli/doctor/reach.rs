@@ -1,9 +1,12 @@
 //! Lists a remote once through the component, to see whether it answers.
 
+use std::io;
 use std::time::Duration;
 
+use super::report::Report;
+use super::store;
 use super::target::Target;
-use crate::connector::{Failure, Kind, Reason};
+use crate::connector::{Failure, Kind, Location, Reason};
 use crate::direction::Direction;
 use crate::policy::hosts::lookup;
 use crate::quota::SessionQuota;
@@ -48,7 +51,7 @@ impl Probe<'_> {
         } else {
             self.target.path()
         };
-        let session = self.open(probed).await?;
+        let (session, _) = self.open(probed).await?;
         let listed = tokio::time::timeout(LIST_TIMEOUT, session.ping_importer()).await;
         listed.unwrap_or_else(|_| {
             Err(Failure::new(
@@ -58,15 +61,30 @@ impl Probe<'_> {
         })?;
         drop(session);
         if is_google_photos && path.is_empty() {
-            let session = self.open(LIBRARY).await?;
+            let (session, _) = self.open(LIBRARY).await?;
             let found = tokio::time::timeout(LIBRARY_TIMEOUT, find_file(&session)).await;
             return found.unwrap_or(Ok(()));
         }
         Ok(())
     }
 
-    /// Opens a session on the remote at another path.
-    async fn open(&self, path: &str) -> Result<Session, Failure> {
+    /// Looks at the store at the remote's path, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the report can't be printed.
+    pub async fn check_store(&self, report: &mut Report, remote: &Remote) -> io::Result<()> {
+        if remote.is_google_photos() {
+            return Ok(());
+        }
+        match self.open(self.target.path()).await {
+            Ok((session, root)) => store::check(report, &session, &root).await.map(drop),
+            Err(failure) => report.problem(failure),
+        }
+    }
+
+    /// Opens a session on the remote at another path; returns it, and its root.
+    async fn open(&self, path: &str) -> Result<(Session, String), Failure> {
         let authorized =
             session::authorize(self.target.spec(path), self.context, Direction::Backup)?;
         lookup::check_public(&authorized.grant.public_hosts).await?;
@@ -77,8 +95,8 @@ impl Probe<'_> {
         };
         let OpenSession { session, remote, .. } =
             session::start(authorized, prepared, self.context)?;
-        session.open_importer(remote).await?;
-        Ok(session)
+        let Location { root } = session.open_importer(remote).await?;
+        Ok((session, root))
     }
 }
 
