@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use plakbox_tests::env::{finish, run};
 use plakbox_tests::photos::{Call, Photos, Settings};
-use plakbox_tests::{Run, TestEnv, servers, tools};
+use plakbox_tests::{Run, TestEnv, servers, tools, tree};
 
 /// Looks at a configuration that comes on stdin.
 fn doctor(command: &mut Command, text: &str) -> Run {
@@ -176,4 +176,24 @@ fn no_secret_is_told() {
         let run = doctor(&mut command, &text);
         assert!(!run.ok && !run.text.contains(MARKER), "{}", run.text);
     }
+}
+
+#[test]
+fn a_store_is_looked_at_and_what_does_not_belong_to_it_is_named() {
+    let place = TestEnv::with_source();
+    place.backup("@source").good();
+    let store = place.path("store");
+    place.remote("kept", &[("type", "alias"), ("remote", store.to_str().unwrap())]);
+    let doctor = || run(place.command(tools::plakbox()).args(["doctor", "kept:"])).soon().good();
+    let sound = doctor().says(" packfiles (").says(" 1 states (").says(" 0 locks");
+    assert!(!sound.text.contains("warning"), "{}", sound.text);
+
+    let lock = format!("locks/{}", "0a".repeat(32));
+    tree::file(&store.join(&lock), b"x", tree::time(1));
+    tree::file(&store.join("packfiles/.DS_Store"), b"x", tree::time(1));
+    tree::file(&store.join("tmp/0123456789abcdef"), &[0; 2048], tree::time(1));
+    doctor()
+        .says(&format!("warning  `{lock}` is the lock of a backup that was stopped "))
+        .says("warning  `packfiles/.DS_Store` isn't a file of a store")
+        .says("warning  interrupted uploads have left 1 files (2.0 KiB) in `tmp`");
 }
