@@ -45,16 +45,20 @@ impl Contract {
     pub fn page(&mut self) -> String {
         let package = &self.resolve.packages[self.package];
         let name = package.name.to_string();
-        let (docs, world) = (package.docs.clone(), package.worlds["connector"]);
+        let docs = package.docs.clone();
+        let worlds = ["connector", "storage"].map(|name| package.worlds[name]);
         let interfaces: Vec<Interface> =
             package.interfaces.values().map(|id| self.resolve.interfaces[*id].clone()).collect();
         let mut page = format!("{HEAD}\n`{name}`: {}\n", self.said(&docs, &name));
-        page += &self.world(world);
-        for name in ["importer", "exporter", "rclone", "types"] {
+        for world in worlds {
+            page += &self.world(world);
+        }
+        let names = ["importer", "exporter", "store", "rclone", "objects", "types"];
+        for name in names {
             let interface = interfaces.iter().find(|it| it.name.as_deref() == Some(name)).unwrap();
             page += &self.interface(name, interface);
         }
-        assert_eq!(interfaces.len(), 4, "an interface is missing on the page");
+        assert_eq!(interfaces.len(), names.len(), "an interface is missing on the page");
         page
     }
 

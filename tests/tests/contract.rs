@@ -20,7 +20,7 @@ fn it_is_one_package_with_a_version_as_registries_take_them() {
     };
     let package = &resolve.packages[id];
     assert_eq!(package.name.to_string(), "plakar:connector@0.2.0");
-    assert_eq!(package.worlds.keys().collect::<Vec<_>>(), ["connector"]);
+    assert_eq!(package.worlds.keys().collect::<Vec<_>>(), ["connector", "storage"]);
     assert_eq!(resolve.packages.len(), 1, "it needs another package");
     let named = |file: fs::DirEntry| {
         let text = fs::read_to_string(file.path()).unwrap();
