@@ -20,19 +20,27 @@ static FOUND: Mutex<BTreeMap<String, Option<u64>>> = Mutex::const_new(BTreeMap::
 /// Permits for uploads: eight files at the same time.
 static UPLOADS: Semaphore = Semaphore::const_new(8);
 struct Documents;
-type Fate = Result<(), Failure>;
+/// The entries of a scan, and its result.
+type ScanStreams = (StreamReader<ScanEvent>, FutureReader<Result<(), Failure>>);
 
-fn failure(reason: Reason, message: impl Into<String>) -> Failure {
-    Failure { reason, message: message.into(), help: None }
+fn failure(reason: Reason, message: &str, help: &str) -> Failure {
+    Failure { reason, message: message.to_owned(), help: Some(help.to_owned()) }
 }
 
 /// Lists the remote: returns rclone's output and the paths that it could not list.
 async fn list(recursive: bool) -> Result<(Vec<u8>, Vec<ListError>), Failure> {
-    let (directory, hashes, server_times, files, excluded) = Default::default();
-    let selection = ListOptions { directory, recursive, hashes, server_times, files, excluded };
-    let (lines, troubles, end) = rclone::list(selection).await?;
-    let listed = futures::join!(lines.collect(), troubles.collect());
-    end.await.map(|()| listed)
+    let options = ListOptions {
+        directory: String::new(),
+        recursive,
+        hashes: false,
+        server_times: false,
+        files: None,
+        excluded: Vec::new(),
+    };
+    let (lines, errors, end) = rclone::list(options).await?;
+    let listed = futures::join!(lines.collect(), errors.collect());
+    end.await?;
+    Ok(listed)
 }
 
 /// An object of the listing, as rclone prints it.
@@ -56,44 +64,57 @@ fn entry(path: String, item: &Item) -> Entry {
     let time = item.mod_time.parse().unwrap_or(jiff::Timestamp::UNIX_EPOCH).as_nanosecond();
     let seconds = time.div_euclid(1_000_000_000) as i64;
     let modified = Timestamp { seconds, nanoseconds: time.rem_euclid(1_000_000_000) as u32 };
-    let identity = (!item.id.is_empty()).then(|| SipHasher13::new().hash(item.id.as_bytes()));
-    let (kind, size, permissions) = match item.is_dir {
-        true => (Kind::Directory, Some(0), 0o755),
-        false => (Kind::File, u64::try_from(item.size).ok(), 0o644), // -1: unknown
+    let identity = match item.id.as_str() {
+        "" => None,
+        id => Some(SipHasher13::new().hash(id.as_bytes())),
+    };
+    let (kind, size, permissions) = if item.is_dir {
+        (Kind::Directory, Some(0), 0o755)
+    } else {
+        (Kind::File, u64::try_from(item.size).ok(), 0o644) // -1: unknown
     };
     let metadata = Metadata { kind, size, permissions, modified, identity };
     Entry { path, metadata, link_target: None }
 }
 
-async fn scan(mut found: StreamWriter<ScanEvent>) -> Fate {
-    let (mut text, troubles) = list(true).await?;
-    if !troubles.is_empty() && !text.trim_ascii_end().ends_with(b"]") {
+async fn scan(mut found: StreamWriter<ScanEvent>) -> Result<(), Failure> {
+    let (mut text, errors) = list(true).await?;
+    if !errors.is_empty() && !text.trim_ascii_end().ends_with(b"]") {
         text.push(b']'); // rclone omits it after an error
     }
-    let items: Vec<Item> = serde_json::from_slice(&text)
-        .map_err(|error| failure(Reason::Corrupted, format!("rclone's listing: {error}")))?;
+    let items: Vec<Item> = serde_json::from_slice(&text).map_err(|error| {
+        let message = format!("rclone's listing can't be parsed: {error}");
+        failure(Reason::Corrupted, &message, "run it again")
+    })?;
     let root = ROOT.lock().await.clone();
-    let at = |path: &str| format!("{}/{path}", root.trim_end_matches('/'));
+    let absolute = |path: &str| format!("{}/{path}", root.trim_end_matches('/'));
     let top = Item { is_dir: true, ..Item::default() };
-    let mut told = vec![ScanEvent::Entry(entry(root.clone(), &top))];
-    told.extend(troubles.into_iter().map(|it| ScanEvent::Error((at(&it.path), it.failure))));
-    for item in items.iter().filter(|item| is_wanted(item)) {
-        let entry = entry(at(&item.path), item);
-        let twice = "another object has the same path: rename one of them at the remote";
-        told.push(match FOUND.lock().await.insert(entry.path.clone(), entry.metadata.size) {
-            None => ScanEvent::Entry(entry),
-            Some(_) => ScanEvent::Error((entry.path, failure(Reason::Unsupported, twice))),
-        });
+    let mut events = vec![ScanEvent::Entry(entry(root.clone(), &top))];
+    for error in errors {
+        events.push(ScanEvent::Error((absolute(&error.path), error.failure)));
     }
-    found.write_all(told).await;
+    let mut sizes = FOUND.lock().await;
+    for item in items.iter().filter(|item| is_wanted(item)) {
+        let entry = entry(absolute(&item.path), item);
+        if sizes.insert(entry.path.clone(), entry.metadata.size).is_none() {
+            events.push(ScanEvent::Entry(entry));
+        } else {
+            let message = "another object has the same path";
+            let help = "rename one of them at the remote";
+            let failure = failure(Reason::Unsupported, message, help);
+            events.push(ScanEvent::Error((entry.path, failure)));
+        }
+    }
+    drop(sizes);
+    found.write_all(events).await;
     Ok(())
 }
 
 impl importer::Guest for Documents {
     async fn open(remote: Remote) -> Result<Location, Failure> {
         if let Some((name, _)) = remote.options.first() {
-            let message = format!("the documents connector has no option `{name}`: remove it");
-            return Err(failure(Reason::InvalidConfiguration, message));
+            let message = format!("the documents connector has no option `{name}`");
+            return Err(failure(Reason::InvalidConfiguration, &message, "remove it"));
         }
         let names = remote.root.split('/').filter(|name| !matches!(*name, "" | "."));
         let root = format!("/{}", names.collect::<Vec<_>>().join("/"));
@@ -101,14 +122,18 @@ impl importer::Guest for Documents {
         Ok(Location { root })
     }
 
-    async fn ping() -> Fate {
-        list(false).await.map(drop)
+    async fn ping() -> Result<(), Failure> {
+        list(false).await?;
+        Ok(())
     }
 
-    async fn scan(_: StreamReader<String>) -> (StreamReader<ScanEvent>, FutureReader<Fate>) {
+    async fn scan(_acknowledged: StreamReader<String>) -> ScanStreams {
         let (found, events) = wit_stream::new();
-        let (ended, end) = wit_future::new(|| Err(failure(Reason::Cancelled, "given up")));
-        spawn_local(async move { drop(ended.write(scan(found).await).await) });
+        let unfinished = || Err(failure(Reason::Cancelled, "the scan was stopped", "run it again"));
+        let (result, end) = wit_future::new(unfinished);
+        spawn_local(async move {
+            let _ = result.write(scan(found).await).await; // the host may have dropped the future
+        });
         (events, end)
     }
 
@@ -124,24 +149,27 @@ impl exporter::Guest for Documents {
         <Self as importer::Guest>::open(remote).await
     }
 
-    async fn ping() -> Fate {
-        list(false).await.map(drop)
+    async fn ping() -> Result<(), Failure> {
+        <Self as importer::Guest>::ping().await
     }
 
-    async fn write(entry: Entry, content: Option<Content>) -> Fate {
+    async fn write(entry: Entry, content: Option<Content>) -> Result<(), Failure> {
         let (path, Metadata { kind, size, modified, .. }) = (entry.path, entry.metadata);
         match (kind, size, content) {
             (Kind::Directory, ..) => Ok(()), // its files create it
             (Kind::File, Some(size), Some(content)) => {
-                let _turn = UPLOADS.acquire().await;
+                let _permit = UPLOADS.acquire().await;
                 rclone::upload(path[1..].to_owned(), size, modified, content).await
             }
-            _ => Err(failure(Reason::Unsupported, "only files can be restored to a remote")),
+            _ => {
+                let message = "only files can be restored to a remote";
+                Err(failure(Reason::Unsupported, message, "leave it out of the restore"))
+            }
         }
     }
 
-    async fn finish() -> Fate {
-        let _all = UPLOADS.acquire_many(8).await; // when no upload is running
+    async fn finish() -> Result<(), Failure> {
+        let _permits = UPLOADS.acquire_many(8).await; // all of them: no upload is running
         Ok(())
     }
 }
