@@ -129,6 +129,14 @@ end-to-end seconds="": package example rclone rogue probe servers
 concurrency rounds="1000": package rclone
     PLAKBOX_ROUNDS={{ rounds }} cargo test --quiet --release --package plakbox-tests --test end_to_end -- concurrency:: concurrent_restores::
 
+# Kills backups to a store at random moments, for this number of rounds
+store-kills rounds="500": package rclone
+    PLAKBOX_ROUNDS={{ rounds }} cargo test --quiet --release --package plakbox-tests --test end_to_end store_kills::
+
+# Opens stores of Plakar's official rclone package, which PEER_PTAR names
+test-official: package rclone
+    cargo test --quiet --release --package plakbox-tests --test end_to_end official_package -- --ignored
+
 # Compares with rclone and Plakar's own connectors, for this number of rounds, and prints tables
 bench rounds="3" case="": package rclone probe
     cargo run --quiet --release --package plakbox-tests --bin bench_alone -- {{ rounds }}

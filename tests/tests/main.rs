@@ -46,6 +46,8 @@ mod service_strangers;
 mod service_tenants;
 mod service_tls;
 mod source;
+mod store_kills;
+mod store_layouts;
 mod strictest_policy;
 mod system_calls;
 mod unknown_sizes;
