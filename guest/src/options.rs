@@ -59,9 +59,10 @@ impl Options {
                         Reason::InvalidConfiguration,
                         format!(
                             "the rclone connector has no option `{key}`, only `read_ahead`, \
-                             `streams`, `processes` and `times`: remove it"
+                             `streams`, `processes` and `times`"
                         ),
-                    ));
+                    )
+                    .with_help("remove it"));
                 }
             }
         }
@@ -70,8 +71,9 @@ impl Options {
 }
 
 fn invalid(key: &str, value: &str, expected: &str) -> Failure {
-    let message = format!("`{value}` is not a value of the option `{key}`: set it to {expected}");
+    let message = format!("`{value}` is not a value of the option `{key}`");
     Failure::new(Reason::InvalidConfiguration, message)
+        .with_help(format!("set `{key}` to {expected}"))
 }
 
 fn parse_read_ahead(key: &str, value: &str) -> Result<u64, Failure> {

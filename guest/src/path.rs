@@ -11,12 +11,12 @@ pub struct RemotePath(String);
 
 /// Error for text that is not a valid [`RemotePath`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a path that a snapshot can contain: rename it at the remote", .0.escape_debug())]
+#[error("`{}` is not a path that a snapshot can contain", .0.escape_debug())]
 pub struct InvalidPath(pub String);
 
 impl From<InvalidPath> for Failure {
     fn from(error: InvalidPath) -> Self {
-        Self::new(Reason::Unsupported, error.to_string())
+        Self::new(Reason::Unsupported, error.to_string()).with_help("rename it at the remote")
     }
 }
 

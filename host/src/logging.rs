@@ -30,7 +30,7 @@ pub fn start(is_service: bool) {
     }
     if is_invalid {
         tracing::warn!(
-            "{LOG_ENV} is `{}`, which isn't a level: set it to error, warn, info or debug",
+            "{LOG_ENV} is `{}`, which isn't a level; help: set it to error, warn, info or debug",
             value.escape_debug()
         );
     }

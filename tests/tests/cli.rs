@@ -25,9 +25,9 @@ fn ls_and_cat_drive_the_connector() {
     let cat = run(place.command(tools::plakbox()).args(["cat", "source:a/file"])).good();
     assert_eq!(cat.text, "content of it");
     run(place.command(tools::plakbox()).args(["cat", "source:a/none"]))
-        .bad("file not found: check the path");
+        .bad("file not found; help: check the path");
     run(place.command(tools::plakbox()).args(["cat", "none"]))
-        .bad("names no remote: say NAME:path/file");
+        .bad("names no remote; help: use NAME:path/file");
     run(place.command(tools::plakbox()).args(["ls", ":local:/etc"]))
         .bad("connection strings are refused");
 }
@@ -38,7 +38,7 @@ fn started_in_a_terminal_it_says_what_it_expects() {
     // script(1) gives it a terminal.
     let program = format!("{} importer", tools::plakbox().display());
     run(place.command("script").args(["-qec", &program, "/dev/null"])).soon().bad(
-        "this is a plugin that plakar starts by itself: install the package with `plakar pkg add`",
+        "this is a plugin that plakar starts by itself; help: install the package with `plakar pkg add`",
     );
 }
 

@@ -75,9 +75,9 @@ fn what_a_configuration_of_google_photos_lacks_is_said() {
         .good()
         .says("warning  the remote has no `client_id` and uses rclone's shared one");
     of_photos(&place, &photos, &without(&config, "client_secret"))
-        .bad("problem  the remote has a `client_id` without its `client_secret`: run `rclone config update p client_secret=...`");
+        .bad("problem  the remote has a `client_id` without its `client_secret`; help: run `rclone config update p client_secret=...`");
     of_photos(&place, &photos, &without(&config, "token"))
-        .bad("problem  the remote has no `token`: it was never connected: run `rclone config reconnect p:`");
+        .bad("problem  the remote has no `token`: it was never connected; help: run `rclone config reconnect p:`");
     of_photos(&place, &photos, &format!("{config}read_only = true\n")).good().says(
         "warning  the remote is connected with `read_only`: backups work, restores to it don't",
     );
@@ -91,7 +91,7 @@ fn what_google_refuses_is_said_with_the_remedy() {
     let config = photos.config("p");
     photos.revoke();
     of_photos(&place, &photos, &config).bad(
-        "problem  invalid_grant: maybe token expired: run `rclone config reconnect p:`, and `/",
+        "problem  invalid_grant: maybe token expired; help: run `rclone config reconnect p:`, and `/",
     );
     let photos = Photos::with(Settings::before_1_70());
     of_photos(&place, &photos, &photos.config("p"))
@@ -111,8 +111,9 @@ fn what_the_policy_refuses_or_rclone_has_hidden_is_said() {
         .bad("problem  the remote's `pass` was hidden by `rclone config show`");
     look("[x]\nurl = http://x\n").bad("problem  the remote has no `rclone_type`");
     for text in ["", "hello\n", "{}\n", "x = y\n"] {
-        look(text)
-            .bad("problem  stdin has no rclone configuration: run `rclone config show NAME | /");
+        look(text).bad(
+            "problem  stdin has no rclone configuration; help: run `rclone config show NAME | /",
+        );
     }
     look("[none]\n# couldn't find type of fs for \"none\"\n")
         .bad("problem  rclone has no remote `none`: `rclone listremotes` lists them");
@@ -132,13 +133,13 @@ fn a_server_that_refuses_or_isn_t_there_is_a_problem() {
     place.remote("dav", &[("type", "webdav"), ("url", &url), ("user", "user"), ("pass", &wrong)]);
     place.remote("gone", &[("type", "webdav"), ("url", "http://127.0.0.1:9/")]);
     for (remote, said) in [
-        ("dav:", "401 Unauthorized: check the remote's user, password or keys"),
-        ("gone:", "connection refused: check the network and the server, and run it again"),
-        ("served:none", "problem  directory not found: check the path"),
+        ("dav:", "401 Unauthorized; help: check the remote's user, password or keys"),
+        ("gone:", "connection refused; help: check the network and the server, and run it again"),
+        ("served:none", "problem  directory not found; help: check the path"),
     ] {
         run_doctor(&mut place.command(tools::plakbox()), remote)
             .bad(said)
-            .says("plakbox: there is a problem: mend it and run this again");
+            .says("plakbox: there is a problem; help: fix it and run this again");
     }
 }
 
@@ -150,7 +151,7 @@ fn an_rclone_that_is_missing_or_too_old_is_a_problem() {
         doctor(place.command(tools::plakbox()).env("PLAKBOX_RCLONE", rclone), &photos.config("p"))
     };
     look(rclone.to_str().unwrap())
-        .bad("too old for Google Photos, which since 2025-03-31 refuses the permissions that it asks for: install rclone 1.70.0 or later")
+        .bad("too old for Google Photos, which since 2025-03-31 refuses the permissions that it asks for; help: install rclone 1.70.0 or later")
         .says("ok       the configuration of `p` is sound");
     look("/nowhere/rclone").bad("problem  PLAKBOX_RCLONE names `/nowhere/rclone` as rclone");
 }

@@ -169,12 +169,15 @@ fn what_it_doesn_t_know_is_refused_with_the_remedy() {
     place
         .backup("@source")
         .soon()
-        .bad("the documents connector has no option `read_ahead`: remove it");
+        .bad("the documents connector has no option `read_ahead`; help: remove it");
     place
         .backup("documents://nothing")
         .soon()
         .bad("`documents://nothing` has neither `rclone_type` nor the name of a remote");
-    place.backup("documents://source:not/there").soon().bad("directory not found: check the path");
+    place
+        .backup("documents://source:not/there")
+        .soon()
+        .bad("directory not found; help: check the path");
     place.plakar(["source", "ping", "source"]).soon().bad("no option `read_ahead`");
 }
 

@@ -37,7 +37,7 @@ fn rclone_missing() {
     fs::create_dir(&empty).unwrap();
     run(place.backup_command("@source").env("PATH", empty))
         .soon()
-        .bad("rclone was not found: install rclone 1.70.0 or later (https://rclone.org/install), or set PLAKBOX_RCLONE to its path");
+        .bad("rclone was not found; help: install rclone 1.70.0 or later (https://rclone.org/install), or set PLAKBOX_RCLONE to its path");
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn rclone_too_old() {
     let place = TestEnv::with_source();
     backup_with_rclone(&place, "rclone v1.60.1-DEV")
         .soon()
-        .bad("is too old: install rclone 1.70.0 or later (https://rclone.org/install)");
+        .bad("is too old; help: install rclone 1.70.0 or later (https://rclone.org/install)");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn rclone_that_is_something_else() {
     let place = TestEnv::with_source();
     backup_with_rclone(&place, "hello")
         .soon()
-        .bad("doesn't work (it prints `hello`): reinstall rclone");
+        .bad("doesn't work (it prints `hello`); help: reinstall rclone");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn rclone_that_is_a_script() {
     fs::set_permissions(&rclone, fs::Permissions::from_mode(0o755)).unwrap();
     run(place.backup_command("@source").env("PLAKBOX_RCLONE", rclone))
         .soon()
-        .bad("is a script, and what it starts can't be confined: set PLAKBOX_RCLONE to the path of rclone itself");
+        .bad("is a script, and what it starts can't be confined; help: set PLAKBOX_RCLONE to the path of rclone itself");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn unknown_type() {
     let place = TestEnv::new();
     place.remote("odd", &[("type", "punchcards")]);
     place.import("odd");
-    place.backup("@odd").soon().bad(r#"didn't find backend called "punchcards": check `rclone_type`: `rclone help backends` lists what this rclone knows"#);
+    place.backup("@odd").soon().bad(r#"didn't find backend called "punchcards"; help: check `rclone_type`: `rclone help backends` lists what this rclone knows"#);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn unknown_option() {
     place
         .backup("@source")
         .soon()
-        .bad("the rclone connector has no option `read_a_head`, only `read_ahead`, `streams`, `processes` and `times`: remove it");
+        .bad("the rclone connector has no option `read_a_head`, only `read_ahead`, `streams`, `processes` and `times`; help: remove it");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn an_option_with_a_senseless_value() {
         .good();
     place.backup("@source").good();
     place.plakar(["source", "set", "source", "read_ahead=plenty"]).good();
-    place.backup("@source").soon().bad("`plenty` is not a value of the option `read_ahead`: set it to a size up to 128MiB, like 64MiB, or 0");
+    place.backup("@source").soon().bad("`plenty` is not a value of the option `read_ahead`; help: set `read_ahead` to a size up to 128MiB, like 64MiB, or 0");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn wrong_credentials() {
     place
         .backup("rclone://dav:")
         .soon()
-        .bad("401 Unauthorized: check the remote's user, password or keys");
+        .bad("401 Unauthorized; help: check the remote's user, password or keys");
     let url = format!("http://{}", s3.address);
     let keys = [("access_key_id", servers::KEY), ("secret_access_key", "wrongwrong")];
     let options =
@@ -146,21 +146,23 @@ fn server_not_reachable() {
     let place = TestEnv::new();
     place.remote("gone", &[("type", "webdav"), ("url", "http://127.0.0.1:9/")]);
     place.import("gone");
-    place
-        .backup("@gone")
-        .soon()
-        .bad("connect: connection refused: check the network and the server, and run it again");
+    place.backup("@gone").soon().bad(
+        "connect: connection refused; help: check the network and the server, and run it again",
+    );
     place
         .plakar(["source", "ping", "gone"])
         .soon()
-        .bad("connection refused: check the network and the server, and run it again");
+        .bad("connection refused; help: check the network and the server, and run it again");
 }
 
 #[test]
 fn path_not_found() {
     let place = TestEnv::new();
     place.directory_remote("source");
-    place.backup("rclone://source:not/there").soon().bad("directory not found: check the path");
+    place
+        .backup("rclone://source:not/there")
+        .soon()
+        .bad("directory not found; help: check the path");
 }
 
 #[test]
@@ -192,7 +194,7 @@ fn a_file_that_can_t_be_read_is_an_error_of_its_path_and_the_rest_is_kept() {
     let run = place.backup("@web").says("1 error");
     let line = run.text.lines().find(|line| line.contains("KO") && line.contains("/file7"));
     assert!(
-        line.is_some_and(|line| line.contains("404 Not Found: check the path")),
+        line.is_some_and(|line| line.contains("404 Not Found; help: check the path")),
         "{}",
         run.text
     );
@@ -250,7 +252,7 @@ fn rclone_killed_half_way_through_a_backup_is_never_a_shorter_file() {
         kill_at_work(&place, verb);
         let run = place.note(finish(child, start)).soon();
         match verb {
-            "lsjson" => drop(run.bad("rclone lsjson was killed by signal 9: run it again")),
+            "lsjson" => drop(run.bad("rclone lsjson was killed by signal 9; help: run it again")),
             // What is small is read again by another process.
             "serve" => {
                 run.good();
@@ -288,7 +290,8 @@ fn rclone_killed_half_way_through_a_restore_fails_clearly() {
         let mut command = place.restore_command(&format!("rclone://target-{verb}:"));
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         kill_at_work(&place, verb);
-        finish(child, start).bad(&format!("rclone {verb} was killed by signal 9: run it again"));
+        finish(child, start)
+            .bad(&format!("rclone {verb} was killed by signal 9; help: run it again"));
         for (name, size) in sizes {
             let found = fs::metadata(target.join(name)).map(|meta| meta.len()).ok();
             assert!(found.is_none_or(|found| found == size as u64), "a short file: {found:?}");

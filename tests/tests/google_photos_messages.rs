@@ -88,7 +88,7 @@ fn a_remote_without_a_client_of_its_own_is_told_each_time_until_it_fails() {
     fs::remove_dir_all(account.place.state()).unwrap();
     account
         .backup("")
-        .bad("invalid_client: the remote's client_id doesn't work (any more): make your own (https://rclone.org/googlephotos/#making-your-own-client-id");
+        .bad("invalid_client: the remote's client_id doesn't work (any more); help: make a client_id of your own (https://rclone.org/googlephotos/#making-your-own-client-id");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_remote_that_an_old_rclone_connected_has_to_be_connected_anew() {
     let account = Account::new(Settings::before_1_70());
     account.photos.fill(3, 1, 0, 1);
     backup(&account).bad(
-        "Request had insufficient authentication scopes. (403 PERMISSION_DENIED): the remote was connected by an rclone before 1.70 or without this permission: run `rclone config reconnect NAME:` with rclone 1.70 or later, and `/",
+        "Request had insufficient authentication scopes. (403 PERMISSION_DENIED): the remote was connected by an rclone before 1.70 or without this permission; help: run `rclone config reconnect NAME:` with rclone 1.70 or later, and `/",
     );
 }
 
@@ -128,7 +128,7 @@ fn an_rclone_that_is_too_old_for_google_says_why() {
     let account = Account::new(Settings::default());
     let rclone = account.place.rclone_that_says("rclone v1.69.3");
     run(account.place.backup_command("@photos").env("PLAKBOX_RCLONE", rclone)).soon().bad(
-        "is too old for Google Photos, which since 2025-03-31 refuses the permissions that it asks for: install rclone 1.70.0 or later (https://rclone.org/install), run `rclone config reconnect NAME:`, and `/",
+        "is too old for Google Photos, which since 2025-03-31 refuses the permissions that it asks for; help: install rclone 1.70.0 or later (https://rclone.org/install), run `rclone config reconnect NAME:`, and `/",
     );
 }
 
@@ -167,7 +167,7 @@ fn a_read_only_remote_is_refused_as_a_destination_before_anything_is_sent() {
     let account = Account::new(Settings::read_only());
     directory(&account, &[("1.jpg", photo(1, 1, 100))]);
     restore(&account).bad(
-        "the remote is connected with `read_only`, so nothing can be restored to it: run `rclone config update NAME read_only=false` and `rclone config reconnect NAME:`, and `/",
+        "the remote is connected with `read_only`, so nothing can be restored to it; help: run `rclone config update NAME read_only=false` and `rclone config reconnect NAME:`, and `/",
     );
     assert_eq!(account.photos.calls().api(), 0);
 }
@@ -193,7 +193,7 @@ fn what_google_does_not_take_fails_alone_and_says_so() {
         "{line}"
     );
     let line = failed(&run, "/2.jpg");
-    assert!(line.contains("is not enough. (8): make room in the Google account"), "{line}");
+    assert!(line.contains("is not enough. (8); help: make room in the Google account"), "{line}");
     assert_eq!(account.photos.items().len(), 1);
     assert_eq!(account.photos.calls().of(Call::CreateAlbum), 1);
 }
@@ -220,7 +220,7 @@ fn what_google_denies_for_another_reason_is_not_taken_for_an_old_remote() {
     account.photos.fill(3, 1, 0, 1);
     account.photos.fail(Call::Search, 403, 9999);
     let run = backup(&account).bad(
-        "The caller does not have permission (403 PERMISSION_DENIED): check what the remote's account may do there",
+        "The caller does not have permission (403 PERMISSION_DENIED); help: check what the remote's account may do there",
     );
     assert_eq!(count(&run, "rclone config reconnect"), 0, "{}", run.text);
 }
@@ -229,7 +229,7 @@ fn what_google_denies_for_another_reason_is_not_taken_for_an_old_remote() {
 fn the_days_quota_is_one_line_with_its_remedy() {
     let account = Account::new(Settings { quota: 2, ..Settings::default() });
     account.photos.fill(300, 1, 0, 1);
-    let run = backup(&account).bad("limit 'All requests per day' (429 RESOURCE_EXHAUSTED): the day's quota of Google Photos is used up (10,000 calls a day for each client_id): run it again tomorrow, with a client_id of your own");
+    let run = backup(&account).bad("limit 'All requests per day' (429 RESOURCE_EXHAUSTED): the day's quota of Google Photos is used up (10,000 calls a day for each client_id); help: run it again tomorrow, with a client_id of your own");
     assert_eq!(count(&run, "All requests per day"), 1, "{}", run.text);
     assert_eq!(count(&run, "low level retry"), 0, "{}", run.text);
 }

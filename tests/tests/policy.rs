@@ -33,7 +33,7 @@ fn plakar_backs_up_what_a_policy_allows_and_nothing_else() {
     }
     place.backup("@granted").good();
     assert_eq!(place.content("/a"), b"mine");
-    place.backup("@secret").soon().bad("policy.toml:2): ask the author of the policy");
+    place.backup("@secret").soon().bad("policy.toml:2); help: ask the author of the policy");
     let link = granted.join("link");
     std::os::unix::fs::symlink(&secret, &link).unwrap();
     place.remote("sneaky", &[("type", "alias"), ("remote", link.to_str().unwrap())]);
@@ -72,7 +72,7 @@ fn a_user_s_policy_can_only_narrow_the_operator_s() {
     plakbox(&place, ["ls", "--policy", operator, "other:"]).bad("operator.toml` doesn't allow");
     place.policy("[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n");
     plakbox(&place, ["ls", "--policy", operator, "granted:"])
-        .bad("it allows the backends s3: ask the author of the policy");
+        .bad("it allows the backends s3; help: ask the author of the policy");
 }
 
 #[test]
@@ -117,7 +117,8 @@ fn a_policy_decides_which_rclone_is_run() {
         place.policy(&format!("{rule}[rclone]\n{program}\n"));
         plakbox(&place, ["ls", "granted:"])
     };
-    with("minimum-version = \"99.0.0\"").bad("is older than the policy allows: install rclone 99");
+    with("minimum-version = \"99.0.0\"")
+        .bad("is older than the policy allows; help: install rclone 99");
     with(&format!("sha256 = \"{}\"", "0".repeat(64)))
         .bad("and the policy allows only the one with");
     let digest = run(place.command("sha256sum").arg(tools::rclone())).good().text;

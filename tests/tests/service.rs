@@ -51,7 +51,7 @@ fn who_is_no_tenant_is_refused_and_noted() {
     let service = Service::start(&place, &settings, &tenants);
     backup(&place, &service, "@granted")
         .soon()
-        .bad("is not a tenant of this service: ask its operator");
+        .bad("is not a tenant of this service; help: ask its operator");
     let noted = fs::read_to_string(audit).unwrap();
     assert!(noted.contains("\"event\":\"refusal\"") && noted.contains("the user "), "{noted}");
 }

@@ -98,7 +98,7 @@ fn a_certificate_that_names_no_tenant_is_refused_and_noted() {
     let tenants = Tenants::new(Valid::Now);
     tenants.refused(
         &tenants.good_client("gamma.example"),
-        "the certificate of `gamma.example` is not a tenant of this service: ask its operator",
+        "the certificate of `gamma.example` is not a tenant of this service; help: ask its operator",
     );
     assert!(tenants.service.log().contains("the certificate of `gamma.example` is refused"));
 }
@@ -108,7 +108,7 @@ fn a_client_s_certificate_that_has_expired_is_refused() {
     let tenants = Tenants::new(Valid::Now);
     let signer = &tenants.authority;
     let client = tenants.client(signer, signer, "alpha.example", Valid::Formerly);
-    tenants.refused(&client, "client.pem`: it has expired: ask its operator for a new one");
+    tenants.refused(&client, "client.pem`: it has expired; help: ask its operator for a new one");
     assert!(tenants.service.log().contains("is refused: the TLS handshake failed"));
 }
 
@@ -150,7 +150,7 @@ fn a_client_s_certificate_of_an_unknown_authority_is_refused() {
     let client = tenants.client(&Authority::new(), &tenants.authority, "alpha.example", Valid::Now);
     tenants.refused(
         &client,
-        "client.pem`: it isn't signed by a CA that the service trusts: ask its operator for one",
+        "client.pem`: it isn't signed by a CA that the service trusts; help: ask its operator for one",
     );
 }
 
@@ -159,7 +159,7 @@ fn a_service_whose_certificate_has_expired_is_not_believed() {
     let tenants = Tenants::new(Valid::Formerly);
     tenants.refused(
         &tenants.good_client("alpha.example"),
-        "its certificate has expired: ask its operator to renew it",
+        "its certificate has expired; help: ask its operator to renew it",
     );
 }
 
@@ -176,7 +176,8 @@ fn a_service_of_another_name_is_not_believed() {
     let client = tenants.good_client("alpha.example");
     let text = fs::read_to_string(&client).unwrap();
     fs::write(&client, text.replace(HOST, "else.example")).unwrap();
-    tenants.refused(&client, "its certificate isn't valid for `else.example`: correct `name`");
+    tenants
+        .refused(&client, "its certificate isn't valid for `else.example`; help: correct `name`");
 }
 
 #[test]

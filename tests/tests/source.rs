@@ -4,13 +4,22 @@ use plakbox_tests::tools;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use syn::punctuated::Punctuated;
 use syn::visit::Visit;
 
 /// Words of a dialect, for which plain technical English has others.
 const BANNED: [&str; 7] =
     ["whoever", "nobody", "somebody", "anew", "in vain", "is no", "makes no sense"];
 
+/// Imperatives with which the remedies in messages begin.
+const REMEDY_VERBS: &str = "add ask build change check choose clear close connect copy correct create define delete \
+                            disable enable ensure fix give grant import increase install leave let look lower \
+                            make mend mount move name pin put raise reconnect reinstall reload remove \
+                            rename repeat replace restart restore retry run say see send set start \
+                            stop take try unset update upgrade use wait write";
+
 const MAX_LINES: usize = 400;
+const MAX_COLUMNS: usize = 120;
 const MAX_FILES: usize = 12;
 
 /// All files below a directory with one of these endings.
@@ -87,13 +96,17 @@ impl Imports {
     }
 }
 
+/// Whether a module in a file is for tests alone.
+fn has_cfg_test(item: &syn::ItemMod) -> bool {
+    item.attrs.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<syn::Ident>().is_ok_and(|ident| ident == "test")
+    })
+}
+
 impl<'ast> Visit<'ast> for Imports {
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        let is_test = item.attrs.iter().any(|attribute| {
-            attribute.path().is_ident("cfg")
-                && attribute.parse_args::<syn::Ident>().is_ok_and(|ident| ident == "test")
-        });
-        if !is_test {
+        if !has_cfg_test(item) {
             syn::visit::visit_item_mod(self, item);
         }
     }
@@ -220,12 +233,15 @@ fn no_files_import_from_each_other_but_a_module_and_those_in_it() {
 }
 
 #[test]
-fn files_and_folders_are_small() {
+fn files_folders_and_lines_are_small() {
     for source in ["host/src", "guest/src"] {
         let mut folders: BTreeMap<PathBuf, usize> = BTreeMap::new();
         for path in files(&tools::repository().join(source), &["rs"]) {
-            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            let text = fs::read_to_string(&path).unwrap();
+            let lines = text.lines().count();
             assert!(lines <= MAX_LINES, "{} has {lines} lines", shown(&path));
+            let columns = text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+            assert!(columns <= MAX_COLUMNS, "{} has a line of {columns} columns", shown(&path));
             *folders.entry(path.parent().unwrap().to_owned()).or_default() += 1;
         }
         for (folder, count) in folders {
@@ -250,6 +266,79 @@ fn no_words_of_a_dialect_are_used() {
                 format!(" {line} ").replace(|it: char| !it.is_alphanumeric() && it != '_', " ");
             let banned = BANNED.iter().filter(|word| words.contains(&format!(" {word} ")));
             found.extend(banned.map(|word| format!("{}:{}: {word}", shown(&path), number + 1)));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// All texts in the code of a file, those for tests aside. Of macros, only those are read whose
+/// arguments are expressions, as those of `format!`.
+#[derive(Default)]
+struct Texts(Vec<String>);
+
+impl Texts {
+    fn visit_tokens(&mut self, parsed: syn::Result<Punctuated<syn::Expr, syn::Token![,]>>) {
+        parsed.into_iter().flatten().for_each(|argument| self.visit_expr(&argument));
+    }
+}
+
+impl<'ast> Visit<'ast> for Texts {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if !has_cfg_test(item) {
+            syn::visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        if attribute.path().is_ident("error") {
+            // Its other arguments are not always expressions.
+            let _ = attribute.parse_args_with(|input: syn::parse::ParseStream<'_>| {
+                self.0.extend(input.parse::<syn::LitStr>().ok().map(|text| text.value()));
+                Ok(())
+            });
+        }
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.visit_tokens(call.parse_body_with(Punctuated::parse_terminated));
+    }
+
+    fn visit_lit_str(&mut self, text: &'ast syn::LitStr) {
+        self.0.push(text.value());
+    }
+}
+
+/// The remedy that a message has in it instead of in its help: an imperative after a colon.
+fn find_remedy(message: &str) -> Option<&str> {
+    message.match_indices([':', ';']).find_map(|(at, _)| {
+        let remedy = message[at + 1..].strip_prefix(' ')?;
+        let (verb, _) = remedy.split_once(' ')?;
+        let is_remedy = REMEDY_VERBS.split(' ').any(|it| it == verb);
+        (is_remedy && !message[..at].ends_with("; help")).then_some(remedy)
+    })
+}
+
+#[test]
+fn what_the_user_can_do_is_the_help_of_a_failure_and_not_part_of_its_message() {
+    assert_eq!(
+        find_remedy("`x` can't be read: denied: make it readable"),
+        Some("make it readable")
+    );
+    assert_eq!(find_remedy("`x` has changed; help: restart the service"), None);
+    assert_eq!(find_remedy("it can't be read: no such file"), None);
+    let mut found = Vec::new();
+    for source in ["host/src", "guest/src"] {
+        for (module, path) in modules(&tools::repository().join(source)) {
+            if is_test(&module) {
+                continue;
+            }
+            let mut texts = Texts::default();
+            texts.visit_file(&syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap());
+            let remedies = texts
+                .0
+                .iter()
+                .filter_map(|text| find_remedy(text).map(|it| format!("{}: {it}", shown(&path))));
+            found.extend(remedies);
         }
     }
     assert!(found.is_empty(), "{found:#?}");

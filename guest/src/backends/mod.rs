@@ -117,7 +117,8 @@ mod tests {
         );
         assert_eq!(
             with(FreeHashes),
-            "azureblob, b2, box, drive, dropbox, google cloud storage, jottacloud, mailru, onedrive, pikpak, s3, swift, yandex, zoho"
+            "azureblob, b2, box, drive, dropbox, google cloud storage, jottacloud, mailru, \
+             onedrive, pikpak, s3, swift, yandex, zoho"
         );
         assert_eq!(
             with(ObjectStore),
@@ -125,7 +126,8 @@ mod tests {
         );
         assert_eq!(
             with(UniqueNames),
-            "azureblob, b2, ftp, google cloud storage, http, local, onedrive, s3, sftp, smb, swift, webdav"
+            "azureblob, b2, ftp, google cloud storage, http, local, onedrive, s3, sftp, smb, \
+             swift, webdav"
         );
     }
 }

@@ -87,8 +87,9 @@ impl OpenBatch {
                 (Ok(()), Kind::Directory) => Ok(()),
                 (Ok(()), _) => Err(Failure::new(
                     Reason::Internal,
-                    format!("rclone reported no outcome of `{path}`: restore it again"),
-                )),
+                    format!("rclone reported no outcome of `{path}`"),
+                )
+                .with_help("restore it again")),
             };
             let _ = result.send(outcome);
         }

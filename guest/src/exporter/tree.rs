@@ -38,10 +38,10 @@ impl TreeWriter {
         match (entry.metadata.kind, content) {
             (Kind::Directory, None) => self.batches.add_directory(path, entry).await,
             (Kind::File, Some(content)) => self.write_file(path, entry, content).await,
-            (Kind::Symlink, _) => Err(Failure::new(
-                Reason::Unsupported,
-                "rclone can't write symbolic links: restore them to a local directory (`fs://`)",
-            )),
+            (Kind::Symlink, _) => {
+                Err(Failure::new(Reason::Unsupported, "rclone can't write symbolic links")
+                    .with_help("restore them to a local directory (`fs://`)"))
+            }
             _ => {
                 let message = "rclone can only write files and directories";
                 Err(Failure::new(Reason::Unsupported, message))

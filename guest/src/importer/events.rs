@@ -77,9 +77,10 @@ impl EntryBuilder {
         if !self.seen.insert(&item.path) {
             return Err(Failure::new(
                 Reason::Unsupported,
-                "the remote holds another object of the same name in this directory, \
-                 and only one of them was backed up: rename one of them (`rclone dedupe`)",
-            ));
+                "the remote holds another object of the same name in this directory, and only one \
+                 of them was backed up",
+            )
+            .with_help("rename one of them (`rclone dedupe`)"));
         }
         let path = self.root.absolute(&item.path);
         Ok(Entry { path, metadata: item.metadata(), link_target: None })

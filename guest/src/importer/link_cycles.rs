@@ -14,11 +14,7 @@ const MIN_EQUAL_ANCESTORS: usize = 3;
 
 /// Link that leads back to a directory above it.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "a symbolic link leads back to a directory above it, at `{}`: remove it, or set \
-     `skip_links` on the remote, which leaves out all links",
-    path.escape_debug()
-)]
+#[error("a symbolic link leads back to a directory above it, at `{}`", path.escape_debug())]
 pub struct LinkCycle {
     /// Path of the directory that the link shows, below which nothing else is to be listed.
     pub path: String,
@@ -27,6 +23,7 @@ pub struct LinkCycle {
 impl From<LinkCycle> for Failure {
     fn from(cycle: LinkCycle) -> Self {
         Self::new(Reason::Unsupported, cycle.to_string())
+            .with_help("remove it, or set `skip_links` on the remote, which leaves out all links")
     }
 }
 

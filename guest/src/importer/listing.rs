@@ -122,8 +122,9 @@ impl Passes {
                 if summary.first_error.is_none() {
                     return Err(Failure::new(
                         Reason::Corrupted,
-                        "rclone's listing ended before its end: run the backup again",
-                    ));
+                        "rclone's listing ended before its end",
+                    )
+                    .with_help("run the backup again"));
                 }
             }
             PassEnd::Cycle(cycle) => return Ok(Some(cycle)),

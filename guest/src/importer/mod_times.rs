@@ -124,8 +124,8 @@ fn needs_lookup(item: &Item) -> bool {
 }
 
 fn removed() -> Failure {
-    let message = "it was removed while the remote was listed: run the backup again";
-    Failure::new(Reason::NotFound, message)
+    Failure::new(Reason::NotFound, "it was removed while the remote was listed")
+        .with_help("run the backup again")
 }
 
 /// Reports whether a run may have failed because of one of its files.

@@ -176,10 +176,8 @@ pub fn is_final(failure: &Failure) -> bool {
 fn explain(path: &RemotePath, failure: Failure) -> Failure {
     // rclone shows this character instead of bytes that aren't UTF-8, and finds no such file.
     if failure.reason == Reason::NotFound && path.as_str().contains('\u{fffd}') {
-        return Failure::new(
-            Reason::NotFound,
-            "its name isn't UTF-8, and rclone can't read it: rename it at the remote",
-        );
+        return Failure::new(Reason::NotFound, "its name isn't UTF-8, and rclone can't read it")
+            .with_help("rename it at the remote");
     }
     failure
 }

@@ -52,8 +52,9 @@ impl Scan<'_> {
             Some(failure) if item_count == 0 => Err(failure),
             None if item_count == 0 && self.may_lack_root() => Err(Failure::new(
                 Reason::NotFound,
-                "nothing is there, and this backend has no empty directories: check the path",
-            )),
+                "nothing is there, and this backend has no empty directories",
+            )
+            .with_help("check the path")),
             _ => Ok(()),
         }
     }

@@ -106,9 +106,15 @@ mod tests {
 
     const LISTING: &str = concat!(
         "[\n",
-        r#"{"Path":"a","Name":"a","Size":-1,"MimeType":"inode/directory","ModTime":"2000-01-01T00:00:00.000000000Z","IsDir":true},"#,
+        concat!(
+            r#"{"Path":"a","Name":"a","Size":-1,"MimeType":"inode/directory","#,
+            r#""ModTime":"2000-01-01T00:00:00.000000000Z","IsDir":true},"#,
+        ),
         "\n",
-        r#"{"Path":"a/ü\n","Name":"ü\n","Size":3,"ModTime":"2001-02-03T05:05:06.000000007+01:00","IsDir":false,"ID":"x1"},"#,
+        concat!(
+            r#"{"Path":"a/ü\n","Name":"ü\n","Size":3,"ModTime":"2001-02-03T05:05:06.000000007+01:"#,
+            r#"00","IsDir":false,"ID":"x1"},"#,
+        ),
         "\n",
         r#"{"Path":"b","Name":"b","Size":-1,"ModTime":"1969-12-31T23:59:59.5Z","IsDir":false}"#,
         "\n]\n"
@@ -158,8 +164,10 @@ mod tests {
         use proptest::prelude::*;
         let word = prop_oneof![
             4 => prop::sample::select(vec![
-                "[\n", "]\n", ",\n", "\n", "{\"Path\":\"a\",\"Size\":-1}", "{\"Path\":\"b/\\u0000\",\"Size\":99999999999999999999}",
-                "{\"Path\":\"c\",\"ModTime\":\"9999-99-99T00:00:00Z\",\"IsDir\":true,\"ID\":\"x\"}", "{", "}", "\"", "[]",
+                "[\n", "]\n", ",\n", "\n", "{\"Path\":\"a\",\"Size\":-1}",
+                "{\"Path\":\"b/\\u0000\",\"Size\":99999999999999999999}",
+                "{\"Path\":\"c\",\"ModTime\":\"9999-99-99T00:00:00Z\",\"IsDir\":true,\"ID\":\"x\"}",
+                "{", "}", "\"", "[]",
             ]).prop_map(|word| word.as_bytes().to_vec()),
             1 => prop::collection::vec(any::<u8>(), 0..40),
         ];

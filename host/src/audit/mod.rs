@@ -135,7 +135,8 @@ impl AuditLog {
                 Failure::new(
                     Reason::Denied,
                     format!(
-                        "the audit log `{}` can't be written: {error}: nothing is done without it",
+                        "the audit log `{}` can't be written, and nothing is done without it: \
+                         {error}",
                         path.display()
                     ),
                 )
@@ -195,7 +196,8 @@ fn unwritable(error: &std::io::Error) -> Failure {
     Failure::new(
         Reason::Denied,
         format!(
-            "the audit log that the policy requires can't be written: {error}: nothing is done without it"
+            "the audit log that the policy requires can't be written, and nothing is done without \
+             it: {error}"
         ),
     )
 }

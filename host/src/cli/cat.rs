@@ -23,7 +23,7 @@ impl Args {
     pub async fn exec(self, context: &SessionContext) -> anyhow::Result<()> {
         let file = &self.file;
         let Some((name, path)) = file.split_once(':') else {
-            bail!("`{file}` names no remote: say NAME:path/file")
+            bail!("`{file}` names no remote; help: use NAME:path/file")
         };
         let (directory, leaf) = path.rsplit_once('/').unwrap_or(("", path));
         // The root of a path that starts with a slash is that slash.

@@ -30,7 +30,7 @@ impl Args {
             Some(file) => client::ServiceAddress::read(&file),
             None => match client::configured().transpose() {
                 Some(target) => target,
-                None => bail!("no service is named: use --to FILE"),
+                None => bail!("no service is named; help: use --to FILE"),
             },
         };
         client::relay(self.role, target).await

@@ -31,7 +31,7 @@ impl Args {
         for word in &self.topic {
             let Some(found) = command.find_subcommand_mut(word) else {
                 bail!(
-                    "there is no command or topic `{}`: see `plakbox help`",
+                    "there is no command or topic `{}`; help: see `plakbox help`",
                     self.topic.join(" ")
                 );
             };

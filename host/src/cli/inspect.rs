@@ -1,6 +1,5 @@
 //! `plakbox inspect`: lists what a component imports and exports.
 
-use anyhow::bail;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
@@ -24,7 +23,7 @@ impl Args {
         print_lines(&interface.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
         match interface.check() {
             Ok(()) => Ok(writeln!(stdout(), "it would be run")?),
-            Err(error) => bail!("it would not be run: {error}"),
+            Err(error) => Err(error.into_failure().with_context("it would not be run").into()),
         }
     }
 }

@@ -7,11 +7,13 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use std::fmt::Display;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
 
+use crate::connector::{Failure, Reason};
 use crate::service::admin::sessions::SessionInfo;
 use crate::terminal::escape;
 
@@ -88,7 +90,7 @@ async fn list(socket: &Path) -> anyhow::Result<()> {
 async fn cancel(socket: &Path, session: &str) -> anyhow::Result<()> {
     let is_valid = |char: char| char.is_ascii_alphanumeric() || char == '-';
     if !session.chars().all(is_valid) {
-        bail!("`{}` is not a session: see `plakbox sessions`", session.escape_debug());
+        bail!("`{}` is not a session; help: see `plakbox sessions`", session.escape_debug());
     }
     let reply = request(socket, Method::DELETE, &format!("/sessions/{session}")).await?;
     Ok(writeln!(stdout(), "{}", escape(reply.trim_end()))?)
@@ -96,15 +98,19 @@ async fn cancel(socket: &Path, session: &str) -> anyhow::Result<()> {
 
 /// Sends a request to the service's socket, and returns the text of its reply.
 async fn request(socket: &Path, method: Method, path: &str) -> anyhow::Result<String> {
-    let unreachable = || {
-        format!(
-            "no service answers at `{}`: name the `socket` in its [admin] with --socket, and run this as the user that started the service",
-            socket.display()
+    let unreachable = |error: &dyn Display| {
+        Failure::new(
+            Reason::Unavailable,
+            format!("no service answers at `{}`: {error}", socket.display()),
+        )
+        .with_help(
+            "name the `socket` in its [admin] with --socket, and run this as the user that \
+             started the service",
         )
     };
-    let stream = UnixStream::connect(socket).await.with_context(unreachable)?;
+    let stream = UnixStream::connect(socket).await.map_err(|error| unreachable(&error))?;
     let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.with_context(unreachable)?;
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
     tokio::spawn(connection);
     let request = Request::builder()
         .method(method)
@@ -112,7 +118,8 @@ async fn request(socket: &Path, method: Method, path: &str) -> anyhow::Result<St
         .header("host", "localhost")
         .body(Empty::<Bytes>::new())?;
     let reply = tokio::time::timeout(REPLY_TIMEOUT, sender.send_request(request));
-    let reply = reply.await.with_context(unreachable)?.with_context(unreachable)?;
+    let reply = reply.await.map_err(|error| unreachable(&error))?;
+    let reply = reply.map_err(|error| unreachable(&error))?;
     let status = reply.status();
     let body = Limited::new(reply.into_body(), MAX_REPLY_BYTES).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!("the reply broke off: {error}"))?.to_bytes();

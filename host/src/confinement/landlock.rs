@@ -27,10 +27,12 @@ fn missing_in(version: i64) -> Option<&'static str> {
     match version {
         ..=0 => Some("the kernel has no Landlock: its files and ports aren't confined"),
         1..=3 => Some(
-            "the kernel's Landlock is too old for ports and signals: it may connect to any port and listen, and send signals to other processes",
+            "the kernel's Landlock is too old for ports and signals: it may connect to any port \
+             and listen, and send signals to other processes",
         ),
         4..=5 => Some(
-            "the kernel's Landlock is too old for signals: it may send them to other processes of its user",
+            "the kernel's Landlock is too old for signals: it may send them to other processes of \
+             its user",
         ),
         _ => None,
     }

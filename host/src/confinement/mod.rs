@@ -85,10 +85,10 @@ pub struct Confinement {
 #[cfg(target_os = "linux")]
 fn script_failure(program: &std::path::Path) -> Failure {
     let message = format!(
-        "rclone at `{}` is a script, and what it starts can't be confined: set PLAKBOX_RCLONE to the path of rclone itself",
+        "rclone at `{}` is a script, and what it starts can't be confined",
         program.display()
     );
-    Failure::new(Reason::InvalidConfiguration, message)
+    Failure::invalid_config(message).with_help("set PLAKBOX_RCLONE to the path of rclone itself")
 }
 
 /// Reports a confinement feature that this kernel lacks: an error if the policy requires it, else
@@ -98,13 +98,18 @@ fn report_missing(level: Enforcement, missing: &str) -> Result<(), Failure> {
     match level {
         Enforcement::Required => Err(Failure::new(
             Reason::Denied,
-            format!(
-                "the policy requires that rclone is confined, and here {missing}: use a Linux kernel of version 6.12 or later with Landlock, or set `confinement = \"preferred\"`"
-            ),
+            format!("the policy requires that rclone is confined, and here {missing}"),
+        )
+        .with_help(
+            "use a Linux kernel of version 6.12 or later with Landlock, or set `confinement = \
+             \"preferred\"`",
         )),
         Enforcement::Preferred => {
             WARNING.call_once(|| {
-                tracing::warn!("rclone is not fully confined: {missing} (Linux 6.12 or later with Landlock confines it)");
+                tracing::warn!(
+                    "rclone is not fully confined: {missing} (Linux 6.12 or later with Landlock \
+                     confines it)"
+                );
             });
             Ok(())
         }
@@ -186,7 +191,8 @@ impl Confinement {
     pub fn prepare(_: &std::path::Path, profile: &Profile) -> Result<Self, Failure> {
         report_missing(
             profile.level,
-            "only its resources are limited on this system: its files, ports and system calls aren't confined",
+            "only its resources are limited on this system: its files, ports and system calls \
+             aren't confined",
         )?;
         Ok(Self { limits: rlimits::Rlimits::new(profile), owner: profile.owner })
     }
@@ -227,7 +233,9 @@ mod tests {
     fn a_required_confinement_that_can_t_be_had_is_a_refusal() {
         let refusal = report_missing(Enforcement::Required, "there is no Landlock").unwrap_err();
         assert_eq!(refusal.reason, Reason::Denied);
-        assert!(refusal.message.contains("here there is no Landlock: use a Linux kernel"));
+        assert!(
+            refusal.to_string().contains("here there is no Landlock; help: use a Linux kernel")
+        );
         assert!(report_missing(Enforcement::Preferred, "there is no Landlock").is_ok());
     }
 }

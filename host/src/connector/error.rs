@@ -20,6 +20,12 @@ impl Failure {
         self
     }
 
+    /// Puts what failed before the message, which becomes its cause.
+    pub fn with_context(mut self, context: impl fmt::Display) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+
     /// Makes a failure for a mistake of the host, or a fault of this machine.
     pub fn internal(message: impl AsRef<str>) -> Self {
         Self::new(Reason::Internal, message)

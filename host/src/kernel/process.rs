@@ -87,7 +87,9 @@ impl<'a> Mapping<'a> {
 mod tests {
     use super::*;
 
-    const STATUS: &str = "Name:\tx\nVmPTE:\t      10 kB\nVmSwap:\t       1 kB\nRssAnon:\t     100 kB\nRssFile:\t    9999 kB\nRssShmem:\t      20 kB\nThreads:\t7\n";
+    const STATUS: &str = "Name:\tx\nVmPTE:\t      10 kB\nVmSwap:\t       1 kB\n\
+                          RssAnon:\t     100 kB\nRssFile:\t    9999 kB\nRssShmem:\t      20 kB\n\
+                          Threads:\t7\n";
     const MAPS: &str = "7f0000000000-7f0000010000 rw-s 00000000 00:01 1042                       /dev/zero (deleted)\n\
         7f0000010000-7f0000014000 rw-s 00000000 00:01 7                          [anon_shmem:name]\n\
         7f1000000000-7f1000100000 rw-p 00000000 00:00 0 \n\

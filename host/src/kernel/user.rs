@@ -43,9 +43,7 @@ pub fn owner(file: &File) -> io::Result<UserIds> {
 pub fn check_users() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     if super::user_namespace::is_lost() {
-        return Err(io::Error::other(
-            "the process that tells users apart has ended: restart the service",
-        ));
+        return Err(io::Error::other("the process that tells users apart has ended"));
     }
     Ok(())
 }
@@ -81,7 +79,7 @@ pub fn run_as<T>(user: Option<UserIds>, act: impl FnOnce() -> io::Result<T>) -> 
     let _restore = Restore;
     if !set_fs_ids(uid, gid) {
         let message =
-            format!("files can't be accessed as the user {uid}: start the service as root");
+            format!("files can't be accessed as the user {uid} without the rights of root");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
     }
     act()

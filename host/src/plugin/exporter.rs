@@ -149,10 +149,8 @@ impl Packets {
 }
 
 fn unreadable_file() -> Failure {
-    Failure::new(
-        Reason::Corrupted,
-        "plakar could not read the whole file from its store: check it with `plakar check`",
-    )
+    Failure::new(Reason::Corrupted, "plakar could not read the whole file from its store")
+        .with_help("check it with `plakar check`")
 }
 
 /// Starts a write for each record and acknowledges its result, then finishes.
@@ -257,13 +255,9 @@ impl RestoreSummary {
         let Self { entries, failures, first_failure } = self;
         match first_failure {
             None => Ok(()),
-            Some(first) => Err(Failure::new(
-                first.reason,
-                format!(
-                    "{failures} of {entries} entries were not restored, one of them because: {}",
-                    first.message
-                ),
-            )),
+            Some(first) => Err(first.with_context(format_args!(
+                "{failures} of {entries} entries were not restored, one of them because"
+            ))),
         }
     }
 }

@@ -30,7 +30,8 @@ impl FileLocationDetector {
         if let Some(path) = self.directory.filter(|path| path == root && !self.has_others) {
             let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
             tracing::warn!(
-                "the location `{}` holds one file of the same name, as if it were that file: if it is, set the location to the directory `{parent}/`",
+                "the location `{}` holds one file of the same name, as if it were that file; help: \
+                 if it is, set the location to the directory `{parent}/`",
                 path.escape_debug()
             );
         }

@@ -18,7 +18,7 @@ use super::proto::importer::{
 };
 use super::records;
 use super::session::{self, InitReply, PluginSession, count_failure};
-use crate::connector::{Content, Failure};
+use crate::connector::{Content, Failure, Reason};
 use crate::direction::Direction;
 use crate::quota::counters::Count;
 use crate::sandbox::ScanEvent;
@@ -209,7 +209,8 @@ async fn pass_acknowledgements(
 
 /// Makes the failure that ends the session of a connector whose entry no snapshot can hold.
 fn invalid_entry(failure: Failure) -> Failure {
-    Failure::internal(format!("the connector reported an invalid entry: {}", failure.message))
+    Failure { reason: Reason::Internal, ..failure }
+        .with_context("the connector reported an invalid entry")
 }
 
 /// Sends a content in chunks, and its failure, if there is one, instead of its end.

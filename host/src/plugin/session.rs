@@ -17,8 +17,7 @@ use crate::session::tenant::TenantClient;
 use crate::session::{self, OpenRequest, OpenSession, RemoteSpec, SessionContext, album};
 
 /// The refusal of a second request for a session.
-const SECOND_REQUEST: &str =
-    "a connection has one session, and this one has asked for it already: connect again";
+const SECOND_REQUEST: &str = "a connection has one session, and this one has asked for it already";
 
 /// A plugin's session: not opened yet, open, or closed.
 pub struct PluginSession {
@@ -109,7 +108,7 @@ impl PluginSession {
         let context = self.context.as_ref().map_err(status)?;
         let opened = async {
             if self.requested.swap(true, Ordering::Relaxed) {
-                return Err(Failure::denied(SECOND_REQUEST));
+                return Err(Failure::denied(SECOND_REQUEST).with_help("connect again"));
             }
             // Dropped with the session, or with the failed attempt.
             let busy = self.client().map(BusyGuard::new);

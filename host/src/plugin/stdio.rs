@@ -13,8 +13,8 @@ use crate::kernel::pipe;
 #[derive(Debug, thiserror::Error)]
 pub enum StdioError {
     #[error(
-        "this is a plugin that plakar starts by itself: install the package with `plakar pkg add`, \
-         or try `{0} ls NAME:path` (see `{0} --help`)",
+        "this is a plugin that plakar starts by itself; help: install the package with `plakar pkg \
+         add`, or try `{0} ls NAME:path` (see `{0} --help`)",
         invocation::command()
     )]
     Terminal,

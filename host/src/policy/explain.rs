@@ -133,9 +133,10 @@ pub fn explain_request(policies: &Policies, request: Request<'_>) -> (Vec<String
                 let all = grant_lines(policies, &grant);
                 lines.extend(all.into_iter().map(|line| format!("  {line}")));
             }
-            Err(Failure { message, .. }) => {
+            Err(Failure { message, help, .. }) => {
                 lines.push(format!("as {}: refused", direction.name()));
                 lines.push(format!("  {message}"));
+                lines.extend(help.map(|help| format!("  help: {help}")));
             }
         }
     }

@@ -65,7 +65,11 @@ impl<'a> Request<'a> {
         self.sections.get(name).ok_or_else(|| {
             Failure::new(
                 Reason::InvalidConfiguration,
-                format!("the remote wraps `{}`, which isn't configured: use a remote of your rclone.conf as rclone://NAME:path, so that the remotes it wraps are found", name.escape_debug()),
+                format!("the remote wraps `{}`, which isn't configured", name.escape_debug()),
+            )
+            .with_help(
+                "use a remote of your rclone.conf as rclone://NAME:path, so that the remotes it \
+                 wraps are found",
             )
         })
     }

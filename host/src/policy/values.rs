@@ -74,7 +74,7 @@ impl TryFrom<String> for Digest {
         if text.len() == 64 && text.bytes().all(hexadecimal) {
             return Ok(Self(text));
         }
-        Err("a SHA-256 has 64 hexadecimal digits in lower case: see `sha256sum rclone`")
+        Err("a SHA-256 has 64 hexadecimal digits in lower case, as `sha256sum` prints it")
     }
 }
 

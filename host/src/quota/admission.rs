@@ -75,7 +75,8 @@ impl Drop for Waiter<'_> {
 }
 
 fn busy(why: String) -> Failure {
-    Failure::new(Reason::RateLimited, format!("the service is busy: {why}: try again later"))
+    Failure::new(Reason::RateLimited, format!("the service is busy: {why}"))
+        .with_help("try again later")
 }
 
 /// Permit of a running session, which is returned when this is dropped.

@@ -170,10 +170,11 @@ impl Buffers {
         Failure::new(
             Reason::RateLimited,
             format!(
-                "{open} contents are open that aren't read, with {} bytes set aside for them: read them or drop them first, or let a session have more (`buffers`)",
+                "{open} contents are open that aren't read, with {} bytes set aside for them",
                 self.own.used()
             ),
         )
+        .with_help("read them or drop them first, or let a session have more (`buffers`)")
     }
 
     /// Counts these bytes until their last clone is dropped. Waits for room.

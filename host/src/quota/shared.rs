@@ -76,12 +76,13 @@ impl SharedLimits {
             Failure::new(
                 Reason::RateLimited,
                 format!(
-                    "all of the {} rclone processes of {} were busy for {} seconds: try again later",
+                    "all of the {} rclone processes of {} were busy for {} seconds",
                     self.processes.limit(),
                     self.whose,
                     timeout.as_secs()
                 ),
             )
+            .with_help("try again later")
         })
     }
 

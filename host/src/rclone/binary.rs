@@ -62,10 +62,10 @@ impl Binary {
                 .find(|path| path.is_absolute() && is_executable(path)),
         };
         let path = path.ok_or_else(|| {
-            Failure::new(
-                Reason::InvalidConfiguration,
-                format!("rclone was not found: install rclone {MINIMUM_VERSION} or later (https://rclone.org/install), or set {RCLONE_ENV} to its path"),
-            )
+            Failure::new(Reason::InvalidConfiguration, "rclone was not found").with_help(format!(
+                "install rclone {MINIMUM_VERSION} or later (https://rclone.org/install), or set \
+                 {RCLONE_ENV} to its path"
+            ))
         })?;
         // Check the digest before running the binary at all.
         if let Some(wanted) = &policy.sha256 {
@@ -81,11 +81,9 @@ impl Binary {
         {
             return Err(Failure::new(
                 Reason::Denied,
-                format!(
-                    "rclone {version} at `{}` is older than the policy allows: install rclone {minimum} or later",
-                    path.display()
-                ),
-            ));
+                format!("rclone {version} at `{}` is older than the policy allows", path.display()),
+            )
+            .with_help(format!("install rclone {minimum} or later")));
         }
         Ok(Self { path, version })
     }
@@ -100,16 +98,14 @@ fn missing_binary(path: &Path, by_policy: bool) -> Failure {
     let (shown, who) = (path.display(), if by_policy { "the policy" } else { RCLONE_ENV });
     Failure::new(
         Reason::InvalidConfiguration,
-        format!(
-            "{who} names `{shown}` as rclone, which isn't a file: correct it, or install rclone {MINIMUM_VERSION} or later there"
-        ),
+        format!("{who} names `{shown}` as rclone, which isn't a file"),
     )
+    .with_help(format!("correct it, or install rclone {MINIMUM_VERSION} or later there"))
 }
 
 /// Checks that a file has the digest that a policy demands.
 fn check_digest(path: &Path, wanted: &policy::Digest) -> Result<(), Failure> {
-    let refused =
-        |why: String| Failure::new(Reason::Denied, format!("rclone at `{}` {why}", path.display()));
+    let refused = |why: String| Failure::denied(format!("rclone at `{}` {why}", path.display()));
     let mut digest = Sha256::new();
     File::open(path)
         .and_then(|mut file| io::copy(&mut file, &mut digest))
@@ -118,10 +114,9 @@ fn check_digest(path: &Path, wanted: &policy::Digest) -> Result<(), Failure> {
     if found == wanted.0 {
         return Ok(());
     }
-    Err(refused(format!(
-        "has the SHA-256 {found}, and the policy allows only the one with {}: install that one",
-        wanted.0
-    )))
+    let wanted = &wanted.0;
+    let why = format!("has the SHA-256 {found}, and the policy allows only the one with {wanted}");
+    Err(refused(why).with_help("install that one"))
 }
 
 fn outdated(version: &Version, path: &Path, backend: &str) -> Failure {
@@ -133,11 +128,10 @@ fn outdated(version: &Version, path: &Path, backend: &str) -> Failure {
     } else {
         ("", "")
     };
-    let message = format!(
-        "rclone {version} at `{}` is too old{why}: install rclone {MINIMUM_VERSION} or later (https://rclone.org/install){then}",
-        path.display()
-    );
-    Failure::new(Reason::InvalidConfiguration, message)
+    let message = format!("rclone {version} at `{}` is too old{why}", path.display());
+    Failure::invalid_config(message).with_help(format!(
+        "install rclone {MINIMUM_VERSION} or later (https://rclone.org/install){then}"
+    ))
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -153,9 +147,8 @@ async fn run_version(
     trail: &AuditLog,
 ) -> Result<Version, Failure> {
     let failed = |why: String| {
-        let message =
-            format!("`{} version` doesn't work ({why}): reinstall rclone", path.display());
-        Failure::new(Reason::InvalidConfiguration, message)
+        let message = format!("`{} version` doesn't work ({why})", path.display());
+        Failure::invalid_config(message).with_help("reinstall rclone")
     };
     let profile = Profile { limits: Limits::built_in(), level, owner, ..Profile::default() };
     let confinement = Confinement::prepare(path, &profile)?;

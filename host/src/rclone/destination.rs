@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use std::io;
 use std::path::{Component, Path};
 
-use crate::connector::{Failure, Reason};
+use crate::connector::Failure;
 use crate::kernel::UserIds;
 use crate::kernel::run_as;
 use crate::policy::Grant;
@@ -34,11 +34,9 @@ pub fn create_missing(grant: &Grant, owner: Option<UserIds>) -> Result<(), Failu
             let whose = owner.map_or(String::new(), |owner| {
                 format!(", as the user {} that the tenant's processes run as", owner.uid)
             });
-            let message = format!(
-                "the directory `{}` can't be made{whose}: {error}: make it, or let that user",
-                directory.display()
-            );
-            Failure::new(Reason::Denied, message)
+            let directory = directory.display();
+            Failure::denied(format!("the directory `{directory}` can't be made{whose}: {error}"))
+                .with_help("make it, or let that user")
         })
     })
 }

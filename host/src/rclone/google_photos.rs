@@ -22,12 +22,12 @@ pub enum Aim {
 }
 
 /// A finding about the configuration of a remote.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Finding {
     /// The remote works, with a limitation.
     Notice(String),
     /// The remote can't be used.
-    Problem(String),
+    Problem(Failure),
 }
 
 /// The flag for the verbosity of rclone's log. Only with debug messages does its server log why
@@ -65,15 +65,14 @@ pub fn preflight(remote: &Remote, state: &State, aim: Aim) -> Result<(), Failure
     {
         return Err(Failure::new(
             Reason::Denied,
-            format!("{why}, so nothing can be restored to it: {MAKE_WRITABLE}"),
-        ));
+            format!("{why}, so nothing can be restored to it"),
+        )
+        .with_help(MAKE_WRITABLE));
     }
     if let Some(notice) = check_client(remote) {
         match notice {
             Finding::Notice(text) => tracing::warn!("{text}"),
-            Finding::Problem(text) => {
-                return Err(Failure::new(Reason::InvalidConfiguration, text));
-            }
+            Finding::Problem(failure) => return Err(failure),
         }
     }
     if aim == Aim::BackUp
@@ -86,7 +85,8 @@ pub fn preflight(remote: &Remote, state: &State, aim: Aim) -> Result<(), Failure
 }
 
 /// The commands that make a remote writable.
-const MAKE_WRITABLE: &str = "run `rclone config update NAME read_only=false` and `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported";
+const MAKE_WRITABLE: &str = "run `rclone config update NAME read_only=false` and `rclone config \
+     reconnect NAME:`, and `plakbox renew NAME` if it was imported";
 
 /// All findings about a remote.
 pub fn findings(remote: &Remote) -> Vec<Finding> {
@@ -95,7 +95,7 @@ pub fn findings(remote: &Remote) -> Vec<Finding> {
     }
     let read_only = read_only_option(remote).map(|why| {
         Finding::Notice(format!(
-            "{why}: backups work, restores to it don't; for these {MAKE_WRITABLE}"
+            "{why}, so that backups work and restores to it don't; help: {MAKE_WRITABLE}"
         ))
     });
     let quality = quality_notice(remote).map(Finding::Notice);
@@ -108,10 +108,15 @@ fn check_client(remote: &Remote) -> Option<Finding> {
     match (has("client_id"), has("client_secret")) {
         (true, true) => None,
         (true, false) => Some(Finding::Problem(
-            "the remote has a `client_id` without its `client_secret`: run `rclone config update NAME client_secret=...` and `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported".to_owned(),
+            Failure::invalid_config("the remote has a `client_id` without its `client_secret`")
+                .with_help(
+                    "run `rclone config update NAME client_secret=...` and `rclone config \
+                     reconnect NAME:`, and `plakbox renew NAME` if it was imported",
+                ),
         )),
         (false, _) => Some(Finding::Notice(format!(
-            "the remote has no `client_id` and uses rclone's shared one, which stops working in 2026 and whose quota all share: make your own ({OWN_CLIENT_URL})"
+            "the remote has no `client_id` and uses rclone's shared one, which stops working in \
+             2026 and whose quota all share; help: make your own ({OWN_CLIENT_URL})"
         ))),
     }
 }
@@ -128,15 +133,18 @@ fn read_only_option(remote: &Remote) -> Option<&'static str> {
 fn quality_notice(remote: &Remote) -> Option<String> {
     let proxy = remote.option("proxy").is_some_and(|value| !value.is_empty());
     (!proxy).then(|| {
-        "through its API Google gives photos without their location and not in full quality, and re-encodes videos: set the remote's `proxy` option for originals (https://rclone.org/googlephotos/#limitations)".to_owned()
+        "through its API Google gives photos without their location and not in full quality, and \
+         re-encodes videos; help: set the remote's `proxy` option for originals \
+         (https://rclone.org/googlephotos/#limitations)"
+            .to_owned()
     })
 }
 
 /// Checks that there is a refresh token.
 fn check_token(remote: &Remote) -> Option<Finding> {
     let problem = |what: &str| {
-        Some(Finding::Problem(format!(
-            "{what}: run `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported"
+        Some(Finding::Problem(Failure::invalid_config(what).with_help(
+            "run `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
         )))
     };
     let Some(token) = remote.option("token").filter(|token| !token.is_empty()) else {
@@ -196,7 +204,7 @@ mod tests {
             let findings = findings(&remote(&options));
             let found = findings.iter().any(|finding| match finding {
                 Finding::Notice(text) => !problem && text.contains(found),
-                Finding::Problem(text) => problem && text.contains(found),
+                Finding::Problem(failure) => problem && failure.message.contains(found),
             });
             assert!(found, "{options:?}: {findings:?}");
         }
@@ -222,6 +230,7 @@ mod tests {
         assert_eq!(preflight(&remote, &state, Aim::BackUp), Ok(()));
         let refused = preflight(&remote, &state, Aim::Restore).unwrap_err();
         assert_eq!(refused.reason, Reason::Denied);
-        assert!(refused.message.contains("read_only=false"), "{}", refused.message);
+        let help = refused.help.unwrap();
+        assert!(help.contains("read_only=false"), "{help}");
     }
 }

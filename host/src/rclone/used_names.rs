@@ -31,10 +31,12 @@ impl UsedNames {
         Err(Failure::new(
             Reason::Unsupported,
             format!(
-                "`{}` differs only in upper and lower case from another entry of this restore, and the destination takes both for one: restore it to another place",
+                "`{}` differs only in upper and lower case from another entry of this restore, \
+                 and the destination takes both for one",
                 path.escape_debug()
             ),
-        ))
+        )
+        .with_help("restore it to another place"))
     }
 }
 

@@ -33,16 +33,16 @@ impl Connector {
 
     fn load_for(engine: Engine, path: &Path, source: CodeSource) -> Result<Self, Failure> {
         let component = loader::load(&engine, path, source)?;
-        let refused = |why: String| {
-            Failure::denied(format!("the component `{}` is refused: {why}", path.display()))
+        let refused = |why: Failure| {
+            why.with_context(format_args!("the component `{}` is refused", path.display()))
         };
         let interface = ComponentInterface::new(&component, &engine);
-        interface.check().map_err(|error| refused(error.to_string()))?;
+        interface.check().map_err(|error| refused(error.into_failure()))?;
         let linker = linker(&engine).map_err(|error| Failure::internal(format!("{error:#}")))?;
         let pre = linker
             .instantiate_pre(&component)
             .and_then(ConnectorPre::new)
-            .map_err(|error| refused(format!("{error:#}")))?;
+            .map_err(|error| refused(Failure::denied(format!("{error:#}"))))?;
         Ok(Self { engine, pre })
     }
 

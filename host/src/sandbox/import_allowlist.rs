@@ -5,6 +5,8 @@ use std::fmt;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::connector::Failure;
+
 /// The capability of a connector.
 const CAPABILITY: &str = "plakar:connector/rclone@0.2.0";
 /// The types of the capability, which can do nothing.
@@ -44,10 +46,20 @@ pub struct ComponentInterface {
 /// The reason why a component is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
-    #[error("it imports `{0}`, which no connector is granted: build it against wit/ alone")]
+    #[error("it imports `{0}`, which no connector is granted")]
     NotGranted(String),
-    #[error("it doesn't export `{0}`: build it for the world `plakar:connector/connector`")]
+    #[error("it doesn't export `{0}`")]
     MissingExport(&'static str),
+}
+
+impl ImportError {
+    /// Returns the failure, with what the component's author can do.
+    pub fn into_failure(self) -> Failure {
+        Failure::denied(self.to_string()).with_help(match self {
+            Self::NotGranted(_) => "build it against wit/ alone",
+            Self::MissingExport(_) => "build it for the world `plakar:connector/connector`",
+        })
+    }
 }
 
 impl ComponentInterface {

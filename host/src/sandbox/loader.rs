@@ -53,9 +53,8 @@ pub fn component_path(directory: &Path, protocol: &str) -> Result<PathBuf, Failu
         return Ok(directory.join(format!("{protocol}.wasm")));
     }
     let protocol = protocol.escape_debug();
-    Err(Failure::invalid_config(format!(
-        "`{protocol}` is not a valid protocol: set the location to rclone://"
-    )))
+    Err(Failure::invalid_config(format!("`{protocol}` is not a valid protocol"))
+        .with_help("set the location to rclone://"))
 }
 
 /// Returns the directory of this program, which has the connectors of its package.

@@ -30,9 +30,9 @@ pub enum LoadError {
     NotRegularFile,
     #[error("user {0} owns it, who is neither root nor the one who runs this program")]
     Owner(u32),
-    #[error("others than its owner may write it: run `chmod go-w` on it")]
+    #[error("others than its owner may write it; help: run `chmod go-w` on it")]
     Writable,
-    #[error("it wasn't compiled from the component next to it: run `plakbox compile` again")]
+    #[error("it wasn't compiled from the component next to it; help: run `plakbox compile` again")]
     OtherComponent,
     #[error("a different version of this program compiled it: {0:#}")]
     Version(wasmtime::Error),

@@ -224,10 +224,10 @@ impl Service {
 
     /// Counts a rejection, and logs it unless it is left to the next summary.
     fn reject(&self, source: &str, rejection: &Rejection) {
-        let Rejection { cause, message } = rejection;
+        let Rejection { cause, failure } = rejection;
         if self.rejections.add(*cause, source) {
-            warn!("{source} is refused: {message}");
-            self.record(source.to_owned(), message.clone());
+            warn!("{source} is refused: {failure}");
+            self.record(source.to_owned(), failure.to_string());
         }
     }
 
@@ -286,7 +286,9 @@ impl Service {
                 _ = terminate.recv() => return self.drain(&mut terminate, listeners).await,
                 _ = interrupt.recv() => return Ok(()),
                 _ = hangup.recv() => self.reload(),
-                _ = check.tick() => kernel::check_users()?,
+                _ = check.tick() => kernel::check_users().map_err(|error| {
+                    Failure::internal(error.to_string()).with_help("restart the service")
+                })?,
                 () = self.accept_one(listeners) => {}
             }
         }
@@ -359,8 +361,9 @@ impl Service {
 
     /// Ends the remaining sessions and the tenants' threads.
     async fn end(&self) {
-        let why = "the service was stopped: run the command again when it is back";
-        self.sessions.cancel_all(&Failure::new(Reason::Unavailable, why));
+        let failure = Failure::new(Reason::Unavailable, "the service was stopped")
+            .with_help("run the command again when it is back");
+        self.sessions.cancel_all(&failure);
         let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, self.wait_until_empty()).await;
         self.runtimes().iter().for_each(|runtime| runtime.worker.end());
     }

@@ -56,10 +56,10 @@ fn parse(
 ) -> Result<(Remote, Vec<(String, String)>), Failure> {
     // The user who runs the service has an rclone.conf, and tenants don't.
     if context.client.is_some() && spec.names_user_remote() {
-        return Err(Failure::new(
-            Reason::Unsupported,
-            "a service doesn't read any rclone.conf: import the remote with `rclone config dump | plakar source import -rclone NAME`",
-        ));
+        return Err(Failure::new(Reason::Unsupported, "a service doesn't read any rclone.conf")
+            .with_help(
+                "import the remote with `rclone config dump | plakar source import -rclone NAME`",
+            ));
     }
     Remote::from_plakar_unchecked(spec)
 }
@@ -90,6 +90,9 @@ fn decision(
         r#use: direction.name().to_owned(),
         rules: decided.map(|grant| grant.rules.clone()).unwrap_or_default(),
         allowed: decided.is_ok(),
-        why: decided.err().map(|failure| secrets.redact(&failure.message)).unwrap_or_default(),
+        why: decided
+            .err()
+            .map(|failure| secrets.redact_failure(failure).to_string())
+            .unwrap_or_default(),
     }
 }

@@ -32,13 +32,12 @@ impl StartAudit {
     pub fn finish<T>(mut self, result: Result<T, Failure>) -> Result<T, Failure> {
         self.finished = true;
         if let Err(failure) = &result {
-            self.record(&failure.message);
+            self.record(self.secrets.redact_failure(failure).to_string());
         }
         result
     }
 
-    fn record(&self, why: &str) {
-        let why = self.secrets.redact(why);
+    fn record(&self, why: String) {
         self.trail.record_best_effort(Event::StartFailed { remote: self.remote.clone(), why });
     }
 }
@@ -46,7 +45,7 @@ impl StartAudit {
 impl Drop for StartAudit {
     fn drop(&mut self) {
         if !self.finished {
-            self.record("its client went away");
+            self.record("its client went away".to_owned());
         }
     }
 }

@@ -82,10 +82,10 @@ impl TenantClient {
             return Ok(());
         }
         let why = format!(
-            "the policy of the tenant `{}` was changed while the session waited: run it again",
+            "the policy of the tenant `{}` was changed while the session waited",
             self.tenant.name
         );
-        Err(Failure::denied(why))
+        Err(Failure::denied(why).with_help("run it again"))
     }
 
     /// Waits until the session may start.

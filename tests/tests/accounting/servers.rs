@@ -140,5 +140,5 @@ fn access_that_is_revoked_in_the_middle_ends_the_backup_with_one_reason() {
     place.remote("dav", &[("type", "webdav"), ("url", &format!("http://{address}/"))]);
     let run = place.backup("rclone://dav:");
     assert!(run.took < Duration::from_secs(60), "it took {:?}", run.took);
-    run.says("401 Scripted: check the remote's user, password or keys");
+    run.says("401 Scripted; help: check the remote's user, password or keys");
 }

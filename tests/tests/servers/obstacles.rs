@@ -24,7 +24,7 @@ fn restored_over(place: &TestEnv, target: &Path, location: &str, adopt: impl Fn(
 fn two_failed(run: Run, target: &Path) {
     let run = run.bad("2 of ");
     for (path, what) in [("/empty/dir", "a file"), ("/d/f", "a directory")] {
-        let reason = format!("{what} is in the way at `{}`: rename or remove it", &path[1..]);
+        let reason = format!("{what} is in the way at `{}`; help: rename or remove it", &path[1..]);
         let told = run.text.lines().filter(|line| line.contains("KO") && line.contains(path));
         assert!(told.into_iter().any(|line| line.contains(&reason)), "{}", run.text);
     }

@@ -21,7 +21,10 @@ fn a_destination_of_a_web_server_is_refused_at_once() {
     tree::file(&place.directory_remote("source").join("file"), b"x", tree::time(1));
     place.backup("rclone://source:").good();
     place.remote("web", &[("type", "http"), ("url", "http://127.0.0.1:9/")]);
-    place.restore("rclone://web:").soon().bad("http remotes are read only: restore to a remote");
+    place
+        .restore("rclone://web:")
+        .soon()
+        .bad("http remotes are read only; help: restore to a remote");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn a_missing_token_is_one_problem() {
         .collect();
     let run = doctor(place.command(tools::plakbox()).envs(photos.environment()), &config)
         .bad("the remote has no `token`")
-        .says("there is a problem: mend it");
+        .says("there is a problem; help: fix it");
     assert_eq!(run.text.matches("problem  ").count(), 1, "{}", run.text);
 }
 

@@ -50,7 +50,7 @@ fn an_empty_import_is_told_from_the_name_that_rclone_does_not_have() {
 fn a_path_of_rclone_that_is_wrong_is_named() {
     let place = with_source();
     run(place.backup_command("@source").env("PLAKBOX_RCLONE", "/nonexistent"))
-        .bad("PLAKBOX_RCLONE names `/nonexistent` as rclone, which isn't a file: correct it");
+        .bad("PLAKBOX_RCLONE names `/nonexistent` as rclone, which isn't a file; help: correct it");
     place.policy("[rclone]\npath = \"/not/there\"\n[[allow]]\nbackends = [\"*\"]\nuse = [\"importer\"]\ndirectories = [\"/\"]\n");
     place.backup("@source").bad("the policy names `/not/there` as rclone, which isn't a file");
 }
@@ -69,7 +69,7 @@ fn a_log_level_that_is_none_is_named_and_the_rest_goes_on() {
     for wrong in ["verbose", "plakbox=loud"] {
         let mut command = place.command(tools::plakbox());
         let run = run(command.args(["ls", "source:"]).env("PLAKBOX_LOG", wrong)).good();
-        let said = format!("PLAKBOX_LOG is `{wrong}`, which isn't a level: set it to");
+        let said = format!("PLAKBOX_LOG is `{wrong}`, which isn't a level; help: set it to");
         assert_eq!(run.text.lines().filter(|line| line.contains(&said)).count(), 1, "{}", run.text);
         run.says("/album/X/file");
     }
@@ -95,7 +95,7 @@ fn what_rclone_is_not_given_of_the_environment_is_named() {
     place.remote("ssh", &[("type", "sftp"), ("host", "127.0.0.1"), ("port", "9")]);
     let mut command = place.backup_command("rclone://ssh:");
     run(command.env("SSH_AUTH_SOCK", "/nowhere/agent"))
-        .bad("plakbox gives rclone no ssh-agent: set the remote's `key_file`");
+        .bad("plakbox gives rclone no ssh-agent; help: set the remote's `key_file`");
     let server = servers::serve(&place, "s3", &place.path(""));
     let url = format!("http://{}", server.address);
     let options =

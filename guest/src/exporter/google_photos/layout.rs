@@ -25,13 +25,8 @@ pub fn check_root(root: &str) -> Result<(), Failure> {
     if matches!(root.split('/').next(), Some("" | "album" | "upload")) {
         return Ok(());
     }
-    Err(Failure::new(
-        Reason::Unsupported,
-        format!(
-            "Google Photos takes no files at `{root}`: restore to rclone://, rclone://upload or \
-             rclone://album/NAME"
-        ),
-    ))
+    Err(Failure::new(Reason::Unsupported, format!("Google Photos takes no files at `{root}`"))
+        .with_help("restore to rclone://, rclone://upload or rclone://album/NAME"))
 }
 
 /// Returns the directory of albums, relative to the root.
@@ -47,10 +42,8 @@ pub fn albums_directory(root: &str) -> &'static str {
 pub fn destination<'a>(root: &str, path: &'a RemotePath) -> Result<Destination<'a>, Failure> {
     match (root.trim_matches('/'), path.parent()) {
         ("", parent) => Ok(below_root(parent)),
-        ("album", "") => Err(Failure::new(
-            Reason::Unsupported,
-            "a photo needs an album there: restore to rclone://album/NAME",
-        )),
+        ("album", "") => Err(Failure::new(Reason::Unsupported, "a photo needs an album there")
+            .with_help("restore to rclone://album/NAME")),
         (root, _) if root.split('/').next() == Some("upload") => {
             Ok(Destination::Library { is_view: true })
         }

@@ -71,8 +71,8 @@ impl PhotoReaders {
             }
             directory.evict(&warm).await;
         }
-        let message = "rclone ended again and again: run the backup again";
-        Err(Failure::new(Reason::Unavailable, message))
+        let message = "rclone ended again and again";
+        Err(Failure::new(Reason::Unavailable, message).with_help("run the backup again"))
     }
 
     /// Returns a name by which rclone looks up a photo. rclone finds a name that it never

@@ -23,9 +23,10 @@ use crate::importer::listing::{self, Listing, ListingConfig, ListingSummary};
 use crate::importer::prefetch::Prefetcher;
 use crate::lsjson::Item;
 
-const EMPTY_LIBRARY: &str = "Google Photos shows rclone no photo at all: since 2025-03-31 Google \
-     lets an application see only what it uploaded itself. Nothing was backed up; for the other \
-     photos see `plakbox help google-photos` (Google Takeout)";
+const EMPTY_LIBRARY: &str = "Google Photos shows rclone no photo at all, and nothing was backed \
+     up: since 2025-03-31 Google lets an application see only what it uploaded itself";
+const EMPTY_LIBRARY_HELP: &str =
+    "see `plakbox help google-photos` for the other photos (Google Takeout)";
 
 type Items = mpsc::Receiver<Vec<Item>>;
 
@@ -222,7 +223,10 @@ fn fail_if_empty(errors: Vec<ScanEvent>, has_all_photos: bool) -> Result<(), Fai
             return Err(failure);
         }
     }
-    if has_all_photos { Err(Failure::new(Reason::NotFound, EMPTY_LIBRARY)) } else { Ok(()) }
+    if !has_all_photos {
+        return Ok(());
+    }
+    Err(Failure::new(Reason::NotFound, EMPTY_LIBRARY).with_help(EMPTY_LIBRARY_HELP))
 }
 
 /// Photos in albums by their IDs, in the order in which they were listed.

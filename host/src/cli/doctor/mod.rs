@@ -66,7 +66,7 @@ impl Args {
         let (target, remote) = match parsed {
             Ok(parsed) => parsed,
             Err(failure) => {
-                report.problem(failure.message)?;
+                report.failure(&failure)?;
                 return report.finish();
             }
         };
@@ -79,7 +79,7 @@ impl Args {
         for finding in google_photos::findings(&remote) {
             match finding {
                 Finding::Notice(text) => report.warning(text)?,
-                Finding::Problem(text) => report.problem(text)?,
+                Finding::Problem(failure) => report.failure(&failure)?,
             }
         }
         // A remote with a finding that is a problem would fail for the same reason.
@@ -91,7 +91,7 @@ impl Args {
                     check_token(&report, &target, &remote, &state)?;
                     probe.check_store(&mut report, &remote).await?;
                 }
-                Err(failure) => report.problem(failure.message)?,
+                Err(failure) => report.failure(&failure)?,
             }
         }
         report.finish()
@@ -106,7 +106,7 @@ fn check_policy(
 ) -> io::Result<()> {
     let policies = match policies {
         Ok(policies) => policies,
-        Err(failure) => return report.problem(failure.message),
+        Err(failure) => return report.failure(&failure),
     };
     if let Ok(grant) = policies.decide(&remote.request(Direction::Backup)) {
         let environment = rclone::environment(&grant);
@@ -124,9 +124,10 @@ fn check_policy(
                 let rules = Vec::from_iter(grant.rules).join(", ");
                 report.ok(format!("{what} are allowed by {rules}"))?;
             }
-            Err(failure) if direction == Direction::Backup => report.problem(failure.message)?,
+            Err(failure) if direction == Direction::Backup => report.failure(&failure)?,
             Err(failure) => {
-                report.warning(format!("{what} are not allowed: {}", failure.message))?
+                let failure = failure.with_context(format_args!("{what} are not allowed"));
+                report.warning(report.secrets.redact_failure(&failure))?
             }
         }
     }
@@ -138,18 +139,20 @@ async fn check_service(report: &mut Report, parsed: Option<&(Target, Remote)>) -
     let service = match client::configured() {
         Ok(None) => return Ok(()),
         Ok(Some(service)) => service,
-        Err(failure) => return report.problem(failure.message),
+        Err(failure) => return report.failure(&failure),
     };
     let location = service.location();
     match service.check().await {
         Ok(()) => report.warning(format!(
-            "plakar's backups and restores go to the service at `{location}`, whose policy and rclone count: what follows is about this machine"
+            "plakar's backups and restores go to the service at `{location}`, whose policy and \
+             rclone count: what follows is about this machine"
         ))?,
-        Err(failure) => report.problem(failure.message)?,
+        Err(failure) => report.failure(&failure)?,
     }
     match parsed {
         Some((Target::UserConfig { .. }, _)) => report.warning(
-            "the service reads no rclone.conf: import the remote with `rclone config dump | plakar source import -rclone NAME`, and back up @NAME",
+            "the service reads no rclone.conf; help: import the remote with `rclone config dump | \
+             plakar source import -rclone NAME`, and back up @NAME",
         ),
         _ => Ok(()),
     }
@@ -163,7 +166,9 @@ fn check_values(report: &Report, remote: &Remote) -> io::Result<()> {
     let cut = options.filter(|(_, value)| value.contains(['#', ';'])).map(|(key, _)| key.as_str());
     for key in BTreeSet::from_iter(cut) {
         report.warning(format!(
-            "the value of `{key}` has a `#` or `;`, where plakar cuts it off when it imports what `rclone config show` prints: import the remote with `rclone config dump | plakar source import -rclone NAME`"
+            "the value of `{key}` has a `#` or `;`, where plakar cuts it off when it imports what \
+             `rclone config show` prints; help: import the remote with `rclone config dump | \
+             plakar source import -rclone NAME`"
         ))?;
     }
     Ok(())
@@ -194,7 +199,7 @@ async fn check_tools(
             Ok(Some((state, binary)))
         }
         Err(failure) => {
-            report.problem(failure.message)?;
+            report.failure(&failure)?;
             Ok(None)
         }
     }
@@ -226,12 +231,14 @@ fn check_token(report: &Report, target: &Target, before: &Remote, state: &State)
             return report.ok("the access token was refreshed, and is kept for the next run");
         }
         return report.warning(
-            "the access token was refreshed and is kept for the next run, and rclone.conf still has the old one: make it writable",
+            "the access token was refreshed and is kept for the next run, and rclone.conf still \
+             has the old one; help: make it writable",
         );
     }
     if token_lock::is_expired(token) {
         return report.warning(
-            "the access token has expired and was not kept when it was refreshed: make PLAKBOX_STATE writable",
+            "the access token has expired and was not kept when it was refreshed; help: make \
+             PLAKBOX_STATE writable",
         );
     }
     report.ok("the access token is valid")

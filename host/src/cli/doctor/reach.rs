@@ -54,10 +54,8 @@ impl Probe<'_> {
         let (session, _) = self.open(probed).await?;
         let listed = tokio::time::timeout(LIST_TIMEOUT, session.ping_importer()).await;
         listed.unwrap_or_else(|_| {
-            Err(Failure::new(
-                Reason::Unavailable,
-                "the remote doesn't answer within a minute: check the network and the server, and run it again",
-            ))
+            Err(Failure::new(Reason::Unavailable, "the remote doesn't answer within a minute")
+                .with_help("check the network and the server, and run it again"))
         })?;
         drop(session);
         if is_google_photos && path.is_empty() {
@@ -79,7 +77,7 @@ impl Probe<'_> {
         }
         match self.open(self.target.path()).await {
             Ok((session, root)) => store::check(report, &session, &root).await.map(drop),
-            Err(failure) => report.problem(failure),
+            Err(failure) => report.failure(&failure),
         }
     }
 

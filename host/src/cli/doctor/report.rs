@@ -4,7 +4,7 @@ use anyhow::bail;
 use std::fmt::Display;
 use std::io::{Result, Write, stdout};
 
-use crate::connector;
+use crate::connector::{self, Failure};
 use crate::invocation;
 use crate::rclone::Secrets;
 use crate::terminal::escape;
@@ -31,14 +31,19 @@ impl Report {
         self.print("warning", &text.to_string())
     }
 
-    /// Prints something to mend.
+    /// Prints something to fix.
     pub fn problem(&mut self, text: impl Display) -> Result<()> {
         self.problems += 1;
         self.print("problem", &text.to_string())
     }
 
+    /// Prints a failure, which is something to fix.
+    pub fn failure(&mut self, failure: &Failure) -> Result<()> {
+        // A secret is known as it is, not as it is displayed.
+        self.problem(self.secrets.redact_failure(failure))
+    }
+
     fn print(&self, mark: &str, text: &str) -> Result<()> {
-        // A secret is known as it is, not as it is shown.
         let mut text = connector::one_line(&self.secrets.redact(text));
         // Remedies contain the placeholder NAME.
         let is_plain = |char: char| char.is_alphanumeric() || "_-.+@".contains(char);
@@ -56,8 +61,8 @@ impl Report {
     pub fn finish(self) -> anyhow::Result<()> {
         match self.problems {
             0 => Ok(()),
-            1 => bail!("there is a problem: mend it and run this again"),
-            problems => bail!("there are {problems} problems: mend them and run this again"),
+            1 => bail!("there is a problem; help: fix it and run this again"),
+            problems => bail!("there are {problems} problems; help: fix them and run this again"),
         }
     }
 }

@@ -102,13 +102,13 @@ pub async fn check(report: &mut Report, session: &Session, root: &str) -> io::Re
         Ok(true) => {}
         Ok(false) => return Ok(false),
         Err(failure) => {
-            report.problem(failure.to_string())?;
+            report.failure(&failure)?;
             return Ok(true);
         }
     }
     match survey(session, root).await {
         Ok(survey) => survey.print(report, Timestamp::now())?,
-        Err(failure) => report.problem(failure.to_string())?,
+        Err(failure) => report.failure(&failure)?,
     }
     Ok(true)
 }
@@ -175,7 +175,7 @@ impl Survey {
     fn print(&self, report: &mut Report, now: Timestamp) -> io::Result<()> {
         let Self { packfiles, states, temporary, locks, foreign, failures } = self;
         for (path, failure) in &failures.first {
-            report.problem(format!("`{path}`: {failure}"))?;
+            report.failure(&failure.clone().with_context(format_args!("`{path}`")))?;
         }
         if failures.count > failures.first.len() {
             let more = failures.count - failures.first.len();
@@ -187,17 +187,26 @@ impl Survey {
             report.ok(format!("it is a Kloset store: {packfiles}, {states}, {locks} locks"))?;
         }
         if packfiles.count.max(states.count) > MANY_OBJECTS {
-            report.warning("plakar can't use a store of more than about 120,000 packfiles or states; help: start a new store, and keep this one for what is in it")?;
+            report.warning(
+                "plakar can't use a store of more than about 120,000 packfiles or states; help: \
+                 start a new store, and keep this one for what is in it",
+            )?;
         }
         for (path, modified) in &locks.first {
             let age = now.duration_since(*modified);
             if age > STALE_LOCK_AGE {
-                report.warning(format!("`{path}` is the lock of a backup that was stopped {age:#} ago; help: it goes with the next backup or `plakar maintenance`"))?;
+                report.warning(format!(
+                    "`{path}` is the lock of a backup that was stopped {age:#} ago; help: it goes \
+                     with the next backup or `plakar maintenance`"
+                ))?;
             }
         }
         if temporary.count > 0 {
             let what = temporary.text("files");
-            report.warning(format!("interrupted uploads have left {what} in `tmp`; help: the next backup removes those that are a day old"))?;
+            report.warning(format!(
+                "interrupted uploads have left {what} in `tmp`; help: the next backup removes \
+                 those that are a day old"
+            ))?;
         }
         self.print_foreign(report, foreign)
     }
@@ -205,7 +214,8 @@ impl Survey {
     fn print_foreign(&self, report: &Report, foreign: &Sample<String>) -> io::Result<()> {
         for path in &foreign.first {
             report.warning(format!(
-                "`{path}` isn't a file of a store, and is left alone; help: remove it if you don't need it"
+                "`{path}` isn't a file of a store, and is left alone; help: remove it if you \
+                 don't need it"
             ))?;
         }
         match foreign.count - foreign.first.len() {

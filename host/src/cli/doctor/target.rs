@@ -29,15 +29,14 @@ impl Target {
     pub fn new(argument: Option<String>) -> Result<Self, Failure> {
         if let Some(argument) = argument {
             let Some((name, path)) = argument.split_once(':') else {
-                return Err(Failure::invalid_config(format!(
-                    "`{argument}` names no remote: say NAME:path"
-                )));
+                return Err(Failure::invalid_config(format!("`{argument}` names no remote"))
+                    .with_help("use NAME:path"));
             };
             return Ok(Self::UserConfig { name: name.to_owned(), path: path.to_owned() });
         }
         if stdin().is_terminal() {
-            return Err(Failure::invalid_config(
-                "no remote is named: run `plakbox doctor NAME:` or `rclone config show NAME | plakbox doctor`",
+            return Err(Failure::invalid_config("no remote is named").with_help(
+                "run `plakbox doctor NAME:` or `rclone config show NAME | plakbox doctor`",
             ));
         }
         let mut text = String::new();

@@ -67,7 +67,9 @@ impl Args {
         if !found {
             let name = quoted(name);
             bail!(
-                "plakar has neither a source nor a destination `{known_as}`: import it with `rclone config dump | plakar source import -rclone {name}`, or say what plakar calls it with `--as`"
+                "plakar has neither a source nor a destination `{known_as}`; help: import it with \
+                 `rclone config dump | plakar source import -rclone {name}`, or set \
+                 the name that plakar has for it with `--as`"
             );
         }
         Ok(())
@@ -87,17 +89,15 @@ fn report(what: &str, changed: &[String]) -> String {
 fn read_user_config(name: &str) -> Result<Section, Failure> {
     let file = user_config::find()?;
     let text = ini::read(&file).map_err(|error| {
-        Failure::invalid_config(format!(
-            "`{}` can't be read: {error}: make it readable",
-            file.display()
-        ))
+        Failure::invalid_config(format!("`{}` can't be read: {error}", file.display()))
+            .with_help("make it readable")
     })?;
     if user_config::is_encrypted(&text) {
-        return Err(Failure::invalid_config(format!(
-            "`{}` is encrypted: run `rclone config dump | plakbox renew --stdin {}`",
-            file.display(),
-            quoted(name)
-        )));
+        return Err(Failure::invalid_config(format!("`{}` is encrypted", file.display()))
+            .with_help(format!(
+                "run `rclone config dump | plakbox renew --stdin {}`",
+                quoted(name)
+            )));
     }
     let mut sections = user_config::with_wrapped(&user_config::read(&file, name)?, name)?;
     sections
@@ -119,7 +119,8 @@ fn read_stdin(name: &str) -> anyhow::Result<Section> {
     section.ok_or_else(|| {
         let (command, argument) = (invocation::command(), quoted(name));
         anyhow!(
-            "what came on stdin says nothing of a remote `{name}`: run `rclone config dump | {command} renew --stdin {argument}`; `rclone listremotes` lists them"
+            "what came on stdin says nothing of a remote `{name}`; help: run `rclone config dump | \
+             {command} renew --stdin {argument}`; `rclone listremotes` lists them"
         )
     })
 }
@@ -136,14 +137,16 @@ fn update(
     let (had, has) = (options.get(&key("type")), section.get("type"));
     if !options.keys().any(|key| key.starts_with(OPTION_PREFIX)) {
         return Err(Failure::invalid_config(format!(
-            "the {what} was not imported from rclone: if its location is rclone://{name}:, it needs no renewal"
+            "the {what} was not imported from rclone: if its location is rclone://{name}:, it \
+             needs no renewal"
         )));
     }
     if had.is_some() && had != has {
         let [had, has] = [had, has].map(|it| it.map_or("none", String::as_str));
         return Err(Failure::invalid_config(format!(
-            "the {what} is a remote of type `{had}`, and `{name}` is one of type `{has}`: say which one is meant with `--as`"
-        )));
+            "the {what} is a remote of type `{had}`, and `{name}` is one of type `{has}`"
+        ))
+        .with_help("set the name of the one that is meant with `--as`"));
     }
     let mut changed = Vec::new();
     for (option, value) in section {

@@ -47,7 +47,11 @@ impl Plakar {
         let documents = serde_json::Deserializer::from_slice(&output.stdout);
         for document in documents.into_iter::<BTreeMap<String, Options>>() {
             let mut document = document.map_err(|_| {
-                Failure::invalid_config(format!("`plakar {} show -json` printed something that version 1.1 doesn't: install plakar 1.1", kind.name()))
+                Failure::invalid_config(format!(
+                    "`plakar {} show -json` printed something that version 1.1 doesn't",
+                    kind.name()
+                ))
+                .with_help("install plakar 1.1")
             })?;
             if let Some(options) = document.remove(name) {
                 return Ok(Some(options));
@@ -71,9 +75,10 @@ impl Plakar {
             return Ok(());
         }
         Err(Failure::invalid_config(format!(
-            "plakar took other options for the {0} `{name}` than it was given: look at `plakar {0} show {name}`",
+            "plakar took other options for the {} `{name}` than it was given",
             kind.name()
-        )))
+        ))
+        .with_help(format!("look at `plakar {} show {name}`", kind.name())))
     }
 
     fn run(&self, arguments: &[&str], input: &[u8]) -> Result<Output, Failure> {
@@ -93,7 +98,7 @@ impl Plakar {
         let line = arguments.join(" ");
         let output = ran.map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
-                Failure::invalid_config("plakar was not found in PATH: put it there")
+                Failure::invalid_config("plakar was not found in PATH").with_help("put it there")
             }
             _ => Failure::invalid_config(format!("`plakar {line}` can't be run: {error}")),
         })?;

@@ -76,8 +76,9 @@ impl Policies {
         if with_pins(&sections, &grant.pins) != sections {
             return Err(Failure::new(
                 Reason::Denied,
-                "the options that the policies in force pin select rules that pin further options: pin all of them in each of these rules",
-            ));
+                "the options that the policies in force pin select rules that pin further options",
+            )
+            .with_help("pin all of them in each of these rules"));
         }
         grant.pins = pins;
         grant.limits = grant.limits.with_defaults(Limits::built_in());
@@ -112,8 +113,7 @@ fn built_in_grant(request: &Request<'_>) -> Result<Grant, Failure> {
         };
         if is_local {
             let directory = paths::resolve(Path::new(&target.path)).map_err(|what| {
-                let message = format!("{what}: use an absolute path without broken links");
-                Failure::new(Reason::InvalidConfiguration, message)
+                Failure::invalid_config(what).with_help("use an absolute path without broken links")
             })?;
             directories.insert(directory);
         }

@@ -31,7 +31,7 @@ impl PolicyFile {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             invalid(format!(
-                "the policy `{}` can't be read: {error}: nothing is allowed without it",
+                "the policy `{}` can't be read, and nothing is allowed without it: {error}",
                 path.display()
             ))
         })?;
@@ -46,18 +46,15 @@ impl PolicyFile {
     pub fn parse(path: &Path, text: String) -> Result<Self, Failure> {
         let policy: Policy = toml::from_str(&text).map_err(|error| {
             let at = line_and_column(&text, error.span().map_or(0, |span| span.start));
-            invalid(format!(
-                "`{}`:{at}: {}: correct it and run `plakbox policy check` on it",
-                path.display(),
-                error.message()
-            ))
+            invalid(format!("`{}`:{at}: {}", path.display(), error.message()))
+                .with_help("correct it and run `plakbox policy check` on it")
         })?;
         let file = Self { path: path.to_owned(), policy, is_tenant: false, text };
         match validate::find_error(&file.policy) {
             None => Ok(file),
             Some((span, what)) => {
                 let at = line_and_column(&file.text, span.start);
-                Err(invalid(format!("`{}`:{at}: {what}", path.display())))
+                Err(what.with_context(format_args!("`{}`:{at}", path.display())))
             }
         }
     }
@@ -89,7 +86,7 @@ fn line_and_column(text: &str, offset: usize) -> String {
     format!("{}:{column}", line_number(text, offset))
 }
 
-fn invalid(message: String) -> Failure {
+fn invalid(message: impl AsRef<str>) -> Failure {
     Failure::new(Reason::InvalidConfiguration, message)
 }
 
@@ -176,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_rule_knows_its_line() {
-        let text = "version = 1\n\n[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\npaths = [\"a\"]\n";
+        let text = "version = 1\n\n[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\n\
+                    paths = [\"a\"]\n";
         let file = parse(text).unwrap();
         let rule = &file.policy.allow[0];
         assert_eq!(file.line(rule), 3);

@@ -1,20 +1,23 @@
 //! Checks of a policy file that its format can't express.
 
 use std::ops::Range;
+use std::path::Path;
 use toml::Spanned;
 
 use super::schema::{Audit, Policy, Rule};
+use crate::connector::Failure;
 use crate::direction::Direction;
 use crate::policy::hosts::{UNTERMINATED_ADDRESS, is_terminated};
 use crate::policy::limits::Limits;
 use crate::policy::rclone_options;
 
-/// Finds an error. Returns its position and its message.
-pub fn find_error(policy: &Policy) -> Option<(Range<usize>, String)> {
+/// Finds an error. Returns its position, and the failure without it.
+pub fn find_error(policy: &Policy) -> Option<(Range<usize>, Failure)> {
     let Policy { version, rclone, environment, audit, limits, allow, .. } = policy;
     if *version.get_ref() != 1 {
-        let what = "unknown version of the format: write `version = 1`, or install a newer plakbox";
-        return Some((version.span(), what.to_owned()));
+        let what = Failure::invalid_config("unknown version of the format")
+            .with_help("write `version = 1`, or install a newer plakbox");
+        return Some((version.span(), what));
     }
     let file = audit.as_ref().and_then(|audit| match audit {
         Audit::File(file) => Some(file),
@@ -22,41 +25,44 @@ pub fn find_error(policy: &Policy) -> Option<(Range<usize>, String)> {
     });
     let mut paths = rclone.path.iter().chain(file);
     if let Some(path) = paths.find(|path| !path.get_ref().is_absolute()) {
-        let what = format!("`{}` must be an absolute path", path.get_ref().display());
-        return Some((path.span(), what));
+        return Some((path.span(), relative_path(path.get_ref())));
     }
     if let Some(environment) = environment
         && let Some(name) = environment.get_ref().iter().find(|name| is_dangerous_env(name))
     {
-        let what = format!(
-            "the variable `{name}` would let rclone bypass this policy: remove it from `environment`"
-        );
+        let what = Failure::invalid_config(format!(
+            "the variable `{name}` would let rclone bypass this policy"
+        ))
+        .with_help("remove it from `environment`");
         return Some((environment.span(), what));
     }
     find_limit_error(limits.as_ref()).or_else(|| allow.iter().find_map(find_rule_error))
 }
 
 /// Finds an error in one rule.
-fn find_rule_error(spanned: &Spanned<Rule>) -> Option<(Range<usize>, String)> {
+fn find_rule_error(spanned: &Spanned<Rule>) -> Option<(Range<usize>, Failure)> {
     let rule = spanned.get_ref();
     if rule.backends.is_empty() || rule.uses.get_ref().is_empty() {
-        let what = "the rule allows nothing: name its `backends` and its `use`";
-        return Some((spanned.span(), what.to_owned()));
+        let what = Failure::invalid_config("the rule allows nothing")
+            .with_help("name its `backends` and its `use`");
+        return Some((spanned.span(), what));
     }
     if rule.read_only && !rule.uses.get_ref().contains(&Direction::Backup) {
-        let what = "a rule that is `read-only` can't be for `exporter` alone: remove one of them";
-        return Some((rule.uses.span(), what.to_owned()));
+        let what =
+            Failure::invalid_config("a rule that is `read-only` can't be for `exporter` alone")
+                .with_help("remove one of them");
+        return Some((rule.uses.span(), what));
     }
     if let Some(directories) = &rule.directories
         && let Some(path) = directories.get_ref().iter().find(|path| !path.is_absolute())
     {
-        let what = format!("`{}` must be an absolute path", path.display());
-        return Some((directories.span(), what));
+        return Some((directories.span(), relative_path(path)));
     }
     if let Some(pin) = &rule.pin
         && let Some(option) = unterminated_pin(rule)
     {
-        return Some((pin.span(), format!("the option `{option}` {UNTERMINATED_ADDRESS}")));
+        let what = format!("the option `{option}` {UNTERMINATED_ADDRESS}");
+        return Some((pin.span(), Failure::invalid_config(what)));
     }
     find_limit_error(rule.limits.as_ref())
 }
@@ -80,7 +86,12 @@ fn is_dangerous_env(name: &str) -> bool {
 }
 
 /// Finds a limit that is too small.
-fn find_limit_error(limits: Option<&Spanned<Limits>>) -> Option<(Range<usize>, String)> {
+fn find_limit_error(limits: Option<&Spanned<Limits>>) -> Option<(Range<usize>, Failure)> {
     let (name, minimum) = limits?.get_ref().below_minimum()?;
-    Some((limits?.span(), format!("the limit `{name}` must be at least {minimum}")))
+    let what = format!("the limit `{name}` must be at least {minimum}");
+    Some((limits?.span(), Failure::invalid_config(what)))
+}
+
+fn relative_path(path: &Path) -> Failure {
+    Failure::invalid_config(format!("`{}` must be an absolute path", path.display()))
 }

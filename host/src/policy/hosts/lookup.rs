@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use super::private::{is_private, private_host_message};
+use super::private::{is_private, private_host};
 use crate::connector::{Failure, Reason};
 
 /// Maximum time to resolve all names of a session.
@@ -23,9 +23,9 @@ pub async fn check_public(names: &BTreeSet<String>) -> Result<(), Failure> {
             let found = lookup_host((name.as_str(), 0)).await.into_iter().flatten();
             let mut found = found.map(|address| address.ip());
             if let Some(address) = found.find(|address| is_private(*address)) {
-                let why = private_host_message(name);
-                let message = format!("{why} (it resolves to {address})");
-                return Err(Failure::new(Reason::Denied, message));
+                let mut failure = private_host(name);
+                failure.message += &format!(" (it resolves to {address})");
+                return Err(failure);
             }
         }
         Ok(())
@@ -35,11 +35,13 @@ pub async fn check_public(names: &BTreeSet<String>) -> Result<(), Failure> {
         Err(Failure::new(
             Reason::Unavailable,
             format!(
-                "{} couldn't be resolved within {} seconds, which is needed as private networks aren't allowed: check the name server, and run it again",
+                "{} couldn't be resolved within {} seconds, which is needed as private networks \
+                 aren't allowed",
                 names.join(", "),
                 RESOLVE_TIMEOUT.as_secs()
             ),
-        ))
+        )
+        .with_help("check the name server, and run it again"))
     })
 }
 

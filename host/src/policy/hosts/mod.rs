@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use super::rclone_options::{self, OptionTable};
 use super::request::Section;
+use crate::connector::Failure;
 
 /// Address of the metadata server in Google's and Oracle's cloud, and in others as well.
 const METADATA_HOST: &str = "169.254.169.254";
@@ -34,9 +35,9 @@ pub struct RemoteHost {
 /// # Errors
 ///
 /// A host can't be determined, or something that rclone appends to an address could change
-/// its host. The error is a message.
-pub fn find_hosts(backend: &str, section: &Section) -> Result<Vec<RemoteHost>, String> {
-    let table = rclone_options::table().map_err(|failure| failure.message)?;
+/// its host.
+pub fn find_hosts(backend: &str, section: &Section) -> Result<Vec<RemoteHost>, Failure> {
+    let table = rclone_options::table()?;
     let set = || section.iter().filter(|(_, value)| !value.is_empty());
     let is_plain =
         |value: &str| value.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_".contains(&it));
@@ -44,18 +45,20 @@ pub fn find_hosts(backend: &str, section: &Section) -> Result<Vec<RemoteHost>, S
         table.is_host_part(backend, option) && !is_plain(value)
     };
     if let Some((option, _)) = set().find(is_unsafe_part) {
-        return Err(format!("the option `{option}` would change the host of the remote"));
+        let message = format!("the option `{option}` would change the host of the remote");
+        return Err(Failure::denied(message));
     }
     let is_unterminated = |(option, value): &(&String, &String)| {
         table.is_address_prefix(backend, option) && !is_terminated(value)
     };
     if let Some((option, _)) = set().find(is_unterminated) {
-        return Err(format!("the option `{option}` {UNTERMINATED_ADDRESS}"));
+        return Err(Failure::denied(format!("the option `{option}` {UNTERMINATED_ADDRESS}")));
     }
     let mut all = Vec::new();
     for (option, value) in set().filter(|(option, _)| table.is_address(backend, option)) {
-        let hosts = hosts_in_value(backend, option, value, table)
-            .ok_or_else(|| format!("the host in the option `{option}` can't be determined"))?;
+        let hosts = hosts_in_value(backend, option, value, table).ok_or_else(|| {
+            Failure::denied(format!("the host in the option `{option}` can't be determined"))
+        })?;
         let with_option = |host| RemoteHost { option: option.clone(), host, is_implied: false };
         all.extend(hosts.into_iter().map(with_option));
     }
@@ -201,6 +204,7 @@ mod tests {
         let section = pairs.iter().map(|(key, value)| (key.to_string(), value.to_string()));
         find_hosts(backend, &section.collect())
             .map(|all| all.into_iter().map(|it| it.host).collect())
+            .map_err(|failure| failure.message)
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::connector::Failure;
+
 /// Class of a host, as far as its text shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostClass {
@@ -126,10 +128,10 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
     }
 }
 
-/// Message that a rule doesn't allow a private host.
-pub fn private_host_message(host: &str) -> String {
-    format!(
-        "the host `{host}` is this machine or in a private network: a rule that allows it names it in full in `hosts` or `pin`, or has `private-hosts = true`"
+/// Creates the failure that a rule doesn't allow a private host.
+pub fn private_host(host: &str) -> Failure {
+    Failure::denied(format!("the host `{host}` is this machine or in a private network")).with_help(
+        "let the rule name it in full in `hosts` or `pin`, or have `private-hosts = true`",
     )
 }
 

@@ -38,31 +38,38 @@ pub fn check_section(name: &str, section: &BTreeMap<String, String>) -> Result<(
     for (key, value) in section {
         if let Some(global) = key.strip_prefix("override.").or(key.strip_prefix("global.")) {
             return Err(denied(format!(
-                "the option `{key}` of the remote would change rclone's own setting `{global}`, which plakbox refuses: remove it from the remote"
-            )));
+                "the option `{key}` of the remote would change rclone's own setting `{global}`, \
+                 which plakbox refuses"
+            ))
+            .with_help("remove it from the remote"));
         }
         let is_plain =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if !table.is_undeclared(key) && (key.is_empty() || !key.bytes().all(is_plain)) {
             return Err(denied(format!(
-                "`{}` isn't a valid option of an rclone remote: remove it with `plakar source unset`, or import the remote again",
+                "`{}` isn't a valid option of an rclone remote",
                 key.escape_debug()
-            )));
+            ))
+            .with_help("remove it with `plakar source unset`, or import the remote again"));
         }
         if value.chars().any(char::is_control) {
             return Err(denied(format!(
-                "the option `{key}` of the remote has a line break or control character in its value: run `plakbox renew NAME`, or import the remote again"
-            )));
+                "the option `{key}` of the remote has a line break or control character in its \
+                 value"
+            ))
+            .with_help("run `plakbox renew NAME`, or import the remote again"));
         }
         if table.runs_command(key) && !value.is_empty() {
             return Err(denied(format!(
-                "the option `{key}` of the remote would run a command, which plakbox refuses: remove it from the remote"
-            )));
+                "the option `{key}` of the remote would run a command, which plakbox refuses"
+            ))
+            .with_help("remove it from the remote"));
         }
         if table.wraps(key) && wrapped_remotes::contains_connection_string(key, value) {
             return Err(denied(format!(
-                "the remote `{name}` wraps a connection string, which plakbox refuses: define it as a remote of its own in rclone.conf"
-            )));
+                "the remote `{name}` wraps a connection string, which plakbox refuses"
+            ))
+            .with_help("define it as a remote of its own in rclone.conf"));
         }
     }
     Ok(())
@@ -80,7 +87,7 @@ pub fn is_secret_value(key: &str, value: &str) -> bool {
     is_secret(key) || authority.is_some_and(|authority| authority.contains('@'))
 }
 
-fn denied(message: String) -> Failure {
+fn denied(message: impl AsRef<str>) -> Failure {
     Failure::new(Reason::Denied, message)
 }
 

@@ -182,10 +182,8 @@ fn contains(pairs: &BTreeSet<(String, String)>, backend: &str, option: &str) -> 
 /// The table can't be parsed. Everything is denied then.
 pub fn table() -> Result<&'static OptionTable, Failure> {
     TABLE.as_ref().map_err(|_| {
-        Failure::new(
-            Reason::Denied,
-            "the table of rclone's options in plakbox is broken: install a different version of plakbox",
-        )
+        Failure::new(Reason::Denied, "the table of rclone's options in plakbox is broken")
+            .with_help("install a different version of plakbox")
     })
 }
 
@@ -268,7 +266,8 @@ mod tests {
     fn a_table_with_an_unknown_word_is_none() {
         let group = |does| {
             format!(
-                "elsewhere = []\nundeclared = []\n[[group]]\ndoes = \"{does}\"\nbackends = []\noptions = []\n"
+                "elsewhere = []\nundeclared = []\n[[group]]\ndoes = \"{does}\"\nbackends = []\n\
+                 options = []\n"
             )
         };
         assert!(parse(&group("harmless")).is_ok());

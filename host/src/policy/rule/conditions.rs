@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::connector::Failure;
 use crate::direction::Direction;
 use crate::policy::file::{PolicyFile, Rule};
 use crate::policy::rclone_options;
@@ -30,8 +31,8 @@ impl RuleInput<'_> {
     ///
     /// # Errors
     ///
-    /// The rule doesn't allow this remote. The error is a message.
-    pub fn evaluate(&self, rule: &Rule, file: &PolicyFile) -> Result<Access, String> {
+    /// The rule doesn't allow this remote.
+    pub fn evaluate(&self, rule: &Rule, file: &PolicyFile) -> Result<Access, Failure> {
         self.check_use(rule, file)?;
         self.check_path(rule, file)?;
         self.check_options(rule, file)?;
@@ -42,23 +43,25 @@ impl RuleInput<'_> {
         Ok(Access { directory, public_hosts })
     }
 
-    fn check_use(&self, rule: &Rule, file: &PolicyFile) -> Result<(), String> {
+    fn check_use(&self, rule: &Rule, file: &PolicyFile) -> Result<(), Failure> {
         let is_denied_write = self.direction == Direction::Restore && rule.read_only;
         if rule.uses.get_ref().contains(&self.direction) && !is_denied_write {
             return Ok(());
         }
         let (name, line) = (self.direction.name(), file.line(&rule.uses));
-        Err(format!("it may not be used by an {name}, see line {line}"))
+        Err(Failure::denied(format!("it may not be used by an {name}, see line {line}")))
     }
 
-    fn check_path(&self, rule: &Rule, file: &PolicyFile) -> Result<(), String> {
+    fn check_path(&self, rule: &Rule, file: &PolicyFile) -> Result<(), Failure> {
         if self.path.split('/').any(|name| !name.is_empty() && !is_safe_name(name)) {
-            return Err(format!("`{}` has a `..` in it", self.path.escape_debug()));
+            let path = self.path.escape_debug();
+            return Err(Failure::denied(format!("`{path}` has a `..` in it")));
         }
         // After the address of a web server, such a path names a different server.
         if self.backend != LOCAL_BACKEND && self.path.starts_with("//") {
             let path = self.path.escape_debug();
-            return Err(format!("`{path}` begins with two slashes: write one"));
+            return Err(Failure::denied(format!("`{path}` begins with two slashes"))
+                .with_help("write one slash"));
         }
         let Some(paths) = &rule.paths else { return Ok(()) };
         if ancestors(self.path).any(|path| paths.get_ref().iter().any(|it| it.matches(path))) {
@@ -68,20 +71,22 @@ impl RuleInput<'_> {
             "" => "the whole remote".to_owned(),
             _ => format!("the path `{}`", self.path.escape_debug()),
         };
-        Err(format!("{path} matches none of its `paths`, see line {}", file.line(paths)))
+        let line = file.line(paths);
+        Err(Failure::denied(format!("{path} matches none of its `paths`, see line {line}")))
     }
 
-    fn check_options(&self, rule: &Rule, file: &PolicyFile) -> Result<(), String> {
+    fn check_options(&self, rule: &Rule, file: &PolicyFile) -> Result<(), Failure> {
         let Some(option) = self.find_denied_option(rule) else { return Ok(()) };
-        Err(match &rule.options {
+        Err(Failure::denied(match &rule.options {
             Some(options) => format!(
                 "the option `{option}` matches none of its `options`, see line {}",
                 file.line(options)
             ),
             None => format!(
-                "the option `{option}` reads local files or uses this machine's identity, and its `options` don't name it"
+                "the option `{option}` reads local files or uses this machine's identity, and its \
+                 `options` don't name it"
             ),
-        })
+        }))
     }
 
     /// Finds the first option that isn't allowed. Without the table that is `type`.
@@ -107,32 +112,35 @@ impl RuleInput<'_> {
         None
     }
 
-    fn check_pins(&self, rule: &Rule) -> Result<(), String> {
+    fn check_pins(&self, rule: &Rule) -> Result<(), Failure> {
         for (option, value) in rule.pins() {
             if self.section.get(option).is_none_or(|own| own == value) {
                 continue;
             }
             // The user must not learn a secret from the message.
             if is_secret_value(option, value) {
-                return Err(format!(
-                    "the option `{option}` must be the policy's own: leave it out"
-                ));
+                return Err(Failure::denied(format!(
+                    "the option `{option}` must be the policy's own"
+                ))
+                .with_help(format!("leave out `{option}`")));
             }
-            return Err(format!("the option `{option}` must be `{}`", value.escape_debug()));
+            let value = value.escape_debug();
+            return Err(Failure::denied(format!("the option `{option}` must be `{value}`")));
         }
         Ok(())
     }
 
     /// Returns the resolved path of a local directory, if it lies in one of the rule's
     /// directories.
-    fn directory(&self, rule: &Rule) -> Result<PathBuf, String> {
-        let resolved = paths::resolve(Path::new(self.path))?;
+    fn directory(&self, rule: &Rule) -> Result<PathBuf, Failure> {
+        let resolved = paths::resolve(Path::new(self.path)).map_err(Failure::denied)?;
         for granted in rule.directories.iter().flat_map(|directories| directories.get_ref()) {
             if paths::resolve(granted).is_ok_and(|granted| resolved.starts_with(granted)) {
                 return Ok(resolved);
             }
         }
-        Err(format!("`{}` lies in none of its `directories`", resolved.display()))
+        let path = resolved.display();
+        Err(Failure::denied(format!("`{path}` lies in none of its `directories`")))
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::conditions::RuleInput;
+use crate::connector::Failure;
 use crate::policy::file::{PolicyFile, Rule};
-use crate::policy::hosts::private::{HostClass, classify, private_host_message};
+use crate::policy::hosts::private::{HostClass, classify, private_host};
 use crate::policy::hosts::{RemoteHost, find_hosts};
 use crate::policy::rclone_options;
 use crate::policy::request::Section;
@@ -16,18 +17,18 @@ impl RuleInput<'_> {
         &self,
         rule: &Rule,
         file: &PolicyFile,
-    ) -> Result<BTreeSet<String>, String> {
+    ) -> Result<BTreeSet<String>, Failure> {
         let private_hosts = rule.private_hosts.as_ref().map(|value| *value.get_ref());
         let is_private_allowed = private_hosts.unwrap_or(!file.is_tenant);
         let pinned = self.pinned_host_option(rule);
         if rule.hosts.is_none() && pinned.is_none() && is_private_allowed {
             return Ok(BTreeSet::new());
         }
-        let hosts = find_hosts(self.backend, &self.with_pins(rule)).map_err(|why| {
-            if is_private_allowed {
-                return why;
+        let hosts = find_hosts(self.backend, &self.with_pins(rule)).map_err(|mut why| {
+            if !is_private_allowed {
+                why.message += ", which a rule without `private-hosts = true` needs to know";
             }
-            format!("{why}, which a rule without `private-hosts = true` needs to know")
+            why
         })?;
         let mut public = BTreeSet::new();
         for host in hosts {
@@ -38,10 +39,13 @@ impl RuleInput<'_> {
                 && !is_pinned
                 && !host.is_implied
             {
-                return Err(format!(
-                    "the option `{}` names a host in addition to `{pinned}`, which it pins: leave it out, or let the policy pin it or list its `hosts`",
-                    host.option
-                ));
+                let option = host.option;
+                return Err(Failure::denied(format!(
+                    "the option `{option}` names a host in addition to `{pinned}`, which it pins"
+                ))
+                .with_help(format!(
+                    "leave out `{option}`, or let the policy pin it or list its `hosts`"
+                )));
             }
             let mut listed = rule.hosts.iter().flat_map(|hosts| hosts.get_ref());
             if is_private_allowed || is_pinned || listed.any(|it| it.text() == host.host) {
@@ -50,8 +54,8 @@ impl RuleInput<'_> {
             match classify(&host.host) {
                 HostClass::Public => {}
                 HostClass::Name => drop(public.insert(host.host)),
-                HostClass::Private if host.is_implied => return Err(implied_host_message(&host)),
-                HostClass::Private => return Err(private_host_message(&host.host)),
+                HostClass::Private if host.is_implied => return Err(implied_host(&host)),
+                HostClass::Private => return Err(private_host(&host.host)),
             }
         }
         Ok(public)
@@ -72,24 +76,25 @@ impl RuleInput<'_> {
 }
 
 /// Checks a host against the `hosts` of a rule, if it has any.
-fn check_listed(rule: &Rule, file: &PolicyFile, host: &RemoteHost) -> Result<(), String> {
+fn check_listed(rule: &Rule, file: &PolicyFile, host: &RemoteHost) -> Result<(), Failure> {
     let Some(patterns) = &rule.hosts else { return Ok(()) };
     if patterns.get_ref().iter().any(|pattern| pattern.matches(&host.host)) {
         return Ok(());
     }
     if host.is_implied {
-        return Err(implied_host_message(host));
+        return Err(implied_host(host));
     }
     let (name, line) = (&host.host, file.line(patterns));
-    Err(format!("the host `{name}` matches none of its `hosts`, see line {line}"))
+    Err(Failure::denied(format!("the host `{name}` matches none of its `hosts`, see line {line}")))
 }
 
-/// Message that a backend would use this machine's identity in the absence of an option.
-fn implied_host_message(host: &RemoteHost) -> String {
+/// Creates the failure that a backend would use this machine's identity without an option.
+fn implied_host(host: &RemoteHost) -> Failure {
     let RemoteHost { option, host, .. } = host;
-    format!(
-        "without the option `{option}` rclone asks `{host}` for this machine's identity: set it in the remote"
-    )
+    Failure::denied(format!(
+        "without the option `{option}` rclone asks `{host}` for this machine's identity"
+    ))
+    .with_help(format!("set `{option}` in the remote"))
 }
 
 #[cfg(test)]
@@ -183,7 +188,7 @@ mod tests {
                 path: "",
                 direction: Direction::Backup,
             };
-            let granted = decide(&file, &request).map_err(|failure| failure.message);
+            let granted = decide(&file, &request).map_err(|failure| failure.to_string());
             granted.map(|grant| Vec::from_iter(grant.public_hosts))
         };
         let tenant = |rule: &str, endpoint: &str| with(rule, true, endpoint);
@@ -191,10 +196,8 @@ mod tests {
         {
             for rule in ["", "hosts = [\"*\"]", "private-hosts = false"] {
                 let why = tenant(rule, host).unwrap_err();
-                assert!(
-                    why.contains("in a private network: a rule that allows it"),
-                    "{host}: {why}"
-                );
+                assert!(why.contains("in a private network"), "{host}: {why}");
+                assert!(why.contains("; help: let the rule name it in full"), "{host}: {why}");
             }
             assert!(with("", false, host).is_ok() && tenant("private-hosts = true", host).is_ok());
             assert!(with("private-hosts = false", false, host).is_err());

@@ -45,6 +45,7 @@ fn decide_target(
         None => (&empty, LOCAL_BACKEND),
     };
     let mut refusals = Vec::new();
+    let mut helps = Vec::new();
     for rule in &file.policy.allow {
         let backends = &rule.get_ref().backends;
         if !backends.contains("*") && !backends.contains(backend) {
@@ -54,9 +55,13 @@ fn decide_target(
             RuleInput { section, backend, path: &target.path, direction: request.direction };
         match input.evaluate(rule.get_ref(), file) {
             Ok(access) => return Ok(build_grant(file, rule, request.direction, target, access)),
-            Err(refusal) => refusals.push(format!("{refusal} ({})", location(file, rule))),
+            Err(Failure { message, help, .. }) => {
+                refusals.push(format!("{message} ({})", location(file, rule)));
+                helps.extend(help.filter(|help| !helps.contains(help)));
+            }
         }
     }
+    helps.push("ask the author of the policy".to_owned());
     if refusals.is_empty() {
         refusals.push(allowed_backends(file));
     }
@@ -67,11 +72,12 @@ fn decide_target(
     Err(Failure::new(
         Reason::Denied,
         format!(
-            "the policy `{}` doesn't allow {what} here: {}: ask the author of the policy",
+            "the policy `{}` doesn't allow {what} here: {}",
             file.path.display(),
             refusals.join("; ")
         ),
-    ))
+    )
+    .with_help(helps.join(", or ")))
 }
 
 /// Describes the backends that the rules of a policy file are for.
@@ -133,7 +139,8 @@ mod tests {
         path: &str,
     ) -> Result<Grant, String> {
         let text = format!(
-            "version = 1\n[[allow]]\nbackends = [\"s3\", \"sftp\", \"local\", \"crypt\"]\nuse = [\"importer\"]\n{rule}\n"
+            "version = 1\n[[allow]]\nbackends = [\"s3\", \"sftp\", \"local\", \"crypt\"]\n\
+             use = [\"importer\"]\n{rule}\n"
         );
         let file = PolicyFile::parse(Path::new("p.toml"), text).unwrap();
         let section = |pairs: &[(&str, &str)]| -> Section {
@@ -174,7 +181,8 @@ mod tests {
         let text = "version = 1\n[[allow]]\nbackends = [\"union\"]\nuse = [\"importer\"]\n";
         let rule = |path, option| {
             format!(
-                "[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\npaths = [\"{path}\"]\npin = {{ {option} }}\n"
+                "[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\npaths = [\"{path}\"]\n\
+                 pin = {{ {option} }}\n"
             )
         };
         let decide = |one, other| {

@@ -79,10 +79,10 @@ async fn stream(
     }
     ended.map_err(|failure| match failure.reason {
         // rclone says this of the file's directory.
-        Reason::NotFound if failure.message.contains("directory not found") => Failure::new(
-            Reason::NotFound,
-            "file not found: check the path, or whether it was removed meanwhile",
-        ),
+        Reason::NotFound if failure.message.contains("directory not found") => {
+            Failure::new(Reason::NotFound, "file not found")
+                .with_help("check the path, or whether it was removed meanwhile")
+        }
         _ => failure,
     })?;
     check_length(count, size)

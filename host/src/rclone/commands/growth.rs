@@ -88,7 +88,8 @@ mod tests {
         assert!(!says(&format!("{updated} (mod time changed from a to b)")));
         assert!(!says("size changed from 1 to 2"));
         assert!(says(
-            "Didn't finish writing (wrote 1/2 bytes): http2: handler wrote more than declared Content-Length"
+            "Didn't finish writing (wrote 1/2 bytes): http2: handler wrote more than declared \
+             Content-Length"
         ));
     }
 }

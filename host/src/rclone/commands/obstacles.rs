@@ -158,12 +158,8 @@ fn find_type_conflicts(planned: &BatchPaths, found: &[ListedEntry]) -> Vec<Obsta
             }
             None => continue,
         };
-        let failure = Failure::new(
-            Reason::Denied,
-            format!(
-                "a {what} is in the way at `{place}`: rename or remove it there, and restore again"
-            ),
-        );
+        let failure = Failure::new(Reason::Denied, format!("a {what} is in the way at `{place}`"))
+            .with_help("rename or remove it there, and restore again");
         obstacles.push(Obstacle { path: path.clone(), place, failure });
     }
     obstacles
@@ -177,10 +173,12 @@ fn find_case_conflicts(planned: &BatchPaths, found: &[ListedEntry]) -> Vec<Obsta
     for path in planned.files.iter().filter(|path| !files.contains(path)) {
         let Some(other) = there.get(&path.to_lowercase()) else { continue };
         let message = format!(
-            "the destination takes it for `{}`, which is there and differs only in upper and lower case: rename that, or restore to another place",
+            "the destination takes it for `{}`, which is there and differs only in upper and \
+             lower case",
             other.escape_debug()
         );
-        let failure = Failure::new(Reason::Denied, message);
+        let failure =
+            Failure::denied(message).with_help("rename that, or restore to another place");
         obstacles.push(Obstacle { path: path.clone(), place: path.clone(), failure });
     }
     obstacles

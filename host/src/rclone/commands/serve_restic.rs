@@ -170,7 +170,11 @@ impl Reader {
         read.unwrap_or_else(|_| {
             Err(Failure::new(
                 Reason::Unsupported,
-                "it has no bytes and can't be opened, as a named pipe: leave it out with Plakar's `-ignore`, or set `skip_links` on the remote, which leaves out links as well",
+                "it has no bytes and can't be opened, as a named pipe",
+            )
+            .with_help(
+                "leave it out with Plakar's `-ignore`, or set `skip_links` on the remote, which \
+                 leaves out links as well",
             ))
         })
     }
@@ -277,7 +281,7 @@ impl Reader {
             return failure;
         }
         let reason = if self.sender.is_closed() { Reason::Cancelled } else { Reason::Unavailable };
-        Failure::new(reason, format!("rclone serve broke off: {error}: run it again"))
+        Failure::new(reason, format!("rclone serve broke off: {error}")).with_help("run it again")
     }
 
     /// Sends the rest of a body.

@@ -82,9 +82,11 @@ pub fn check_length(count: u64, size: Option<u64>) -> Result<(), Failure> {
         Some(size) if size != count => Err(Failure::new(
             Reason::Corrupted,
             format!(
-                "{count} bytes came where {size} were listed: the file changed while it was read, or its transfer broke; run the backup again"
+                "{count} bytes came where {size} were listed: the file changed while it was read, \
+                 or its transfer broke"
             ),
-        )),
+        )
+        .with_help("run the backup again")),
         _ => Ok(()),
     }
 }

@@ -53,12 +53,11 @@ async fn probe(
         let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
     }
     process.wait().await.map_err(|failure| {
-        Failure::new(
-            failure.reason,
-            format!(
-                "`{target}` of the union `{union}` doesn't answer: {}: connect or mount it, or take it out of the union's `upstreams`",
-                failure.message
-            ),
-        )
+        let cause = failure.help.clone().map(|help| format!("{help}, or ")).unwrap_or_default();
+        failure
+            .with_context(format_args!("`{target}` of the union `{union}` doesn't answer"))
+            .with_help(format!(
+                "{cause}connect or mount it, or take it out of the union's `upstreams`"
+            ))
     })
 }

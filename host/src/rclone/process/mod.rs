@@ -124,20 +124,19 @@ impl Process {
         }
         if let Some(signal) = status.signal() {
             let is_limited = self.exit_audit.context.grant.limits.rclone_cpu.is_some();
-            let why = match Signal::from_named_raw(signal) {
-                Some(Signal::XCPU) => {
-                    "it used up the processor time that the policy allows (`rclone-cpu`)"
-                }
+            let what = format!("rclone {} was killed by signal {signal}", self.command);
+            let failed = |message: String| Failure::new(Reason::Unavailable, message);
+            return match Signal::from_named_raw(signal) {
+                Some(Signal::XCPU) => failed(format!(
+                    "{what}: it used up the processor time that the policy allows (`rclone-cpu`)"
+                )),
                 // A Go program ignores the SIGXCPU that comes before it.
-                Some(Signal::KILL) if is_limited => {
-                    "most likely it used up the processor time that the policy allows (`rclone-cpu`)"
-                }
-                _ => "run it again",
+                Some(Signal::KILL) if is_limited => failed(format!(
+                    "{what}: most likely it used up the processor time that the policy allows \
+                     (`rclone-cpu`)"
+                )),
+                _ => failed(what).with_help("run it again"),
             };
-            return Failure::new(
-                Reason::Unavailable,
-                format!("rclone {} was killed by signal {signal}: {why}", self.command),
-            );
         }
         match self.log.last_error() {
             Some(error) => errors::classify(&error),

@@ -81,7 +81,7 @@ struct Sentence {
     quiet: Option<&'static str>,
     object: Object,
     decision: Decision,
-    /// The remedy.
+    /// What the user can do.
     help: Option<&'static str>,
 }
 
@@ -167,10 +167,7 @@ fn at_path(line: &LogRecord, object: Object, help: Option<&str>) -> Omission {
     };
     match path.filter(|path| !path.is_empty()) {
         Some(path) if path == named || object == Object::Quoted => Omission::Path(path, failure),
-        Some(path) => {
-            let message = format!("`{named}`: {}", failure.message);
-            Omission::Path(path, Failure { message, ..failure })
-        }
+        Some(path) => Omission::Path(path, failure.with_context(format_args!("`{named}`"))),
         None => Omission::Run(failure),
     }
 }
@@ -178,9 +175,9 @@ fn at_path(line: &LogRecord, object: Object, help: Option<&str>) -> Omission {
 fn failure(line: &LogRecord, help: Option<&str>) -> Failure {
     let failure = errors::classify(&line.message);
     match help {
-        Some(help) => Failure::new(failure.reason, format!("{}: {help}", line.message)),
+        Some(help) => Failure::new(failure.reason, &line.message).with_help(help),
         None if failure.reason == Reason::Internal => {
-            Failure::new(Reason::Unsupported, format!("rclone leaves it out: {}", failure.message))
+            Failure { reason: Reason::Unsupported, ..failure }.with_context("rclone leaves it out")
         }
         None => failure,
     }
@@ -231,9 +228,11 @@ mod tests {
 
     #[test]
     fn what_crypt_can_t_decrypt_is_an_error_of_its_name() {
-        let record = line(
-            r#"{"level":"notice","msg":"Skipping undecryptable file name: bad PKCS#7 padding - too long","object":"enc/dg4h","objectType":"string","source":"crypt/crypt.go:358"}"#,
-        );
+        let record = line(concat!(
+            r#"{"level":"notice","msg":"Skipping undecryptable file name: bad PKCS#7 padding "#,
+            r#"- too long","object":"enc/dg4h","objectType":"string","#,
+            r#""source":"crypt/crypt.go:358"}"#,
+        ));
         let Omission::Path(path, failure) = classify_record(&record, false) else {
             panic!("{:?}", classify_record(&record, false))
         };
@@ -243,9 +242,11 @@ mod tests {
 
     #[test]
     fn what_chunker_finds_in_pieces_is_an_error_of_the_file_it_names() {
-        let record = line(
-            r#"{"level":"debug","msg":"invalid chunks in object \"a/\\\"b\"","object":"Chunked 'x:'","objectType":"*chunker.Fs","source":"chunker/chunker.go:861"}"#,
-        );
+        let record = line(concat!(
+            r#"{"level":"debug","msg":"invalid chunks in object \"a/\\\"b\"","#,
+            r#""object":"Chunked 'x:'","objectType":"*chunker.Fs","#,
+            r#""source":"chunker/chunker.go:861"}"#,
+        ));
         assert!(
             matches!(classify_record(&record, false), Omission::Path(path, _) if path == "a/\"b")
         );
@@ -255,7 +256,7 @@ mod tests {
     fn a_sentence_that_is_not_known_is_judged_by_its_level_and_its_words() {
         let record = |level: &str, message: &str, kind: &str| {
             let json = format!(
-                r#"{{"level":"{level}","msg":"{message}","object":"a/b","objectType":"{kind}","source":"new/new.go:1"}}"#
+                r#"{{"level":"{level}","msg":"{message}","object":"a/b","objectType":"{kind}","source":"new/n.go:1"}}"#
             );
             classify_record(&line(&json), true)
         };

@@ -111,10 +111,12 @@ impl RcloneQuota {
             return Err(Failure::new(
                 Reason::RateLimited,
                 format!(
-                    "all of the {} rclone processes that the policy allows a session were busy for a minute: raise the limit (`processes`), or use fewer `streams`",
+                    "all of the {} rclone processes that the policy allows a session were busy \
+                     for a minute",
                     self.max_processes
                 ),
-            ));
+            )
+            .with_help("raise the limit (`processes`), or use fewer `streams`"));
         };
         let mut shared = Vec::new();
         for share in &self.shares {
@@ -139,8 +141,9 @@ impl RcloneQuota {
         let permit = self.batches.clone().try_acquire_owned().map_err(|_| {
             Failure::new(
                 Reason::RateLimited,
-                format!("a session may have {MAX_BATCHES} batches at the same time: send or drop one before creating another"),
+                format!("a session may have {MAX_BATCHES} batches at the same time"),
             )
+            .with_help("send or drop one before creating another")
         })?;
         Ok(self.descriptor(permit, true))
     }
@@ -192,10 +195,11 @@ impl RcloneQuota {
         Err(Failure::new(
             Reason::RateLimited,
             format!(
-                "the policy allows a session {} bytes on this machine's disk: raise the limit (`temporary-disk`)",
+                "the policy allows a session {} bytes on this machine's disk",
                 self.max_disk_bytes
             ),
-        ))
+        )
+        .with_help("raise the limit (`temporary-disk`)"))
     }
 
     /// Counts one more file or directory on the disk, as [`Self::take_disk`] does.
@@ -209,11 +213,9 @@ impl RcloneQuota {
         }
         Err(Failure::new(
             Reason::RateLimited,
-            format!(
-                "the policy allows a session {} files on this machine's disk: raise the limit (`temporary-files`)",
-                self.max_files
-            ),
-        ))
+            format!("the policy allows a session {} files on this machine's disk", self.max_files),
+        )
+        .with_help("raise the limit (`temporary-files`)"))
     }
 
     /// Releases what was counted on the disk.
@@ -244,7 +246,7 @@ mod tests {
         let limits = Limits { temporary_files: Some(1), ..Limits::default() };
         let quota = RcloneQuota::new(&limits, SessionQuota::default());
         assert!(quota.take_file().is_ok());
-        assert!(quota.take_file().unwrap_err().message.contains("`temporary-files`"));
+        assert!(quota.take_file().unwrap_err().to_string().contains("`temporary-files`"));
         quota.release_disk(0, 2);
         assert!(quota.take_file().is_ok());
         let batches: Vec<_> =

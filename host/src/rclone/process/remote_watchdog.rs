@@ -124,10 +124,11 @@ async fn probe(context: &Arc<ProcessContext>, since: Instant) -> Result<(), Fail
         Err(_) => Err(Failure::new(
             Reason::Unavailable,
             format!(
-                "the remote doesn't answer: nothing came from it for {} s: check the network and the server, and run it again",
+                "the remote doesn't answer: nothing came from it for {} s",
                 since.elapsed().as_secs()
             ),
-        )),
+        )
+        .with_help("check the network and the server, and run it again")),
     }
 }
 

@@ -27,7 +27,9 @@ const POLL_TIME_DIVISOR: u32 = 3;
 const MAX_BLIND_POLLS: u32 = 20;
 
 /// The message where the disk usage can't be determined.
-const HIDDEN_DISK_MESSAGE: &str = "what rclone has on this machine's disk can't be counted, and it was ended: nothing of its own may be closed to it, too deep, or removed and mapped (`temporary-disk`)";
+const HIDDEN_DISK_MESSAGE: &str = "what rclone has on this machine's disk can't be counted, and it \
+     was ended: nothing of its own may be closed to it, too deep, or removed and mapped \
+     (`temporary-disk`)";
 
 /// The resources that a session has at one moment.
 #[derive(Debug, Default)]
@@ -72,10 +74,9 @@ impl Sample {
         };
         Err(Failure::new(
             Reason::RateLimited,
-            format!(
-                "{what}, which is more than the policy allows, and was ended: raise the limit (`{limit}`)"
-            ),
-        ))
+            format!("{what}, which is more than the policy allows, and was ended"),
+        )
+        .with_help(format!("raise the limit (`{limit}`)")))
     }
 }
 
@@ -150,7 +151,7 @@ mod tests {
             (sample(fits, DiskUsage { is_hidden: true, ..disk }), "temporary-disk"),
         ] {
             let failure = more.check(&limits).unwrap_err();
-            assert!(failure.message.contains(&format!("(`{limit}`)")), "{failure:?}");
+            assert!(failure.to_string().contains(&format!("(`{limit}`)")), "{failure:?}");
             assert_eq!(more.check(&Limits::default()), Ok(()));
         }
     }

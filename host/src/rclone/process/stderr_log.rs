@@ -11,6 +11,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
+use super::errors::LOG_OVERFLOW;
 use super::retry_watchdog::RetryWatchdog;
 use crate::rclone::remote::secrets::Secrets;
 
@@ -249,7 +250,7 @@ impl LogReader {
         if let Some(sink) = &self.sink {
             // A dropped receiver doesn't stop the reader.
             if let Err(mpsc::error::TrySendError::Full(_)) = sink.try_send(line) {
-                self.watchdog.trip("rclone logs more than can be processed: reinstall rclone");
+                self.watchdog.trip(LOG_OVERFLOW);
             }
         }
     }
@@ -326,7 +327,10 @@ mod tests {
     fn whatever_is_logged_is_taken_in_without_secrets_and_within_bounds() {
         use proptest::prelude::*;
         let text = prop_oneof![
-            3 => prop::sample::select(vec!["hunter22", "a/b", "All requests per day", "GET request error:", "list failed: &", "\\u0000", "\\\"", "é"]).prop_map(str::to_owned),
+            3 => prop::sample::select(vec![
+                "hunter22", "a/b", "All requests per day", "GET request error:", "list failed: &",
+                "\\u0000", "\\\"", "é",
+            ]).prop_map(str::to_owned),
             1 => "[ -~]{0,20}",
         ];
         let level = prop::sample::select(vec!["error", "notice", "debug", "info", "shout", ""]);

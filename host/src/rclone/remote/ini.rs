@@ -249,7 +249,8 @@ mod tests {
 
     #[test]
     fn one_value_is_changed_and_no_other_byte() {
-        let text = "# mine\r\n[x]\nkey = 0\n\n [ a ] \n; token = no\n\ttoken=  {\"a\":1} \r\nlast : x\n\n\n# of b\n[b]\ntoken = {\"a\":1}";
+        let text = "# mine\r\n[x]\nkey = 0\n\n [ a ] \n; token = no\n\ttoken=  {\"a\":1} \r\nlast \
+                    : x\n\n\n# of b\n[b]\ntoken = {\"a\":1}";
         let changed = set_option(text, "a", "token", "new").unwrap();
         assert_eq!(changed, text.replacen("=  {\"a\":1} ", "=  new ", 1));
         let changed = set_option(text, "b", "token", "new").unwrap();

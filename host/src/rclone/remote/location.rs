@@ -12,18 +12,23 @@ pub fn missing_remote(protocol: &str, place: &str) -> Failure {
     let what = format!("`{protocol}://{place}` has neither `rclone_type` nor the name of a remote");
     if place.is_empty() {
         return invalid(format!(
-            "{what}, as when `rclone config show NAME` is given a name that rclone doesn't have (`rclone listremotes` lists them): remove it with `plakar source rm NAME`, and import the remote with `rclone config dump | plakar source import -rclone NAME`"
-        ));
+            "{what}, as when `rclone config show NAME` is given a name that rclone doesn't have \
+             (`rclone listremotes` lists them)"
+        ))
+        .with_help(
+            "remove it with `plakar source rm NAME`, and import the remote with `rclone config \
+             dump | plakar source import -rclone NAME`",
+        );
     }
     let (name, path) = place.split_once('/').unwrap_or((place, ""));
     let known = user_config::find().and_then(|file| user_config::read(&file, name));
     if known.is_ok_and(|known| known.contains_key(name)) {
-        return invalid(format!(
-            "{what}: a colon follows the name of a remote: write `{protocol}://{name}:{path}`"
-        ));
+        return invalid(format!("{what}: a colon follows the name of a remote"))
+            .with_help(format!("write `{protocol}://{name}:{path}`"));
     }
-    invalid(format!(
-        "{what}: import one with `rclone config dump | plakar source import -rclone NAME`, or name one of your rclone.conf as {protocol}://NAME:path"
+    invalid(what).with_help(format!(
+        "import one with `rclone config dump | plakar source import -rclone NAME`, or name one of \
+         your rclone.conf as {protocol}://NAME:path"
     ))
 }
 
@@ -38,7 +43,11 @@ pub fn check_path(protocol: &str, path: &str) -> Result<(), Failure> {
         Some((name, below)) if user_config::check_name(name).is_ok() => {
             let rest = [below, &path[first.len()..]].concat();
             Err(invalid(format!(
-                "`{protocol}://{path}` names a remote, and an imported one is one already: set the location to `{protocol}://{rest}`, or to `{protocol}:///{path}` if a directory is called so"
+                "`{protocol}://{path}` names a remote, and an imported one is one already"
+            ))
+            .with_help(format!(
+                "set the location to `{protocol}://{rest}`, or to `{protocol}:///{path}` if a \
+                 directory is called so"
             )))
         }
         _ => Ok(()),

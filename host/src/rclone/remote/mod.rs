@@ -51,10 +51,6 @@ pub struct Remote {
     pinned: Pins,
 }
 
-fn invalid(message: impl AsRef<str>) -> Failure {
-    Failure::new(Reason::InvalidConfiguration, message)
-}
-
 impl Remote {
     /// Parses and checks a remote. Returns the remaining options as well, which are the connector's
     /// own.
@@ -102,14 +98,19 @@ impl Remote {
         hostname: &str,
     ) -> Result<Self, Failure> {
         if section.get("type").is_none_or(|backend| backend.is_empty()) {
-            return Err(invalid(
-                "the remote has no `rclone_type`: run `plakbox renew NAME`, or import it again with `rclone config dump | plakar source import -rclone -overwrite NAME`",
+            return Err(Failure::invalid_config("the remote has no `rclone_type`").with_help(
+                "run `plakbox renew NAME`, or import it again with `rclone config dump | plakar \
+                 source import -rclone -overwrite NAME`",
             ));
         }
         if let Some((key, _)) = section.iter().find(|(_, value)| *value == HIDDEN_PASSWORD) {
-            return Err(invalid(format!(
-                "the remote's `{key}` was hidden by `rclone config show`: run `plakbox renew NAME`, or where rclone.conf is encrypted `rclone config dump | plakbox renew --stdin NAME`"
-            )));
+            return Err(Failure::invalid_config(format!(
+                "the remote's `{key}` was hidden by `rclone config show`"
+            ))
+            .with_help(
+                "run `plakbox renew NAME`, or where rclone.conf is encrypted `rclone config dump \
+                 | plakbox renew --stdin NAME`",
+            ));
         }
         location::check_path(protocol, path)?;
         Ok(Self {
@@ -153,7 +154,7 @@ impl Remote {
             return Ok(());
         }
         if self.path.is_empty() {
-            return Err(invalid(
+            return Err(Failure::invalid_config(
                 "a remote of type `local` needs a path: rclone:///path/to/directory",
             ));
         }
@@ -200,10 +201,8 @@ impl Remote {
         if self.backend() != "http" {
             return Ok(());
         }
-        Err(Failure::new(
-            Reason::Unsupported,
-            "http remotes are read only: restore to a remote of another kind, or to a local directory (`fs://`)",
-        ))
+        Err(Failure::new(Reason::Unsupported, "http remotes are read only")
+            .with_help("restore to a remote of another kind, or to a local directory (`fs://`)"))
     }
 
     /// The path inside the remote.
@@ -239,10 +238,11 @@ impl Remote {
         let before = std::mem::replace(&mut self.sections, sections);
         self.pinned.apply(&mut self.sections);
         if stable_options(&before) != stable_options(&self.sections) {
-            return Err(invalid(format!(
-                "the remote changed in `{}` while it was asked whether it is allowed: run it again",
+            return Err(Failure::invalid_config(format!(
+                "the remote changed in `{}` while it was asked whether it is allowed",
                 file.display()
-            )));
+            ))
+            .with_help("run it again"));
         }
         Ok(())
     }
@@ -356,13 +356,17 @@ mod tests {
     #[test]
     fn whatever_plakar_says_is_refused_or_written_as_just_that() {
         use proptest::prelude::*;
+        let keys = "rclone_type rclone_host rclone_remote rclone_upstreams rclone_token rclone_x] location";
+        let keys: Vec<_> = keys.split(' ').map(str::to_owned).collect();
         let key = prop_oneof![
-            3 => prop::sample::select(vec!["rclone_type", "rclone_host", "rclone_remote", "rclone_upstreams", "rclone_token", "rclone_x]", "location"]).prop_map(str::to_owned),
+            3 => prop::sample::select(keys),
             1 => "rclone_.{0,8}",
             1 => ".{0,8}",
         ];
         let value = prop_oneof![
-            3 => prop::sample::select(vec!["sftp", "s3", "union", "a:b c:d \"e f:g\"", ":sftp,ssh=x:", "[x]\nssh = y", " # ;", "\"", "x=y", "/a"]).prop_map(str::to_owned),
+            3 => prop::sample::select(vec![
+                "sftp", "s3", "union", "a:b c:d \"e f:g\"", ":sftp,ssh=x:", "[x]\nssh = y", " # ;",
+                "\"", "x=y", "/a"]).prop_map(str::to_owned),
             1 => ".{0,16}",
         ];
         crate::fuzzing::check_property(prop::collection::btree_map(key, value, 0..6), |config| {

@@ -33,9 +33,8 @@ pub fn find() -> Result<PathBuf, Failure> {
         // It may be written from a different directory.
         .and_then(|path| std::path::absolute(path).ok())
         .ok_or_else(|| {
-            invalid(
-                "there is no rclone.conf: run `rclone config`, or set RCLONE_CONFIG to its path",
-            )
+            invalid("there is no rclone.conf")
+                .with_help("run `rclone config`, or set RCLONE_CONFIG to its path")
         })
 }
 
@@ -50,14 +49,19 @@ pub fn read(file: &Path, name: &str) -> Result<Sections, Failure> {
         .map_err(|error| invalid(format!("`{shown}` can't be read: {error}")))?;
     if is_encrypted(&text) {
         return Err(invalid(format!(
-            "`{shown}` is encrypted, and plakbox doesn't know its password: import the remote with `rclone config dump | plakar source import -rclone {0}`, and back up @{0}",
+            "`{shown}` is encrypted, and plakbox doesn't know its password"
+        ))
+        .with_help(format!(
+            "import the remote with `rclone config dump | plakar source import -rclone {0}`, and \
+             back up @{0}",
             quoted(name)
         )));
     }
     ini::parse(&text).map_err(|line| {
         invalid(format!(
-            "`{shown}` is not a valid rclone configuration: line {line} can't be parsed: correct it, or run `rclone config`"
+            "`{shown}` is not a valid rclone configuration: line {line} can't be parsed"
         ))
+        .with_help("correct it, or run `rclone config`")
     })
 }
 
@@ -123,10 +127,9 @@ pub fn check_name(name: &str) -> Result<(), Failure> {
     if !name.is_empty() && name.chars().all(plain) {
         return Ok(());
     }
-    Err(invalid(format!(
-        "`{}` is not the name of a remote: connection strings are refused, use a remote of your rclone.conf",
-        name.escape_debug()
-    )))
+    let name = name.escape_debug();
+    Err(invalid(format!("`{name}` is not the name of a remote: connection strings are refused"))
+        .with_help("use a remote of your rclone.conf"))
 }
 
 #[cfg(test)]

@@ -27,19 +27,26 @@ pub fn check(sections: &Sections) -> Result<(), Failure> {
             return Err(Failure::new(
                 Reason::Denied,
                 format!(
-                    "the name of the remote `{name}` has a dot, for which rclone gives it the options of a remote `{parent}` as well: import it with `rclone config dump | plakar source import -rclone {}`, or rename it in rclone.conf",
-                    quoted(name)
+                    "the name of the remote `{name}` has a dot, for which rclone gives it the \
+                     options of a remote `{parent}` as well"
                 ),
-            ));
+            )
+            .with_help(format!(
+                "import it with `rclone config dump | plakar source import -rclone {}`, or rename \
+                 it in rclone.conf",
+                quoted(name)
+            )));
         }
         policy::check_section(name, section)?;
         if let Some((key, _)) = section.iter().find(|(_, value)| ini::has_variables(value)) {
             return Err(Failure::new(
                 Reason::Denied,
                 format!(
-                    "the option `{key}` of the remote has `%(...)s` in its value, which rclone would replace by another option: write out what is meant"
+                    "the option `{key}` of the remote has `%(...)s` in its value, which rclone \
+                     would replace by another option"
                 ),
-            ));
+            )
+            .with_help("write out what is meant"));
         }
     }
     Ok(())

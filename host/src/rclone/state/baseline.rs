@@ -131,7 +131,8 @@ mod tests {
     use crate::rclone::state::config_copy::ConfigCopy;
     use std::os::unix::fs::PermissionsExt;
 
-    const USERS: &str = "# mine\n[it]\ntype = drive\ntoken = OLD\n[secret]\ntype = crypt\nremote = it:x\n[other]\ntype = s3\n";
+    const USERS: &str = "# mine\n[it]\ntype = drive\ntoken = OLD\n[secret]\ntype = crypt\n\
+                         remote = it:x\n[other]\ntype = s3\n";
     const NEW: &str = r#"{"access_token":"2","refresh_token":"R2"}"#;
 
     /// A private directory, and a user's rclone.conf.

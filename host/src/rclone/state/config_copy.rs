@@ -134,7 +134,9 @@ impl ConfigCopy {
             && !self.has_warned.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(
-                "rclone has renewed the token of `{name}`, and `{}` can't be changed: {error}: it is kept for the next run; make the file writable, or rclone itself may need `rclone config reconnect {name}:`",
+                "rclone has renewed the token of `{name}`, and `{}` can't be changed ({error}), \
+                 so that it is kept for the next run; help: make the file writable, or rclone \
+                 itself may need `rclone config reconnect {name}:`",
                 file.display()
             );
         }
@@ -212,11 +214,12 @@ fn check_copy(kept: &str, passed: &Sections, directory: &Path) -> Result<(), Fai
     let Err(why) = check_changes(kept, passed) else { return Ok(()) };
     Err(Failure::new(
         Reason::Denied,
-        format!(
-            "what rclone has made of the remote's configuration is refused: {why}: remove `{}` to start from the configuration as it was",
-            directory.display()
-        ),
-    ))
+        format!("what rclone has made of the remote's configuration is refused: {why}"),
+    )
+    .with_help(format!(
+        "remove `{}` to start from the configuration as it was",
+        directory.display()
+    )))
 }
 
 fn check_changes(kept: &str, passed: &Sections) -> Result<(), String> {

@@ -37,14 +37,13 @@ impl<T, E: Into<io::Error>> IoResultExt<T> for Result<T, E> {
 
 fn directory_failure(path: &Path, error: &io::Error) -> Failure {
     let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    let (reason, remedy) = if is_full {
+    let (reason, help) = if is_full {
         (Reason::Unavailable, "make room there".to_owned())
     } else {
         (Reason::Internal, format!("make it writable, or set {STATE_ENV} to another one"))
     };
-    let message =
-        format!("the private directory `{}` can't be used: {error}: {remedy}", path.display());
-    Failure::new(reason, message)
+    let message = format!("the private directory `{}` can't be used: {error}", path.display());
+    Failure::new(reason, message).with_help(help)
 }
 
 /// Creates a directory of mode 0700, or sets that mode.

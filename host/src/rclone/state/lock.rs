@@ -103,9 +103,8 @@ impl Slot {
         }
         Err(Failure::new(
             Reason::RateLimited,
-            format!(
-                "{sessions} sessions are running, which is all that the policy allows: run it again when one has ended"
-            ),
-        ))
+            format!("{sessions} sessions are running, which is all that the policy allows"),
+        )
+        .with_help("run it again when one has ended"))
     }
 }

@@ -62,7 +62,8 @@ impl State {
         };
         let root =
             env::var_os(STATE_ENV).map(PathBuf::from).or_else(standard).ok_or_else(|| {
-                Failure::internal(format!("there is no home directory: set HOME or {STATE_ENV}"))
+                Failure::internal("there is no home directory")
+                    .with_help(format!("set HOME or {STATE_ENV}"))
             })?;
         Self::open_at(root, None)
     }

@@ -200,7 +200,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    const USERS: &str = "# mine\n[other]\ntype = s3\n\n[it]\n# of the token\ntype = drive\ntoken = old\nremark = x\n";
+    const USERS: &str = "# mine\n[other]\ntype = s3\n\n[it]\n# of the token\ntype = drive\n\
+                         token = old\nremark = x\n";
 
     fn sections(text: &str) -> Sections {
         ini::parse(text).unwrap()

@@ -87,7 +87,7 @@ where
     };
     let message = format!("operators' connections are limited in number and time: {why}");
     let source = permit.source().to_string();
-    service.reject(&source, &Rejection { cause: Cause::Admin, message });
+    service.reject(&source, &Rejection::new(Cause::Admin, message));
 }
 
 async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
@@ -123,7 +123,7 @@ async fn cancel(State(service): State<Arc<Service>>, Path(id): Path<String>) -> 
     } else {
         (
             StatusCode::NOT_FOUND,
-            format!("the session `{id}` does not exist: see `plakbox sessions`\n"),
+            format!("the session `{id}` does not exist; help: see `plakbox sessions`\n"),
         )
     }
 }

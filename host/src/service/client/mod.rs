@@ -2,7 +2,6 @@
 
 pub mod tls_errors;
 
-use anyhow::bail;
 use serde::Deserialize;
 use std::env;
 use std::io;
@@ -74,10 +73,8 @@ impl ServiceAddress {
         files.chain(target.socket.iter_mut()).for_each(|path| *path = directory.join(&*path));
         match (&target.socket, &target.address, &target.tls) {
             (Some(_), None, None) | (None, Some(_), Some(_)) => Ok(target),
-            _ => Err(wrong(format!(
-                "`{}` doesn't name a service: set `socket`, or `address` and [tls]",
-                file.display()
-            ))),
+            _ => Err(wrong(format!("`{}` doesn't name a service", file.display()))
+                .with_help("set `socket`, or `address` and [tls]")),
         }
     }
 
@@ -89,7 +86,7 @@ impl ServiceAddress {
                 Box::new(socket.map_err(|error| unreachable(path.display(), &error))?)
             }
             (None, Some(address), Some(tls)) => Box::new(self.connect_tls(address, tls).await?),
-            _ => return Err(wrong("no service is named".to_owned())),
+            _ => return Err(wrong("no service is named")),
         };
         let exchange = async {
             handshake::send(&mut connection, &Hello { version: VERSION, role }).await?;
@@ -101,8 +98,9 @@ impl ServiceAddress {
 
     async fn connect_tls(&self, address: &str, files: &Tls) -> Result<impl Connection, Failure> {
         let name = self.name();
-        let server = ServerName::try_from(name.to_owned())
-            .map_err(|_| wrong(format!("`{name}` is not a valid host name: correct `name`")))?;
+        let server = ServerName::try_from(name.to_owned()).map_err(|_| {
+            wrong(format!("`{name}` is not a valid host name")).with_help("correct `name`")
+        })?;
         let connector = TlsConnector::from(tls::client(files)?);
         let handshake = async {
             let socket = TcpStream::connect(address).await?;
@@ -122,9 +120,9 @@ impl ServiceAddress {
         self.tls_error(error).unwrap_or_else(|| {
             let location = self.location();
             let message = format!(
-                "the service at `{location}` closed the connection without a reply ({error}): see its log, or it isn't plakbox"
+                "the service at `{location}` closed the connection without a reply ({error})"
             );
-            Failure::new(Reason::Denied, message)
+            Failure::denied(message).with_help("see its log, or it isn't plakbox")
         })
     }
 
@@ -158,8 +156,9 @@ impl ServiceAddress {
 fn unreachable(location: impl std::fmt::Display, error: &io::Error) -> Failure {
     Failure::new(
         Reason::Unavailable,
-        format!("the service at `{location}` can't be reached: {error}: ask its operator"),
+        format!("the service at `{location}` can't be reached: {error}"),
     )
+    .with_help("ask its operator")
 }
 
 /// Relays Plakar's plugin protocol to a service. If the service grants no session, Plakar receives
@@ -178,6 +177,9 @@ pub async fn relay(role: Direction, target: Result<ServiceAddress, Failure>) -> 
         Err(failure) => return plugin::refuse_stdio(role, failure).await,
     };
     let (from_plakar, mut to_plakar) = stdio::pipes()?;
+    let broken =
+        |message: String| Failure::new(Reason::Unavailable, message).with_help("run it again");
+    let gone = |error| broken(format!("the service at `{location}` is gone: {error}"));
     let (from_service, mut to_service) = tokio::io::split(connection);
     let up = async {
         let mut from_plakar = BufReader::with_capacity(BUFFER_BYTES, from_plakar);
@@ -194,11 +196,14 @@ pub async fn relay(role: Direction, target: Result<ServiceAddress, Failure>) -> 
                 let _ = tokio::time::timeout(handshake::HANDSHAKE_TIMEOUT, down).await;
                 Ok(())
             }
-            Err(error) => bail!("the service at `{location}` is gone: {error}: run it again"),
+            Err(error) => Err(gone(error).into()),
         },
         received = &mut down => match received {
-            Ok(_) => bail!("the service at `{location}` ended the session too early: run it again"),
-            Err(error) => bail!("the service at `{location}` is gone: {error}: run it again"),
+            Ok(_) => {
+                let message = format!("the service at `{location}` ended the session too early");
+                Err(broken(message).into())
+            }
+            Err(error) => Err(gone(error).into()),
         },
     }
 }

@@ -60,7 +60,7 @@ impl Limits {
         ]
     }
 
-    /// Returns the first mistake, with its remedy.
+    /// Returns the first mistake.
     pub fn find_mistake(&self) -> Option<&'static str> {
         if self.sessions == 0 || self.processes == 0 {
             Some("`sessions` and `processes` in [limits] must be at least 1")

@@ -101,21 +101,20 @@ impl Users {
         self.service.unwrap_or(self.first.saturating_sub(1))
     }
 
-    /// Returns what is wrong with the range, and the remedy.
-    fn find_mistake(self) -> Option<&'static str> {
+    /// Returns what is wrong with the range.
+    fn find_mistake(self) -> Option<Failure> {
         let Self { first, count, .. } = self;
         if first == 0 || count == 0 {
-            return Some(
-                "[users] must not include root or be empty: set `first` and `count` above 0",
-            );
+            let mistake = wrong("[users] must not include root or be empty");
+            return Some(mistake.with_help("set `first` and `count` above 0"));
         }
         let Some(end) = first.checked_add(count) else {
-            return Some("[users] exceeds the largest user ID: set a smaller `first` or `count`");
+            let mistake = wrong("[users] exceeds the largest user ID");
+            return Some(mistake.with_help("set a smaller `first` or `count`"));
         };
         if self.service() == 0 || (first..end).contains(&self.service()) {
-            return Some(
-                "the service's user must be neither root nor a user of tenants: set `service` in [users]",
-            );
+            let mistake = wrong("the service's user must be neither root nor a user of tenants");
+            return Some(mistake.with_help("set `service` in [users]"));
         }
         None
     }
@@ -133,7 +132,7 @@ impl Settings {
         settings.resolve_paths(file.parent().unwrap_or(Path::new("/")));
         match settings.find_mistake() {
             None => Ok(settings),
-            Some(mistake) => Err(wrong(format!("`{}`: {mistake}", file.display()))),
+            Some(mistake) => Err(mistake.with_context(format_args!("`{}`", file.display()))),
         }
     }
 
@@ -145,9 +144,9 @@ impl Settings {
             format!("`{name}` in [limits] changed from {then} to {now}")
         });
         let restart_only = self.restart_only().into_iter().zip(at_start.restart_only());
-        let restart_only = restart_only
-            .filter(|(now, then)| now != then)
-            .map(|((name, _), _)| format!("`{name}` has changed: restart the service to apply it"));
+        let restart_only = restart_only.filter(|(now, then)| now != then).map(|((name, _), _)| {
+            format!("`{name}` has changed; help: restart the service to apply it")
+        });
         limits.chain(restart_only).collect()
     }
 
@@ -176,18 +175,19 @@ impl Settings {
         }
     }
 
-    /// Returns the first mistake, with its remedy.
-    fn find_mistake(&self) -> Option<&'static str> {
+    /// Returns the first mistake.
+    fn find_mistake(&self) -> Option<Failure> {
         if self.version != 1 {
-            return Some("this version of the format is unknown: write `version = 1`");
+            let mistake = wrong("this version of the format is unknown");
+            return Some(mistake.with_help("write `version = 1`"));
         }
-        let mistake = self.listen.find_mistake().or_else(|| self.limits.find_mistake());
+        let mistake = self.listen.find_mistake().or_else(|| self.limits.find_mistake().map(wrong));
         if let Some(mistake) = mistake.or_else(|| self.users?.find_mistake()) {
             return Some(mistake);
         }
         match &self.audit {
             Some(Audit::File(path)) if !path.get_ref().is_absolute() => {
-                Some("the `file` in [audit] must be an absolute path")
+                Some(wrong("the `file` in [audit] must be an absolute path"))
             }
             _ => None,
         }
@@ -195,13 +195,14 @@ impl Settings {
 }
 
 impl Listen {
-    /// Returns the first mistake, with its remedy.
-    fn find_mistake(&self) -> Option<&'static str> {
+    /// Returns the first mistake.
+    fn find_mistake(&self) -> Option<Failure> {
         let Self { socket, address, tls } = self;
         if socket.is_none() && address.is_none() {
-            Some("the service would listen nowhere: set `socket` or `address` in [listen]")
+            let mistake = wrong("the service would listen nowhere");
+            Some(mistake.with_help("set `socket` or `address` in [listen]"))
         } else if address.is_some() != tls.is_some() {
-            Some("`address` and [listen.tls] go together: set both or none")
+            Some(wrong("`address` and [listen.tls] go together").with_help("set both or none"))
         } else {
             None
         }
@@ -231,18 +232,19 @@ impl Tls {
 /// The file can't be read or parsed. The message has the line and the column of a mistake.
 pub fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
     let path = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| wrong(format!("`{path}` can't be read: {error}: correct its path")))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        wrong(format!("`{path}` can't be read: {error}")).with_help("correct its path")
+    })?;
     toml::from_str(&text).map_err(|error| {
         let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        wrong(format!("`{path}`:{line}:{column}: {}: correct it", error.message()))
+        wrong(format!("`{path}`:{line}:{column}: {}", error.message())).with_help("correct it")
     })
 }
 
 /// Returns the failure of an invalid configuration.
-pub fn wrong(message: String) -> Failure {
+pub fn wrong(message: impl AsRef<str>) -> Failure {
     Failure::new(Reason::InvalidConfiguration, message)
 }
 
@@ -255,7 +257,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("service.toml");
         std::fs::write(&file, text).unwrap();
-        Settings::read(&file).map_err(|failure| failure.message)
+        Settings::read(&file).map_err(|failure| failure.to_string())
     }
 
     const HEAD: &str = "version = 1\nstate = \"/var/lib/x\"\ntenants = \"tenants.d\"\n";
@@ -272,7 +274,8 @@ mod tests {
     #[test]
     fn changes_are_described_by_name() {
         let one = settings(&format!("{HEAD}[listen]\nsocket = \"/x\"\n")).unwrap();
-        let more = "cgroups = true\n[listen]\nsocket = \"/y\"\n[limits]\nmemory = \"1GiB\"\nwait = \"1m\"\n";
+        let more = "cgroups = true\n[listen]\nsocket = \"/y\"\n[limits]\nmemory = \"1GiB\"\n\
+                    wait = \"1m\"\n";
         let two = settings(&format!("{HEAD}{more}")).unwrap();
         assert_eq!(one.changes(&two, &one).into_iter().skip(2).collect::<Vec<_>>(), [""; 0]);
         let changes: Vec<_> =
@@ -282,8 +285,8 @@ mod tests {
             [
                 "`wait` in [limits] changed from 300s to 60s",
                 "`memory` in [limits] changed from no limit to 1.0 GiB",
-                "`[listen]` has changed: restart the service to apply it",
-                "`cgroups` has changed: restart the service to apply it",
+                "`[listen]` has changed; help: restart the service to apply it",
+                "`cgroups` has changed; help: restart the service to apply it",
             ]
         );
     }

@@ -123,7 +123,8 @@ impl Tenants {
         let mut tenants = Self::default();
         for file in files {
             for tenant in read::<File>(&file)?.tenant {
-                let in_file = |mistake| wrong(format!("`{}`: {mistake}", file.display()));
+                let in_file =
+                    |mistake: Failure| mistake.with_context(format_args!("`{}`", file.display()));
                 tenants.add(tenant, file.parent().unwrap_or(Path::new("/"))).map_err(in_file)?;
             }
         }
@@ -131,27 +132,26 @@ impl Tenants {
     }
 
     /// Adds a tenant after checking it. Its policy is relative to `directory`.
-    fn add(&mut self, mut tenant: TenantConfig, directory: &Path) -> Result<(), String> {
+    fn add(&mut self, mut tenant: TenantConfig, directory: &Path) -> Result<(), Failure> {
         let name = tenant.name.clone();
         let is_allowed = |char: char| char.is_ascii_alphanumeric() || "-_".contains(char);
         if name.is_empty() || name.len() > 64 || !name.chars().all(is_allowed) {
-            return Err(format!(
-                "`{}` is not a valid tenant name: use up to 64 letters, digits, `-` and `_`",
-                name.escape_debug()
-            ));
+            let name = name.escape_debug();
+            return Err(wrong(format!("`{name}` is not a valid tenant name"))
+                .with_help("use up to 64 letters, digits, `-` and `_`"));
         }
         if let Some(conflict) =
             self.by_name.values().find_map(|(other, _)| find_conflict(other, &tenant))
         {
-            return Err(format!("the tenant `{name}` isn't the only one with {conflict}"));
+            return Err(wrong(format!("the tenant `{name}` isn't the only one with {conflict}")));
         }
         let Limits { sessions, processes, .. } = tenant.limits;
         if sessions == 0 || processes == 0 {
-            return Err(format!("the tenant `{name}` needs at least one session and one process"));
+            let message = format!("the tenant `{name}` needs at least one session and one process");
+            return Err(wrong(message));
         }
         tenant.policy = directory.join(&tenant.policy);
-        let policies =
-            Policies::load_for_tenant(&tenant.policy).map_err(|failure| failure.message)?;
+        let policies = Policies::load_for_tenant(&tenant.policy)?;
         self.by_name.insert(name, (tenant, Arc::new(policies)));
         Ok(())
     }
@@ -222,7 +222,8 @@ mod tests {
     }
 
     const A: &str = "[[tenant]]\nname = \"a\"\npolicy = \"p.txt\"\nusers = [7]\ngroups = [1]\n";
-    const B: &str = "[[tenant]]\nname = \"b\"\npolicy = \"p.txt\"\ngroups = [2]\ncertificates = [\"b.example\"]\n";
+    const B: &str = "[[tenant]]\nname = \"b\"\npolicy = \"p.txt\"\ngroups = [2]\n\
+                     certificates = [\"b.example\"]\n";
 
     #[test]
     fn users_groups_and_certificates_lead_to_tenants() {

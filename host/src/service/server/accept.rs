@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tracing::{debug, info, info_span, warn};
 
-use super::authorization::{Credentials, STOPPING};
+use super::authorization::{Credentials, stopping};
 use super::connection::{self, ClientStream};
 use super::handshake::{self, Answer, Hello, VERSION};
 use super::listener::{self, SocketFile};
@@ -16,6 +16,7 @@ use super::pending::{PendingPermit, Source};
 use super::rejections::{Cause, Rejection};
 use super::tls::PresentedCertificate;
 use crate::audit::{Subject, new_session_name};
+use crate::connector::Failure;
 use crate::direction::Direction;
 use crate::kernel;
 use crate::plugin;
@@ -106,7 +107,7 @@ impl Service {
         };
         if let Err(error) = accepted {
             let message = format!("no connection can be accepted at the moment: {error}");
-            let rejection = Rejection { cause: Cause::Unaccepted, message };
+            let rejection = Rejection::new(Cause::Unaccepted, message);
             self.reject("a new client", &rejection);
             tokio::time::sleep(ACCEPT_BACKOFF).await;
         }
@@ -190,7 +191,8 @@ impl Service {
             }
             Err(rejection) => {
                 self.reject(&credentials.identity.to_string(), &rejection);
-                let answer = Answer::Refused { message: rejection.message };
+                let Failure { message, help, .. } = rejection.failure;
+                let answer = Answer::Refused { message, help };
                 tokio::select! {
                     // Fails if the client has disconnected already.
                     _ = stream.send(&answer) => (),
@@ -206,7 +208,7 @@ impl Service {
     }
 
     fn reject_pending(&self, permit: &PendingPermit, cause: Cause, message: String) {
-        self.reject(&permit.source().to_string(), &Rejection { cause, message });
+        self.reject(&permit.source().to_string(), &Rejection::new(cause, message));
     }
 
     /// Returns the tenant of a client, and a permit of the tenant's connections.
@@ -215,29 +217,34 @@ impl Service {
         hello: &Hello,
         credentials: &Credentials,
     ) -> Result<(Arc<TenantRuntime>, OwnedPermit), Rejection> {
-        let rejection = |cause, message| Rejection { cause, message };
+        let rejection = |cause, message: String, help| Rejection {
+            cause,
+            failure: Failure::denied(message).with_help(help),
+        };
         let identity = &credentials.identity;
         if hello.version != VERSION {
             let message = format!(
-                "the package uses version {} of the service's protocol, and this service uses version {VERSION}: install the package and the service of the same release",
+                "the package uses version {} of the service's protocol, and this service uses \
+                 version {VERSION}",
                 hello.version
             );
-            return Err(rejection(Cause::Version, message));
+            let help = "install the package and the service of the same release";
+            return Err(rejection(Cause::Version, message, help));
         }
         let runtime = self.find_runtime(identity).ok_or_else(|| {
-            let message =
-                format!("{identity} is not a tenant of this service: ask its operator to add it");
-            rejection(Cause::UnknownClient, message)
+            let message = format!("{identity} is not a tenant of this service");
+            rejection(Cause::UnknownClient, message, "ask its operator to add it")
         })?;
         if self.is_draining() {
-            return Err(rejection(Cause::Stopping, STOPPING.to_owned()));
+            return Err(Rejection { cause: Cause::Stopping, failure: stopping() });
         }
         let permit = runtime.connections.try_acquire().ok_or_else(|| {
             let message = format!(
-                "the service is busy: the tenant `{}` has reached its limits of running and waiting sessions: try again later",
+                "the service is busy: the tenant `{}` has reached its limits of running and \
+                 waiting sessions",
                 runtime.tenant.name
             );
-            rejection(Cause::Busy, message)
+            rejection(Cause::Busy, message, "try again later")
         })?;
         Ok((runtime, permit))
     }
@@ -333,7 +340,7 @@ impl Service {
     fn close_idle(&self, guards: &SessionGuards) {
         let identity = guards.credentials.identity.to_string();
         let message = "the connection had no session for too long".to_owned();
-        self.reject(&identity, &Rejection { cause: Cause::Idle, message });
+        self.reject(&identity, &Rejection::new(Cause::Idle, message));
         guards.session.abort.cancel();
     }
 }

@@ -11,9 +11,11 @@ use crate::service::config::tenants::Identity;
 use crate::service::{LoadedConfig, Service};
 use crate::session::tenant::Tenant;
 
-/// Message for clients that connect or request a session while the service stops.
-pub const STOPPING: &str =
-    "the service is being stopped and takes no more sessions: try again later";
+/// Returns the failure for clients that connect or request a session while the service stops.
+pub fn stopping() -> Failure {
+    let message = "the service is being stopped and takes no more sessions";
+    Failure::new(Reason::Unavailable, message).with_help("try again later")
+}
 
 /// Identity of a client, and the proof of it.
 #[derive(Debug)]
@@ -31,17 +33,15 @@ impl LoadedConfig {
         credentials: &Credentials,
         tenant: &str,
         at: Option<UnixTime>,
-    ) -> Option<String> {
+    ) -> Option<Failure> {
         let Credentials { identity, certificate } = credentials;
         if !self.runtimes.contains_key(tenant) {
-            return Some(format!(
-                "`{tenant}` is no longer a tenant of this service: ask its operator"
-            ));
+            let message = format!("`{tenant}` is no longer a tenant of this service");
+            return Some(Failure::denied(message).with_help("ask its operator"));
         }
         if self.tenants.tenant_of(identity) != Some(tenant) {
-            return Some(format!(
-                "{identity} no longer belongs to the tenant `{tenant}`: ask the operator of the service"
-            ));
+            let message = format!("{identity} no longer belongs to the tenant `{tenant}`");
+            return Some(Failure::denied(message).with_help("ask the operator of the service"));
         }
         let is_trusted = |certificate: &PresentedCertificate| {
             self.tls
@@ -49,9 +49,8 @@ impl LoadedConfig {
                 .is_some_and(|tls| tls.trusts(certificate, at.unwrap_or(certificate.verified_at)))
         };
         certificate.as_ref().filter(|certificate| !is_trusted(certificate)).map(|_| {
-            format!(
-                "{identity} is no longer trusted: ask the operator of the service for a new one"
-            )
+            Failure::denied(format!("{identity} is no longer trusted"))
+                .with_help("ask the operator of the service for a new one")
         })
     }
 }
@@ -67,28 +66,29 @@ impl Service {
         credentials: &Credentials,
         tenant: &str,
     ) -> Result<Arc<Tenant>, Failure> {
-        let (cause, reason, message) = if self.is_draining() {
-            (Cause::Stopping, Reason::Unavailable, STOPPING.to_owned())
+        let (cause, failure) = if self.is_draining() {
+            (Cause::Stopping, stopping())
         } else {
             let loaded = self.loaded();
             let revocation = loaded.revocation(credentials, tenant, Some(UnixTime::now()));
             let current = loaded.runtimes.get(tenant).map(|runtime| runtime.tenant.clone());
             match (revocation, current) {
                 (None, Some(current)) => return Ok(current),
-                (why, _) => (Cause::Withdrawn, Reason::Denied, why.unwrap_or_default()),
+                (failure, _) => {
+                    let lost = || Failure::denied("the tenant of this client is gone");
+                    (Cause::Withdrawn, failure.unwrap_or_else(lost))
+                }
             }
         };
-        let failure = Failure::new(reason, message.clone());
-        self.reject(&credentials.identity.to_string(), &Rejection { cause, message });
-        Err(failure)
+        let rejection = Rejection { cause, failure };
+        self.reject(&credentials.identity.to_string(), &rejection);
+        Err(rejection.failure)
     }
 
     /// Ends the sessions and idle connections of clients that no longer belong to their tenant.
     pub fn close_removed_tenants(&self) {
         let loaded = self.loaded();
-        self.sessions.cancel_where(|tenant, credentials| {
-            let why = loaded.revocation(credentials, tenant, None)?;
-            Some(Failure::new(Reason::Denied, why))
-        });
+        self.sessions
+            .cancel_where(|tenant, credentials| loaded.revocation(credentials, tenant, None));
     }
 }

@@ -30,7 +30,11 @@ pub enum Answer {
     /// The session is granted; Plakar's bytes follow.
     Welcome { session: String },
     /// The session is refused.
-    Refused { message: String },
+    Refused {
+        message: String,
+        #[serde(default)]
+        help: Option<String>,
+    },
 }
 
 impl Answer {
@@ -42,7 +46,9 @@ impl Answer {
     pub fn into_result(self) -> Result<(), Failure> {
         match self {
             Self::Welcome { .. } => Ok(()),
-            Self::Refused { message } => Err(Failure::new(Reason::Denied, message)),
+            Self::Refused { message, help } => {
+                Err(Failure { help, ..Failure::new(Reason::Denied, message) })
+            }
         }
     }
 }
@@ -97,6 +103,11 @@ mod tests {
         let mut rest = [0; 5];
         service.read_exact(&mut rest).await.unwrap();
         assert_eq!(&rest, b"after");
+        let help = Some("ask its operator".to_owned());
+        let refused = Answer::Refused { message: "no".to_owned(), help };
+        send(&mut service, &refused).await.unwrap();
+        let failure = receive::<Answer>(&mut client).await.unwrap().into_result().unwrap_err();
+        assert_eq!(failure, Failure::denied("no").with_help("ask its operator"));
         client.write_all(b"\0\x03yes").await.unwrap();
         assert!(receive::<Hello>(&mut service).await.is_err(), "it isn't a valid message");
         let silence = receive::<Hello>(&mut service).await.unwrap_err();

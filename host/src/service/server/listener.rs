@@ -54,7 +54,8 @@ impl Sockets {
     /// A path or an address can't be used, or a passed socket is invalid.
     pub fn open(settings: &Settings) -> Result<Self, Failure> {
         let (passed_socket, passed_address) = take_passed().map_err(|error| {
-            wrong(format!("the passed sockets can't be used: {error}: check LISTEN_FDS"))
+            wrong(format!("the passed sockets can't be used: {error}"))
+                .with_help("check LISTEN_FDS")
         })?;
         let (listen, admin) = (&settings.listen, &settings.admin);
         let mut clients = Listeners { socket: None, address: passed_address, file: None };
@@ -106,18 +107,14 @@ fn take_passed() -> io::Result<(Option<UnixListener>, Option<TcpListener>)> {
 /// Opens a Unix socket at `path`. Replaces a socket that no service listens on any more.
 fn bind_unix(path: &Path, mode: u32) -> Result<UnixListener, Failure> {
     let failed = |error: io::Error| {
-        let message = format!(
-            "cannot listen on `{}`: {error}: set a different `socket`, or create its directory",
-            path.display()
-        );
+        let message = format!("cannot listen on `{}`: {error}", path.display());
         Failure::new(Reason::Unavailable, message)
+            .with_help("set a different `socket`, or create its directory")
     };
     if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
         if UnixStream::connect(path).is_ok() {
-            return Err(wrong(format!(
-                "another service listens on `{}`: stop it, or set a different `socket`",
-                path.display()
-            )));
+            return Err(wrong(format!("another service listens on `{}`", path.display()))
+                .with_help("stop it, or set a different `socket`"));
         }
         fs::remove_file(path).map_err(failed)?;
     }
@@ -131,8 +128,8 @@ fn bind_unix(path: &Path, mode: u32) -> Result<UnixListener, Failure> {
 /// Opens a TCP listener at `address`.
 fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
     let failed = |error: io::Error| {
-        let message = format!("cannot listen on {address}: {error}: set a different `address`");
-        Failure::new(Reason::Unavailable, message)
+        let message = format!("cannot listen on {address}: {error}");
+        Failure::new(Reason::Unavailable, message).with_help("set a different `address`")
     };
     let listener = TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;

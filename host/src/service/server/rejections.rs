@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::connector::Failure;
+
 /// Maximum number of sources that are counted separately for each cause between two summaries.
 const MAX_SOURCES: usize = 32;
 
@@ -69,11 +71,18 @@ impl Cause {
     }
 }
 
-/// A rejection, with the message for the client.
+/// A rejection, with the failure for the client.
 #[derive(Debug)]
 pub struct Rejection {
     pub cause: Cause,
-    pub message: String,
+    pub failure: Failure,
+}
+
+impl Rejection {
+    /// Makes a rejection about which the client can do nothing.
+    pub fn new(cause: Cause, message: impl AsRef<str>) -> Self {
+        Self { cause, failure: Failure::denied(message) }
+    }
 }
 
 /// Counts of rejections, and those that haven't been logged yet.

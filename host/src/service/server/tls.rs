@@ -115,5 +115,6 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
 }
 
 fn unusable(file: &Path, error: &dyn std::fmt::Display) -> Failure {
-    wrong(format!("`{}` can't be used for TLS: {error}: correct it or its path", file.display()))
+    wrong(format!("`{}` can't be used for TLS: {error}", file.display()))
+        .with_help("correct it or its path")
 }

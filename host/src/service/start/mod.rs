@@ -5,11 +5,11 @@
 //! its own user and those of its tenants. It can start and end their processes and give them
 //! files, and has no rights over the rest of the machine.
 
-use anyhow::Context;
 use std::path::Path;
 
 use super::config::Settings;
 use super::server::listener::Sockets;
+use crate::connector::{Failure, Reason};
 use crate::quota::cgroups::ServiceCgroup;
 
 #[cfg(target_os = "linux")]
@@ -34,12 +34,17 @@ pub fn prepare(file: &Path) -> anyhow::Result<Start> {
     // The tenant's user reads the files of batches; their directory is closed to other users.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let sockets = Sockets::open(&settings)?;
-    let cgroup = settings.cgroups.then(ServiceCgroup::take_over).transpose().context(
-        "the service's control group can't be divided: let systemd delegate it (`Delegate=yes`), or remove `cgroups`",
-    )?;
+    let cgroup = settings.cgroups.then(ServiceCgroup::take_over).transpose().map_err(|error| {
+        Failure::new(
+            Reason::Unavailable,
+            format!("the service's control group can't be divided: {error}"),
+        )
+        .with_help("let systemd delegate it (`Delegate=yes`), or remove `cgroups`")
+    })?;
     #[cfg(not(target_os = "linux"))]
     if settings.users.is_some() {
-        anyhow::bail!("[users] needs Linux: remove it, or run the service there");
+        let failure = super::config::wrong("[users] needs Linux");
+        return Err(failure.with_help("remove it, or run the service there").into());
     }
     #[cfg(target_os = "linux")]
     privileges::give_up(&settings, file, cgroup.as_ref())?;

@@ -36,10 +36,8 @@ pub fn give_up(
         return keep_only(capabilities::SERVICE_WITHOUT_USERS);
     };
     if !is_root {
-        return Err(wrong(
-            "only root can let tenants' processes run as users of their own: remove [users], or start the service as root"
-                .to_owned(),
-        ));
+        return Err(wrong("only root can let tenants' processes run as users of their own")
+            .with_help("remove [users], or start the service as root"));
     }
     // A thread that accesses files as a tenant's user must not have root's groups.
     rustix::thread::set_thread_groups(&[])
@@ -71,12 +69,11 @@ fn range(users: Users) -> user_namespace::Users {
 }
 
 fn unavailable(error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(
-        Reason::Unavailable,
-        format!(
-            "user namespaces are unavailable: {error}: enable them (docs/operations.md, \"The rights of the service\"), or set `namespace = \"preferred\"` in [users]"
-        ),
-    )
+    Failure::new(Reason::Unavailable, format!("user namespaces are unavailable: {error}"))
+        .with_help(
+            "enable them (docs/operations.md, \"The rights of the service\"), or set `namespace = \
+             \"preferred\"` in [users]",
+        )
 }
 
 /// Finds out whether the service can have a user namespace.
@@ -85,7 +82,9 @@ fn has_namespace(users: Users) -> Result<bool, Failure> {
         Ok(()) => Ok(true),
         Err(error) if users.namespace == Enforcement::Preferred => {
             tracing::warn!(
-                "the service keeps rights over the files and processes of all users, as user namespaces are unavailable: {error}: enable them (docs/operations.md, \"The rights of the service\")"
+                "the service keeps rights over the files and processes of all users, as user \
+                 namespaces are unavailable: {error}; help: enable them (docs/operations.md, \"The \
+                 rights of the service\")"
             );
             Ok(false)
         }
@@ -106,9 +105,11 @@ fn check_owner(settings: &Settings, uid: u32) -> Result<(), Failure> {
         if meta.uid() != uid || meta.is_symlink() {
             let shown = directory.display();
             return Err(wrong(format!(
-                "`{shown}` belongs to the user {} or is a link, and the service runs as the user {uid}: give it to that user with all that is in it, or set a different `state`",
+                "`{shown}` belongs to the user {} or is a link, and the service runs as the user \
+                 {uid}",
                 meta.uid()
-            )));
+            ))
+            .with_help("give it to that user with all that is in it, or set a different `state`"));
         }
     }
     Ok(())
@@ -119,17 +120,19 @@ fn check_file(file: &Path, user: UserIds) -> Result<(), Failure> {
     let directory = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for path in [file, directory] {
         let meta = fs::metadata(path).map_err(|error| {
-            wrong(format!("`{}` can't be read: {error}: correct its path", path.display()))
+            wrong(format!("`{}` can't be read: {error}", path.display()))
+                .with_help("correct its path")
         })?;
         let is_theirs = meta.uid() == user.uid
             || meta.gid() == user.gid && meta.mode() & 0o020 != 0
             || meta.mode() & 0o1002 == 0o002;
         if is_theirs {
             return Err(wrong(format!(
-                "the user {}, which the service runs as, may change `{}`: let only root write it",
+                "the user {}, which the service runs as, may change `{}`",
                 user.uid,
                 path.display()
-            )));
+            ))
+            .with_help("let only root write it"));
         }
     }
     Ok(())
@@ -141,9 +144,9 @@ fn hand_over(
     user: UserIds,
     cgroup: Option<&ServiceCgroup>,
 ) -> Result<(), Failure> {
-    let unusable = |path: &Path, error: io::Error, remedy: &str| {
-        let message = format!("`{}` can't be used: {error}: {remedy}", path.display());
-        Failure::new(Reason::Unavailable, message)
+    let unusable = |path: &Path, error: io::Error, help: &str| {
+        let message = format!("`{}` can't be used: {error}", path.display());
+        Failure::new(Reason::Unavailable, message).with_help(help)
     };
     let state = &settings.state;
     let created = DirBuilder::new().recursive(true).mode(PASSAGE_MODE).create(state);
@@ -211,9 +214,10 @@ fn check_readable(settings: &Settings, file: &Path, user: UserIds) -> Result<(),
     for path in [file, &*settings.tenants].into_iter().chain(tls) {
         run_as(Some(user), || File::open(path)).map_err(|error| {
             wrong(format!(
-                "`{}` can't be read by the user {uid}, which the service runs as: {error}: let that user or its group read it",
+                "`{}` can't be read by the user {uid}, which the service runs as: {error}",
                 path.display()
             ))
+            .with_help("let that user or its group read it")
         })?;
     }
     Ok(())
@@ -260,7 +264,8 @@ mod tests {
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let file = directory.path().join("service.toml");
         let tenants = directory.path().join("tenants.toml");
-        let text = "version = 1\nstate = \"state\"\ntenants = \"tenants.toml\"\n[listen]\nsocket = \"s\"\n";
+        let text = "version = 1\nstate = \"state\"\ntenants = \"tenants.toml\"\n[listen]\n\
+                    socket = \"s\"\n";
         fs::write(&file, text).unwrap();
         fs::write(&tenants, "").unwrap();
         fs::set_permissions(&tenants, fs::Permissions::from_mode(0o600)).unwrap();

@@ -61,8 +61,8 @@ fn enforce_global(service: &Service, runtimes: &[Arc<TenantRuntime>], limit: Byt
 /// Ends the newest session of a tenant. Returns whether there was one to end.
 fn evict_newest(service: &Service, runtime: &TenantRuntime, used: u64, why: &str) -> bool {
     let tenant = &runtime.tenant.name;
-    let why = format!("{why}, and this session began last: run fewer at a time");
-    let failure = Failure::new(Reason::RateLimited, why);
+    let why = format!("{why}, and this session began last");
+    let failure = Failure::new(Reason::RateLimited, why).with_help("run fewer at a time");
     let ended = service.sessions.cancel_newest(tenant, &failure);
     if ended {
         warn!(tenant, used, "a session was ended: too much memory");

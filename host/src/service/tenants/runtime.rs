@@ -97,11 +97,10 @@ impl SharedResources {
         for directory in [&shared.state, &shared.tenants_dir()] {
             let mut builder = std::fs::DirBuilder::new();
             builder.recursive(true).mode(mode).create(directory).map_err(|error| {
-                let message = format!(
-                    "the directory `{}` can't be used: {error}: make it writable, or set a different `state`",
-                    directory.display()
-                );
+                let message =
+                    format!("the directory `{}` can't be used: {error}", directory.display());
                 Failure::new(Reason::Unavailable, message)
+                    .with_help("make it writable, or set a different `state`")
             })?;
         }
         Ok(shared)
@@ -131,9 +130,10 @@ impl SharedResources {
     ) -> Result<BTreeMap<String, Arc<TenantRuntime>>, Failure> {
         if limits.sessions > self.max_sessions {
             return Err(wrong(format!(
-                "`sessions` in [limits] can't be above the {} that the service was started with: restart it, or set fewer",
+                "`sessions` in [limits] can't be above the {} that the service was started with",
                 self.max_sessions
-            )));
+            ))
+            .with_help("restart it, or set fewer"));
         }
         let mut runtimes = BTreeMap::new();
         for (config, policies) in tenants.iter() {
@@ -218,8 +218,9 @@ impl SharedResources {
         let entries = std::fs::read_dir(self.tenants_dir()).into_iter().flatten().flatten();
         let assigned: BTreeSet<u32> = entries.filter_map(|entry| owner(entry.path())).collect();
         let uid = (first..first + count).find(|uid| !assigned.contains(uid)).ok_or_else(|| {
-            wrong(format!(
-                "no user is left for the tenant `{name}`: raise `count` in [users], or remove the directories of removed tenants from `{}`",
+            wrong(format!("no user is left for the tenant `{name}`")).with_help(format!(
+                "raise `count` in [users], or remove the directories of removed tenants from \
+                 `{}`",
                 self.tenants_dir().display()
             ))
         })?;
@@ -276,7 +277,9 @@ fn warn_if_scarce(subject: &str, sessions: u32, processes: u32) {
     let needed = sessions.saturating_mul(PROCESSES_PER_SESSION);
     if processes < needed {
         tracing::warn!(
-            "{subject}: {sessions} sessions may need {needed} processes, and {processes} are allowed: files may fail half way; set more `processes`, or fewer `sessions`"
+            "{subject}: {sessions} sessions may need {needed} processes, and {processes} are \
+             allowed, so that files may fail half way; help: set more `processes`, or fewer \
+             `sessions`"
         );
     }
 }
@@ -287,7 +290,8 @@ mod tests {
 
     fn shared(users: Option<Users>) -> (tempfile::TempDir, SharedResources) {
         let directory = tempfile::tempdir().unwrap();
-        let text = "version = 1\nstate = \"state\"\ntenants = \"t.toml\"\n[listen]\nsocket = \"s\"\n[limits]\nsessions = 2\n";
+        let text = "version = 1\nstate = \"state\"\ntenants = \"t.toml\"\n[listen]\n\
+                    socket = \"s\"\n[limits]\nsessions = 2\n";
         let file = directory.path().join("service.toml");
         std::fs::write(&file, text).unwrap();
         let mut settings = Settings::read(&file).unwrap();

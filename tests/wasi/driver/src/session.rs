@@ -30,7 +30,11 @@ pub fn failure(failure: types::Failure) -> Failure {
         types::Reason::Cancelled => Reason::Cancelled,
         types::Reason::Internal => Reason::Internal,
     };
-    Failure { reason, message: failure.message }
+    let message = match failure.help {
+        Some(help) => format!("{}; help: {help}", failure.message),
+        None => failure.message,
+    };
+    Failure { reason, message }
 }
 
 /// Reads a content to its end. Returns its bytes, and how it ended.

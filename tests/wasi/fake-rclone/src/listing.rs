@@ -12,7 +12,7 @@ use crate::bindings::exports::plakar::connector::rclone::{ListError, ListOptions
 use crate::bindings::plakar::connector::types::Failure;
 use crate::bindings::{wit_future, wit_stream};
 use crate::remote::{self, Item};
-use crate::run_state::{RunState, check_path, failure, run_state};
+use crate::run_state::{RunState, check_path, failure, failure_with_help, run_state};
 
 /// Backends whose modification times cost a lookup for each file.
 const COSTLY_TIMES: [&str; 2] = ["s3", "swift"];
@@ -35,7 +35,7 @@ pub fn list(selection: ListOptions) -> Result<Listing, Failure> {
     }
     if state.has_fault(&Fault::NoListing) {
         let reason = Reason::ALL[number % Reason::ALL.len()];
-        return Err(failure(reason, "rclone can't be started: see its log"));
+        return Err(failure_with_help(reason, "rclone can't be started", "see its log"));
     }
     let (text, errors, end) = output(&state, &selection);
     let (output, lines) = wit_stream::new();
@@ -81,7 +81,7 @@ fn output(
             Fault::ListingEnds(reason) => {
                 let number = state.counter("list") - 1;
                 let reason = reason.unwrap_or(Reason::ALL[number % Reason::ALL.len()]);
-                end = Err(failure(reason, "the listing failed: run it again"));
+                end = Err(failure_with_help(reason, "the listing failed", "run it again"));
             }
             _ => {}
         }

@@ -11,7 +11,7 @@ use crate::bindings::exports::plakar::connector::rclone::{self, GuestReader};
 use crate::bindings::plakar::connector::types::{Content, Failure};
 use crate::bindings::{wit_future, wit_stream};
 use crate::remote;
-use crate::run_state::{RunState, check_path, failure, run_state, wait};
+use crate::run_state::{RunState, check_path, failure, failure_with_help, run_state, wait};
 
 /// Number of bytes that are buffered before a content is returned.
 const INITIAL_BUFFER_BYTES: usize = 1 << 20;
@@ -230,8 +230,9 @@ fn read_bytes(
             {
                 bytes.truncate(*at);
                 if *reported {
-                    let message = "the transfer broke: run the backup again";
-                    end = Some(Err(failure(Reason::Unavailable, message)));
+                    let message = "the transfer broke";
+                    let help = "run the backup again";
+                    end = Some(Err(failure_with_help(Reason::Unavailable, message, help)));
                 }
             }
             Fault::Stalls { path: other, at } if applies_to(other) => {

@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::bindings::plakar::connector::types::Failure;
-use crate::run_state::{RunState, failure, io_failure};
+use crate::run_state::{RunState, failure, failure_with_help, io_failure};
 
 /// Length of the shortest ID that rclone recognizes in a name of Google Photos.
 const MIN_ID_BYTES: usize = 55;
@@ -150,7 +150,7 @@ pub fn bytes(state: &RunState, path: &str, id: Option<&str>) -> Result<Vec<u8>, 
 fn read_failure(error: std::io::Error) -> Failure {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            failure(Reason::NotFound, "it doesn't exist: check the path")
+            failure_with_help(Reason::NotFound, "it doesn't exist", "check the path")
         }
         _ => io_failure(error),
     }

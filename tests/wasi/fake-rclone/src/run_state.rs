@@ -143,6 +143,15 @@ pub fn failure(reason: ScenarioReason, message: impl Into<String>) -> Failure {
     Failure { reason, message: message.into(), help: None }
 }
 
+/// Creates a failure of the contract with a help.
+pub fn failure_with_help(
+    reason: ScenarioReason,
+    message: impl Into<String>,
+    help: &str,
+) -> Failure {
+    Failure { help: Some(help.to_owned()), ..failure(reason, message) }
+}
+
 /// Creates the failure of an I/O error of the fake itself.
 pub fn io_failure(error: std::io::Error) -> Failure {
     failure(ScenarioReason::Internal, format!("the fake's disk: {error}"))

@@ -14,7 +14,9 @@ use crate::bindings::plakar::connector::types::{Content, Entry, Failure, Kind, T
 use crate::bindings::{wit_future, wit_stream};
 use crate::reading::check_size;
 use crate::remote;
-use crate::run_state::{RunState, check_path, failure, io_failure, run_state, wait};
+use crate::run_state::{
+    RunState, check_path, failure, failure_with_help, io_failure, run_state, wait,
+};
 
 /// Maximum number of bytes of a batch.
 const MAX_BATCH_BYTES: u64 = 256 << 20;
@@ -42,7 +44,11 @@ impl GuestBatch for Batch {
             _ => None,
         });
         if let Some(reason) = refused {
-            return Err(failure(reason, "no batch can be created: make room on the disk"));
+            return Err(failure_with_help(
+                reason,
+                "no batch can be created",
+                "make room on the disk",
+            ));
         }
         let directory = state.batches.join(state.increment("batches").to_string());
         fs::create_dir_all(&directory).map_err(io_failure)?;
@@ -128,7 +134,10 @@ impl Batch {
             };
             reported.extend(outcomes(state, node.path, outcome));
             if let Some(reason) = early_end(state, reported.len()) {
-                return (reported, Err(failure(reason, "rclone ended: run the restore again")));
+                return (
+                    reported,
+                    Err(failure_with_help(reason, "rclone ended", "run the restore again")),
+                );
             }
         }
         for node in directories.into_iter().rev() {
@@ -144,7 +153,10 @@ impl Batch {
             }
         }
         if let Some(reason) = early_end(state, usize::MAX) {
-            return (reported, Err(failure(reason, "rclone ended: run the restore again")));
+            return (
+                reported,
+                Err(failure_with_help(reason, "rclone ended", "run the restore again")),
+            );
         }
         (reported, Ok(()))
     }

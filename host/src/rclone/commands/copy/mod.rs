@@ -184,7 +184,8 @@ impl Batch {
             return Err(Failure::new(
                 Reason::RateLimited,
                 format!(
-                    "a batch may hold {MAX_ALBUMS} albums, with paths of {MAX_ALBUM_PATH_BYTES} bytes"
+                    "a batch may hold {MAX_ALBUMS} albums, with paths of {MAX_ALBUM_PATH_BYTES} \
+                     bytes"
                 ),
             ));
         }

@@ -74,8 +74,8 @@ pub async fn create_albums(batch: &Batch, outcomes: &mpsc::Sender<Outcome>) {
     let albums = std::mem::take(&mut *batch.albums());
     for path in albums {
         if let Err(failure) = session.run("mkdir", &[&session.target(&path)]).await {
-            let message = format!("the album `{path}` can't be made: {}", failure.message);
-            let outcome = Err(Failure { message, ..failure });
+            let outcome =
+                Err(failure.with_context(format_args!("the album `{path}` can't be made")));
             // Without a receiver, the end reports it.
             let _ = outcomes.send(Outcome { path, outcome }).await;
         }

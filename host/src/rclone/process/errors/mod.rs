@@ -1,4 +1,4 @@
-//! Classification of rclone's errors: a reason for the program, and a remedy for the user.
+//! Classification of rclone's errors: a reason for the program, and help for the user.
 //!
 //! - [`google`], [`overload`]: errors of Google Photos, and of overloaded servers
 //! - [`wording`]: removes noise from errors
@@ -13,35 +13,52 @@ use crate::connector::{Failure, Reason};
 use crate::rclone::remote::proxy;
 use wording::{contains_word, strip_noise};
 
-/// Words of an error, in lower case; its reason; its remedy.
-pub type ErrorRule = (&'static [&'static str], Reason, &'static str);
+/// The meaning of some errors.
+pub struct ErrorRule {
+    /// Words of the errors, in lower case.
+    words: &'static [&'static str],
+    reason: Reason,
+    /// The cause, if the errors themselves don't say it.
+    cause: Option<&'static str>,
+    help: &'static str,
+}
 
-/// The remedy for errors of the network.
-const NETWORK_REMEDY: &str = "check the network and the server, and run it again";
+/// The help for errors of the network.
+const NETWORK_HELP: &str = "check the network and the server, and run it again";
+
+/// The error of an rclone that logs more than can be processed.
+pub const LOG_OVERFLOW: &str = "rclone logs more than can be processed";
 
 /// The rules for errors of all backends. The first rule of which any word occurs applies, so
 /// specific ones come first.
 ///
 /// Source: rclone's fs/fs.go and fserrors, and the errors of its backends.
 const RULES: &[ErrorRule] = &[
-    (
-        &["didn't find backend called", "unknown backend"],
-        Reason::InvalidConfiguration,
-        "check `rclone_type`: `rclone help backends` lists what this rclone knows",
-    ),
-    (
-        &["didn't find section in config file"],
-        Reason::InvalidConfiguration,
-        "check the remote's name: `rclone listremotes` lists them",
-    ),
-    (
-        &["unable to decrypt configuration", "couldn't decrypt configuration", "config_pass"],
-        Reason::InvalidConfiguration,
-        "set RCLONE_CONFIG_PASS to the password of your rclone.conf",
-    ),
-    (
+    ErrorRule {
+        words: &["didn't find backend called", "unknown backend"],
+        reason: Reason::InvalidConfiguration,
+        cause: None,
+        help: "check `rclone_type`: `rclone help backends` lists what this rclone knows",
+    },
+    ErrorRule {
+        words: &["didn't find section in config file"],
+        reason: Reason::InvalidConfiguration,
+        cause: None,
+        help: "check the remote's name: `rclone listremotes` lists them",
+    },
+    ErrorRule {
+        words: &[
+            "unable to decrypt configuration",
+            "couldn't decrypt configuration",
+            "config_pass",
+        ],
+        reason: Reason::InvalidConfiguration,
+        cause: None,
+        help: "set RCLONE_CONFIG_PASS to the password of your rclone.conf",
+    },
+    ErrorRule {
         // A token that can't be fetched for one of these reasons is still valid.
-        &[
+        words: &[
             "dial tcp",
             "dial udp",
             "no such host",
@@ -51,31 +68,40 @@ const RULES: &[ErrorRule] = &[
             "network is unreachable",
             "no route to host",
         ],
-        Reason::Unavailable,
-        NETWORK_REMEDY,
-    ),
-    (
-        &["ssh_auth_sock", "ssh-agent", "ssh agent"],
-        Reason::InvalidConfiguration,
-        "plakbox gives rclone no ssh-agent: set the remote's `key_file` in rclone.conf",
-    ),
-    (
-        &["no ec2 imds role found"],
-        Reason::Unauthenticated,
-        "plakbox gives rclone none of the AWS variables: set the remote's `access_key_id` and `secret_access_key` in rclone.conf, or keep them in ~/.aws/credentials",
-    ),
-    (
-        &["invalid_client", "unauthorized_client"],
-        Reason::Unauthenticated,
-        "the remote's client_id doesn't work (any more): make your own (https://rclone.org/googlephotos/#making-your-own-client-id; other providers alike), run `rclone config update NAME client_id=... client_secret=...` and `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
-    ),
-    (
-        &["invalid_grant", "token expired", "couldn't fetch token", "empty token"],
-        Reason::Unauthenticated,
-        "run `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
-    ),
-    (
-        &[
+        reason: Reason::Unavailable,
+        cause: None,
+        help: NETWORK_HELP,
+    },
+    ErrorRule {
+        words: &["ssh_auth_sock", "ssh-agent", "ssh agent"],
+        reason: Reason::InvalidConfiguration,
+        cause: Some("plakbox gives rclone no ssh-agent"),
+        help: "set the remote's `key_file` in rclone.conf",
+    },
+    ErrorRule {
+        words: &["no ec2 imds role found"],
+        reason: Reason::Unauthenticated,
+        cause: Some("plakbox gives rclone none of the AWS variables"),
+        help: "set the remote's `access_key_id` and `secret_access_key` in rclone.conf, or keep \
+               them in ~/.aws/credentials",
+    },
+    ErrorRule {
+        words: &["invalid_client", "unauthorized_client"],
+        reason: Reason::Unauthenticated,
+        cause: Some("the remote's client_id doesn't work (any more)"),
+        help: "make a client_id of your own \
+               (https://rclone.org/googlephotos/#making-your-own-client-id; other providers \
+               alike), run `rclone config update NAME client_id=... client_secret=...` and \
+               `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
+    },
+    ErrorRule {
+        words: &["invalid_grant", "token expired", "couldn't fetch token", "empty token"],
+        reason: Reason::Unauthenticated,
+        cause: None,
+        help: "run `rclone config reconnect NAME:`, and `plakbox renew NAME` if it was imported",
+    },
+    ErrorRule {
+        words: &[
             "401",
             "unauthorized",
             "unauthenticated",
@@ -88,26 +114,37 @@ const RULES: &[ErrorRule] = &[
             "no supported methods remain",
             "attempted logon is invalid",
         ],
-        Reason::Unauthenticated,
-        "check the remote's user, password or keys",
-    ),
-    (
-        &["quota", "429", "too many requests", "rate limit", "ratelimit", "slowdown"],
-        Reason::RateLimited,
-        "wait for the provider to take calls again",
-    ),
-    (
-        &["remotes are read only"],
-        Reason::Unsupported,
-        "restore to a remote of another kind, or to a local directory (`fs://`)",
-    ),
-    (
-        &["permission denied", "403", "forbidden", "access denied", "accessdenied", "read-only"],
-        Reason::Denied,
-        "check what the remote's account may do there",
-    ),
-    (
-        &[
+        reason: Reason::Unauthenticated,
+        cause: None,
+        help: "check the remote's user, password or keys",
+    },
+    ErrorRule {
+        words: &["quota", "429", "too many requests", "rate limit", "ratelimit", "slowdown"],
+        reason: Reason::RateLimited,
+        cause: None,
+        help: "wait for the provider to take calls again",
+    },
+    ErrorRule {
+        words: &["remotes are read only"],
+        reason: Reason::Unsupported,
+        cause: None,
+        help: "restore to a remote of another kind, or to a local directory (`fs://`)",
+    },
+    ErrorRule {
+        words: &[
+            "permission denied",
+            "403",
+            "forbidden",
+            "access denied",
+            "accessdenied",
+            "read-only",
+        ],
+        reason: Reason::Denied,
+        cause: None,
+        help: "check what the remote's account may do there",
+    },
+    ErrorRule {
+        words: &[
             "directory not found",
             "object not found",
             "file not found",
@@ -116,11 +153,12 @@ const RULES: &[ErrorRule] = &[
             "bucket not found",
             "404",
         ],
-        Reason::NotFound,
-        "check the path",
-    ),
-    (
-        &[
+        reason: Reason::NotFound,
+        cause: None,
+        help: "check the path",
+    },
+    ErrorRule {
+        words: &[
             "connection reset",
             ": eof",
             "unexpected eof",
@@ -133,11 +171,28 @@ const RULES: &[ErrorRule] = &[
             "503",
             "504",
         ],
-        Reason::Unavailable,
-        NETWORK_REMEDY,
-    ),
-    (&["hashes differ", "sizes differ", "corrupted"], Reason::Corrupted, "run it again"),
-    (&["no space left", "disk quota"], Reason::Unavailable, "make room and run it again"),
+        reason: Reason::Unavailable,
+        cause: None,
+        help: NETWORK_HELP,
+    },
+    ErrorRule {
+        words: &["hashes differ", "sizes differ", "corrupted"],
+        reason: Reason::Corrupted,
+        cause: None,
+        help: "run it again",
+    },
+    ErrorRule {
+        words: &[LOG_OVERFLOW],
+        reason: Reason::Internal,
+        cause: None,
+        help: "reinstall rclone",
+    },
+    ErrorRule {
+        words: &["no space left", "disk quota"],
+        reason: Reason::Unavailable,
+        cause: None,
+        help: "make room and run it again",
+    },
 ];
 
 /// Classifies an error of rclone's.
@@ -148,13 +203,19 @@ pub fn classify(error: &str) -> Failure {
         .iter()
         .chain(too_much)
         .chain(RULES)
-        .find(|(words, ..)| words.iter().any(|word| contains_word(&lower, word)));
+        .find(|rule| rule.words.iter().any(|word| contains_word(&lower, word)));
     let error = strip_noise(error);
-    if let Some(remedy) = proxy::remedy(&lower) {
-        return Failure::new(Reason::Unavailable, format!("{error}: {remedy}"));
+    if let Some(help) = proxy::remedy(&lower) {
+        return Failure::new(Reason::Unavailable, error).with_help(help);
     }
     match meaning {
-        Some((_, reason, remedy)) => Failure::new(*reason, format!("{error}: {remedy}")),
+        Some(ErrorRule { reason, cause, help, .. }) => {
+            let failure = match cause {
+                Some(cause) => Failure::new(*reason, cause).with_context(error),
+                None => Failure::new(*reason, error),
+            };
+            failure.with_help(help)
+        }
         None => Failure::new(Reason::Internal, error),
     }
 }
@@ -165,46 +226,61 @@ mod tests {
 
     #[test]
     fn errors_of_rclone_are_understood() {
-        for (error, reason, message) in [
+        for (error, reason, displayed) in [
             (
                 r#"Failed to create file system for "remote:": didn't find backend called "x""#,
                 Reason::InvalidConfiguration,
-                r#"Failed to create file system for "remote:": didn't find backend called "x": check `rclone_type`: `rclone help backends` lists what this rclone knows"#,
+                concat!(
+                    r#"Failed to create file system for "remote:": didn't find backend called "#,
+                    r#""x"; help: check `rclone_type`: `rclone help backends` lists what this "#,
+                    r#"rclone knows"#,
+                ),
             ),
             (
                 "error listing: directory not found",
                 Reason::NotFound,
-                "directory not found: check the path",
+                "directory not found; help: check the path",
             ),
             (
-                "Failed to lsjson with 2 errors: last error was: error in ListJSON: 401 Unauthorized",
+                "Failed to lsjson with 2 errors: last error was: error in ListJSON: 401 \
+                 Unauthorized",
                 Reason::Unauthenticated,
-                "401 Unauthorized: check the remote's user, password or keys",
+                "401 Unauthorized; help: check the remote's user, password or keys",
             ),
             ("wrote 4010/9429 bytes", Reason::Internal, "wrote 4010/9429 bytes"),
             (
                 "ssh: handshake failed: read tcp 127.0.0.1:2->127.0.0.1:1: i/o timeout",
                 Reason::Unavailable,
-                "ssh: handshake failed: read tcp 127.0.0.1:2->127.0.0.1:1: i/o timeout: check the network and the server, and run it again",
+                "ssh: handshake failed: read tcp 127.0.0.1:2->127.0.0.1:1: i/o timeout; help: \
+                 check the network and the server, and run it again",
             ),
             (
-                r#"couldn't list files: Post "https://x.googleapis.com/v1": couldn't fetch token: Post "https://oauth2.googleapis.com/token": dial tcp: lookup oauth2.googleapis.com: no such host"#,
+                concat!(
+                    r#"couldn't list files: Post "https://x.googleapis.com/v1": couldn't fetch "#,
+                    r#"token: Post "https://oauth2.googleapis.com/token": dial tcp: lookup "#,
+                    r#"oauth2.googleapis.com: no such host"#,
+                ),
                 Reason::Unavailable,
-                "dial tcp: lookup oauth2.googleapis.com: no such host: check the network and the server, and run it again",
+                "dial tcp: lookup oauth2.googleapis.com: no such host; help: check the network \
+                 and the server, and run it again",
             ),
             (
                 "Image not found or broken (404 404 Not Found)",
                 Reason::NotFound,
-                "Image not found or broken (404 Not Found): it is gone from Google Photos: run the backup again to see the library as it is now",
+                "Image not found or broken (404 Not Found): it is gone from Google Photos; help: \
+                 run the backup again to see the library as it is now",
             ),
         ] {
-            assert_eq!(classify(error), Failure::new(reason, message));
+            let failure = classify(error);
+            assert_eq!((failure.reason, failure.to_string()), (reason, displayed.to_owned()));
         }
     }
 
     #[test]
     fn of_a_page_its_title_is_left() {
-        let page = "<!DOCTYPE HTML PUBLIC \"x\">\n<html><head>\n<title>405 Method Not Allowed</title>\n</head><body>\n<h1>no</h1>\n</body></html>\n";
+        let page = "<!DOCTYPE HTML PUBLIC \"x\">\n<html><head>\n\
+                    <title>405 Method Not Allowed</title>\n</head><body>\n<h1>no</h1>\n\
+                    </body></html>\n";
         for (error, shown) in [
             (
                 format!("update failed: {page}: 405 Method Not Allowed"),
@@ -220,8 +296,13 @@ mod tests {
 
     #[test]
     fn errors_of_google_are_understood() {
-        let day = "couldn't list files: Quota exceeded for quota metric 'All requests' and limit 'All requests per day' of service 'photoslibrary.googleapis.com' for consumer 'project_number:1'. (429 RESOURCE_EXHAUSTED)";
-        let write = "Failed to copy: failed to commit batch: batch upload failed: failed to create media item: Quota exceeded for quota 'concurrent write request' of service 'photoslibrary.googleapis.com' for consumer 'project_number:1'. (429 RESOURCE_EXHAUSTED)";
+        let day = "couldn't list files: Quota exceeded for quota metric 'All requests' and limit \
+                   'All requests per day' of service 'photoslibrary.googleapis.com' for consumer \
+                   'project_number:1'. (429 RESOURCE_EXHAUSTED)";
+        let write = "Failed to copy: failed to commit batch: batch upload failed: failed to \
+                     create media item: Quota exceeded for quota 'concurrent write request' of \
+                     service 'photoslibrary.googleapis.com' for consumer 'project_number:1'. (429 \
+                     RESOURCE_EXHAUSTED)";
         for (error, reason, remedy) in [
             (day, Reason::RateLimited, "run it again tomorrow"),
             (write, Reason::RateLimited, "another program writes to the same"),
@@ -237,7 +318,8 @@ mod tests {
                 "it is gone",
             ),
             (
-                "low level retry 8/10 (error The service is currently unavailable. (503 UNAVAILABLE))",
+                "low level retry 8/10 (error The service is currently unavailable. (503 \
+                 UNAVAILABLE))",
                 Reason::Unavailable,
                 "run it again later",
             ),
@@ -248,12 +330,13 @@ mod tests {
             ),
         ] {
             let failure = classify(error);
-            assert_eq!(failure.reason, reason, "{}", failure.message);
-            assert!(failure.message.contains(remedy), "{}", failure.message);
+            assert_eq!(failure.reason, reason, "{failure}");
+            assert!(failure.to_string().contains(remedy), "{failure}");
         }
         assert_eq!(
             strip_noise(day),
-            "couldn't list files: Quota exceeded for quota metric 'All requests' and limit 'All requests per day' (429 RESOURCE_EXHAUSTED)"
+            "couldn't list files: Quota exceeded for quota metric 'All requests' and limit 'All \
+             requests per day' (429 RESOURCE_EXHAUSTED)"
         );
     }
 }

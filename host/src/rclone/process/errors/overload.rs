@@ -7,8 +7,8 @@ use crate::connector::{Failure, Reason};
 /// Rules for the errors of such servers.
 ///
 /// Sources: RFC 959 (421), vsftpd's and proftpd's messages, and OpenSSH's (RFC 4254, 5.1).
-pub const RULES: &[ErrorRule] = &[(
-    &[
+pub const RULES: &[ErrorRule] = &[ErrorRule {
+    words: &[
         "421",
         "too many connections",
         "too many users",
@@ -26,9 +26,10 @@ pub const RULES: &[ErrorRule] = &[(
         "ssh: handshake failed: read",
         "insufficient server resources",
     ],
-    Reason::RateLimited,
-    "the server takes fewer files at the same time: set `streams` lower, and run it again",
-)];
+    reason: Reason::RateLimited,
+    cause: Some("the server takes fewer files at the same time"),
+    help: "set `streams` lower, and run it again",
+}];
 
 /// Errors of servers that are busy with the requests of any client.
 const BUSY_MESSAGES: &[&str] =
@@ -46,7 +47,7 @@ pub fn is_overload(failure: &Failure) -> bool {
     if is_timeout(&message) {
         return false;
     }
-    let words = RULES.iter().flat_map(|(words, ..)| *words).chain(BUSY_MESSAGES);
+    let words = RULES.iter().flat_map(|rule| rule.words).chain(BUSY_MESSAGES);
     words.into_iter().any(|word| contains_word(&message, word))
 }
 

@@ -134,15 +134,25 @@ mod tests {
     fn noise_is_cut_and_addresses_that_may_be_wrong_are_not() {
         for (error, shown) in [
             (
-                r#"couldn't list files: Post "https://photoslibrary.googleapis.com/v1/mediaItems:search": couldn't fetch token: invalid_grant: maybe token expired? - try refreshing with "rclone config reconnect remote:""#,
+                concat!(
+                    r#"couldn't list files: Post "https://photoslibrary.googleapis.com/v1/mediaIt"#,
+                    r#"ems:search": couldn't fetch token: invalid_grant: maybe token expired? - "#,
+                    r#"try refreshing with "rclone config reconnect remote:""#,
+                ),
                 "invalid_grant: maybe token expired",
             ),
             (
-                r#"failed to configure google photos: empty token found - please run "rclone config reconnect remote:""#,
+                concat!(
+                    r#"failed to configure google photos: empty token found - please run "rclone "#,
+                    r#"config reconnect remote:""#,
+                ),
                 "failed to configure google photos: empty token found",
             ),
             (
-                r#"couldn't list albums: Get "https://photoslibrary.googleapis.com/v1/albums?pageSize=50": dial tcp: lookup photoslibrary.googleapis.com: no such host"#,
+                concat!(
+                    r#"couldn't list albums: Get "https://photoslibrary.googleapis.com/v1/albums?"#,
+                    r#"pageSize=50": dial tcp: lookup photoslibrary.googleapis.com: no such host"#,
+                ),
                 "couldn't list albums: dial tcp: lookup photoslibrary.googleapis.com: no such host",
             ),
             (
@@ -154,7 +164,8 @@ mod tests {
                 "Request was refused. (429 RESOURCE_EXHAUSTED)",
             ),
             (
-                "Failed to copy: failed to commit batch: batch upload failed: upload failed: Failed: There was an error while trying to create this media item. (3)",
+                "Failed to copy: failed to commit batch: batch upload failed: upload failed: \
+                 Failed: There was an error while trying to create this media item. (3)",
                 "There was an error while trying to create this media item. (3)",
             ),
         ] {

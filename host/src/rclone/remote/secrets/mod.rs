@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Remote;
+use crate::connector::Failure;
 use collector::SecretCollector;
 use escapes::{base64_forms, match_escaped};
 use unknown::mark_unknown;
@@ -75,6 +76,12 @@ impl Secrets {
         // A shorter value may be part of a longer one.
         patterns.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self(Arc::new(patterns))
+    }
+
+    /// Replaces the secrets in a failure.
+    pub fn redact_failure(&self, Failure { reason, message, help }: &Failure) -> Failure {
+        let help = help.as_ref().map(|help| self.redact(help));
+        Failure { reason: *reason, message: self.redact(message), help }
     }
 
     /// Replaces the secrets in a text.
@@ -205,6 +212,14 @@ mod tests {
             "a/b-sloppy",
             "a/b-sloppy",
         );
+    }
+
+    #[test]
+    fn a_secret_is_struck_out_in_the_help_of_a_failure_as_well() {
+        let secrets = Secrets::test(&["s3cret"]);
+        let failure = Failure::denied("no s3cret").with_help("remove s3cret");
+        let redacted = secrets.redact_failure(&failure);
+        assert_eq!(redacted, Failure::denied("no ***").with_help("remove ***"));
     }
 
     #[test]
