@@ -75,9 +75,14 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Returns the canonical name of a section's backend; rclone accepts aliases of some.
+/// Returns the canonical name of a section's backend.
 pub fn backend(section: &Section) -> &str {
-    match section.get("type").map_or("", String::as_str) {
+    canonical_backend(section.get("type").map_or("", String::as_str))
+}
+
+/// Returns the canonical name of a backend; rclone accepts aliases of some.
+pub fn canonical_backend(name: &str) -> &str {
+    match name {
         "gphotos" | "googlephotos" => "google photos",
         "gcs" | "googlecloudstorage" => "google cloud storage",
         "oos" => "oracleobjectstorage",

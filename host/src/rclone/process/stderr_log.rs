@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
@@ -94,7 +94,7 @@ pub const LOG_CHANNEL_CAPACITY: usize = 1 << 16;
 /// The log of one process.
 pub struct StderrLog {
     reader: Arc<Mutex<LogReader>>,
-    pipe: Arc<AsyncFd<OwnedFd>>,
+    pipe: Arc<Receiver>,
     follower: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -121,11 +121,7 @@ impl StderrLog {
         sink: Option<LogSink>,
         watchdog: RetryWatchdog,
     ) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&pipe, true)?;
-        // SAFETY: the `AsyncFd` owns the descriptor, so it stays open and the same until it is
-        // deregistered.
-        let pipe = unsafe { AsyncFd::register(pipe) }.map_err(|failed| failed.into_parts().1)?;
-        let pipe = Arc::new(pipe);
+        let pipe = Arc::new(Receiver::from_owned_fd(pipe)?);
         let reader = LogReader {
             verb,
             secrets,
@@ -141,7 +137,8 @@ impl StderrLog {
 
     /// Reads everything that was written before the call.
     pub fn flush(&self) {
-        lock(&self.reader).drain(self.pipe.get_ref());
+        // `try_read` would not read what the runtime hasn't noticed yet.
+        lock(&self.reader).drain(|buffer| Ok(rustix::io::read(&*self.pipe, buffer)?));
     }
 
     /// Waits until the pipe is closed and everything is read.
@@ -178,13 +175,9 @@ fn lock(reader: &Mutex<LogReader>) -> MutexGuard<'_, LogReader> {
     reader.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn follow(pipe: Arc<AsyncFd<OwnedFd>>, reader: Arc<Mutex<LogReader>>) {
-    loop {
-        match pipe.readable().await {
-            Ok(mut ready) => ready.clear_ready(),
-            Err(_) => return,
-        }
-        if !lock(&reader).drain(pipe.get_ref()) {
+async fn follow(pipe: Arc<Receiver>, reader: Arc<Mutex<LogReader>>) {
+    while pipe.readable().await.is_ok() {
+        if !lock(&reader).drain(|buffer| pipe.try_read(buffer)) {
             return;
         }
     }
@@ -202,15 +195,14 @@ struct LogReader {
 
 impl LogReader {
     /// Reads until the pipe is empty. Returns whether it is still open.
-    fn drain(&mut self, pipe: &OwnedFd) -> bool {
+    fn drain(&mut self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> bool {
         let mut buffer = [0; 16 << 10];
         loop {
-            match rustix::io::read(pipe, &mut buffer) {
+            match read(&mut buffer) {
                 Ok(0) => return false,
                 Ok(count) => self.feed(&buffer[..count]),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => return true,
-                Err(_) => return false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
             }
         }
     }
