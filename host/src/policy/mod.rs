@@ -36,5 +36,7 @@ pub use rclone_options::LocalAccess;
 pub use rclone_options::hard_denies::{check_section, is_secret};
 pub use rclone_options::paths::is_safe_name;
 pub use rclone_options::wrapped_remotes::upstreams;
-pub use request::{Request, Section, Target, backend, local_access, wrapped_targets};
+pub use request::{
+    Request, Section, Target, backend, canonical_backend, local_access, wrapped_targets,
+};
 pub use values::{Destination, Digest, Enforcement, Ports};

@@ -137,6 +137,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_backend_has_one_name_whichever_of_its_names_a_remote_has() {
+        for (name, canonical) in [
+            ("gphotos", "google photos"),
+            ("gcs", "google cloud storage"),
+            ("oos", "oracleobjectstorage"),
+            ("tardigrade", "storj"),
+            ("s3", "s3"),
+        ] {
+            assert_eq!(canonical_backend(name), canonical);
+            assert_eq!(backend(&Section::from([("type".to_owned(), name.to_owned())])), canonical);
+        }
+        assert_eq!(backend(&Section::new()), "");
+    }
+
+    #[test]
     fn all_that_a_remote_wraps_is_found_with_its_paths() {
         let section = |pairs: &[(&str, &str)]| -> Section {
             pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()

@@ -87,14 +87,6 @@ pub fn find(name: &str) -> Backend {
     BACKENDS.iter().find(|backend| backend.name == name).copied().unwrap_or(UNKNOWN)
 }
 
-/// rclone's name of a backend, of the several that it accepts for Google Photos.
-pub fn canonical_name(name: &str) -> &str {
-    match name {
-        "gphotos" | "googlephotos" => GOOGLE_PHOTOS,
-        name => name,
-    }
-}
-
 /// The features of a remote, as `rclone backend features` prints them.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::connector::Failure;
+use crate::policy;
 use crate::rclone::backends;
 use crate::rclone::process::Process;
 use crate::rclone::remote::Remote;
@@ -25,9 +26,10 @@ const BODY_TOO_LONG_MESSAGE: &str = "handler wrote more than declared Content-Le
 /// Whether a file of this remote may be truncated to the length that was listed. With other
 /// wrapping backends a longer file counts as a different one.
 pub fn may_truncate(remote: &Remote) -> bool {
-    let mut backends = remote.sections().values().filter_map(|section| section.get("type"));
-    backends.all(|backend| {
-        backends::find(backend).is_file_system || TRANSPARENT_BACKENDS.contains(&backend.as_str())
+    let mut types = remote.sections().values().filter_map(|section| section.get("type"));
+    types.all(|name| {
+        let backend = policy::canonical_backend(name);
+        backends::find(backend).is_file_system || TRANSPARENT_BACKENDS.contains(&backend)
     })
 }
 

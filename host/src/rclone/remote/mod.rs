@@ -23,7 +23,7 @@ pub use spec::{OPTION_PREFIX, RemoteSpec};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::backends::{GOOGLE_PHOTOS, canonical_name};
+use super::backends::GOOGLE_PHOTOS;
 use crate::connector::{Failure, Reason};
 use crate::direction::Direction;
 use crate::policy::{self, LocalAccess, Pins, Request};
@@ -164,16 +164,16 @@ impl Remote {
         Ok(())
     }
 
-    /// rclone's names of its backend and of those that it wraps. A wrapped local path has no
+    /// Canonical names of its backend and of those that it wraps. A wrapped local path has no
     /// section, so `local` is always one of them.
     pub fn backends(&self) -> impl Iterator<Item = &str> {
-        let sections = self.sections.values().filter_map(|section| section.get("type"));
-        sections.map(String::as_str).chain(["local"])
+        let types = self.sections.values().filter_map(|section| section.get("type"));
+        types.map(|name| policy::canonical_backend(name)).chain(["local"])
     }
 
-    /// rclone's name of the backend: `s3`, `google photos`.
+    /// Canonical name of the backend: `s3`, `google photos`.
     pub fn backend(&self) -> &str {
-        canonical_name(self.option("type").unwrap_or_default())
+        policy::canonical_backend(self.option("type").unwrap_or_default())
     }
 
     /// Whether the remote itself is Google Photos.
