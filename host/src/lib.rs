@@ -2,6 +2,7 @@
 //!
 //! The rooms, each of which imports only from those above it:
 //! - `terminal`, `invocation`: text that is safe to show, commands that work where they are read
+//! - `user_dirs`: directories of the user
 //! - `connector`: the vocabulary that connectors and the host share
 //! - `kernel`: what the kernel counts and lets us do
 //! - `policy`: what is allowed
@@ -33,5 +34,6 @@ mod sandbox;
 mod service;
 mod session;
 mod terminal;
+mod user_dirs;
 
 pub use cli::run;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::PolicyFile;
 use crate::connector::Failure;
+use crate::user_dirs;
 
 /// Path of the operator's policy. It can be changed when plakbox is built.
 const SYSTEM_POLICY: &str = match option_env!("PLAKBOX_SYSTEM_POLICY") {
@@ -29,9 +30,7 @@ struct PolicySources {
 
 impl PolicySources {
     fn for_user(argument: Option<&Path>) -> Self {
-        let configs = env::var_os("XDG_CONFIG_HOME")
-            .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".config").into()));
-        let default = configs.map(|configs| Path::new(&configs).join("plakbox/policy.toml"));
+        let default = user_dirs::config().map(|configs| configs.join("plakbox/policy.toml"));
         let variable = env::var_os(POLICY_ENV).map(PathBuf::from);
         let own = if variable.is_some() { None } else { default };
         let named = argument.map(Path::to_owned).into_iter().chain(variable).collect();

@@ -8,6 +8,7 @@ use super::ini::{self, Section, Sections};
 use crate::connector::{Failure, Reason};
 use crate::invocation::quoted;
 use crate::policy;
+use crate::user_dirs;
 
 fn invalid(message: impl AsRef<str>) -> Failure {
     Failure::new(Reason::InvalidConfiguration, message)
@@ -21,14 +22,11 @@ fn invalid(message: impl AsRef<str>) -> Failure {
 ///
 /// Source: rclone's documentation of `--config`.
 pub fn find() -> Result<PathBuf, Failure> {
-    let home = env::var_os("HOME").map(PathBuf::from);
-    let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
-    let configs = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| in_home(".config"));
     env::var_os("RCLONE_CONFIG")
         .map(PathBuf::from)
         .into_iter()
-        .chain(configs.map(|configs| configs.join("rclone/rclone.conf")))
-        .chain(in_home(".rclone.conf"))
+        .chain(user_dirs::config().map(|configs| configs.join("rclone/rclone.conf")))
+        .chain(user_dirs::home().map(|home| home.join(".rclone.conf")))
         .find(|path| path.is_file())
         // It may be written from a different directory.
         .and_then(|path| std::path::absolute(path).ok())

@@ -38,6 +38,7 @@ use std::path::{Path, PathBuf};
 use super::remote::Remote;
 use crate::connector::Failure;
 use crate::kernel::UserIds;
+use crate::user_dirs;
 use files::{IoResultExt, STATE_ENV, create_traversable_dir};
 use layout::{REMOTES_DIR, SESSIONS_DIR};
 
@@ -55,11 +56,7 @@ impl State {
     ///
     /// There is no home directory, or the state directory can't be written.
     pub fn open() -> Result<Self, Failure> {
-        let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
-        let standard = || {
-            let states = env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(home);
-            states.map(|states| states.join("plakbox"))
-        };
+        let standard = || user_dirs::state().map(|states| states.join("plakbox"));
         let root =
             env::var_os(STATE_ENV).map(PathBuf::from).or_else(standard).ok_or_else(|| {
                 Failure::internal("there is no home directory")
