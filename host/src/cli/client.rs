@@ -1,4 +1,4 @@
-//! `plakbox importer`, `plakbox exporter` and `plakbox connect`: Plakar's plugins, served here
+//! `plakbox importer`, `plakbox exporter` and `plakbox client`: Plakar's plugins, served here
 //! or relayed to a service.
 
 use anyhow::bail;
@@ -16,7 +16,7 @@ pub struct Args {
     role: Direction,
     /// The file that names the service
     #[arg(long, value_name = "FILE")]
-    to: Option<PathBuf>,
+    config: Option<PathBuf>,
 }
 
 impl Args {
@@ -26,11 +26,11 @@ impl Args {
     ///
     /// Fails if no service is named, or the connection to it breaks.
     pub async fn exec(self) -> anyhow::Result<()> {
-        let target = match self.to {
+        let target = match self.config {
             Some(file) => client::ServiceAddress::read(&file),
             None => match client::configured().transpose() {
                 Some(target) => target,
-                None => bail!("no service is named; help: use --to FILE"),
+                None => bail!("no service is named; help: use --config FILE"),
             },
         };
         client::relay(self.role, target).await

@@ -5,15 +5,15 @@
 //! - [`renew`]: brings a reconnected remote into Plakar
 //! - [`inspect`], [`compile`]: look into a component, compile it ahead
 //! - [`policy`], [`audit`]: check and explain policy files, show audit logs
-//! - [`connect`]: Plakar's plugins, and their relay to a service
+//! - [`client`]: Plakar's plugins, and their relay to a service
 //! - [`serve`], [`sessions`]: run a service, look into one
 //! - [`help`]: explains commands
 //! - [`remote`]: sessions on remotes of the user's rclone.conf
 
 mod audit;
 mod cat;
+mod client;
 mod compile;
-mod connect;
 mod doctor;
 mod help;
 mod inspect;
@@ -84,7 +84,7 @@ enum Command {
     /// Plakar's destination connector: started by Plakar, speaks on stdin and stdout
     Exporter,
     Serve(serve::Args),
-    Connect(connect::Args),
+    Client(client::Args),
     Sessions(sessions::Args),
 }
 
@@ -108,10 +108,10 @@ impl Command {
             Self::Audit(command) => command.exec(),
             Self::Inspect(args) => args.exec(),
             Self::Compile(args) => args.exec(),
-            Self::Importer => block_on(connect::plugin(Direction::Backup, context)),
-            Self::Exporter => block_on(connect::plugin(Direction::Restore, context)),
+            Self::Importer => block_on(client::plugin(Direction::Backup, context)),
+            Self::Exporter => block_on(client::plugin(Direction::Restore, context)),
             Self::Serve(args) => args.exec(),
-            Self::Connect(args) => block_on(args.exec()),
+            Self::Client(args) => block_on(args.exec()),
             Self::Sessions(args) => block_on(args.exec()),
         }
     }
