@@ -88,7 +88,7 @@ impl PluginSession {
 
     /// Returns the token that aborts the session's connection, if it has one.
     pub fn abort_token(&self) -> Option<CancellationToken> {
-        self.client().map(|client| client.cut.clone())
+        self.client().map(|client| client.abort.clone())
     }
 
     fn client(&self) -> Option<&TenantClient> {

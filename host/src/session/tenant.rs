@@ -28,15 +28,15 @@ pub struct Tenant {
     pub state: State,
     pub connectors: Arc<Connectors>,
     /// The queue for the tenant's own sessions.
-    pub places: Arc<AdmissionQueue>,
+    pub queue: Arc<AdmissionQueue>,
     /// The queue for the sessions of all tenants.
-    pub service_places: Arc<AdmissionQueue>,
+    pub service_queue: Arc<AdmissionQueue>,
     /// Time limit of a session's wait for admission.
     pub admission_timeout: Duration,
     /// Limits that the tenant's sessions share.
-    pub share: Arc<SharedLimits>,
+    pub limits: Arc<SharedLimits>,
     /// Limits that the sessions of all tenants share.
-    pub service_share: Arc<SharedLimits>,
+    pub service_limits: Arc<SharedLimits>,
     /// The control group of its processes, where the service has one.
     pub group: Option<Arc<TenantCgroup>>,
     pub account: Arc<Counters>,
@@ -54,10 +54,10 @@ pub struct TenantClient {
     /// Receives the reason when the session has to end.
     pub stop: StopSignal,
     /// Aborts its connection, when it hasn't ended by itself then.
-    pub cut: CancellationToken,
+    pub abort: CancellationToken,
     /// The span of its lines in the log.
     pub span: tracing::Span,
-    pub present: Arc<TenantLookup>,
+    pub lookup: Arc<TenantLookup>,
     /// Whether it has a session, or is about to.
     pub busy: Arc<watch::Sender<bool>>,
 }
@@ -73,7 +73,7 @@ impl TenantClient {
         if let Some(reason) = self.stop.borrow().clone() {
             return Err(reason);
         }
-        Ok(Self { tenant: (self.present)()?, ..self.clone() })
+        Ok(Self { tenant: (self.lookup)()?, ..self.clone() })
     }
 
     /// Checks that what was decided before a wait still holds.
@@ -95,9 +95,9 @@ impl TenantClient {
     /// Fails if the queue is full, the wait too long, or the policy was changed meanwhile.
     pub async fn admit(&self) -> Result<SessionQuota, Failure> {
         let tenant = &*self.tenant;
-        let Tenant { name, places, service_places, admission_timeout, .. } = tenant;
-        let place = tokio::select! {
-            place = SessionPermit::acquire(name, places, service_places, *admission_timeout) => place?,
+        let Tenant { name, queue, service_queue, admission_timeout, .. } = tenant;
+        let permit = tokio::select! {
+            permit = SessionPermit::acquire(name, queue, service_queue, *admission_timeout) => permit?,
             reason = wait_for_stop(Some(self.stop.clone())) => return Err(reason),
         };
         self.check_unchanged()?;
@@ -108,8 +108,8 @@ impl TenantClient {
         })?;
         Ok(SessionQuota {
             counters: self.account.clone(),
-            shared: vec![tenant.share.clone(), tenant.service_share.clone()],
-            permit: Some(place),
+            shared: vec![tenant.limits.clone(), tenant.service_limits.clone()],
+            permit: Some(permit),
             cgroup: group,
         })
     }

@@ -89,10 +89,10 @@ const TENANT_METRICS: [MetricDefinition; 17] = [
         count(tenant, Count::Descriptors)
     }),
     MetricDefinition::gauge("sessions", "Admitted sessions", |runtime| {
-        runtime.tenant.places.admitted() as f64
+        runtime.tenant.queue.admitted() as f64
     }),
     MetricDefinition::gauge("queued_sessions", "Sessions waiting for admission", |runtime| {
-        runtime.tenant.places.waiting() as f64
+        runtime.tenant.queue.waiting() as f64
     }),
 ];
 

@@ -273,9 +273,9 @@ impl Service {
             subject: Subject { session: id.clone(), uid, tenant: Some(tenant.name.clone()) },
             account,
             stop: session.stop.clone(),
-            cut: session.abort.clone(),
+            abort: session.abort.clone(),
             span: info_span!("session", tenant = tenant.name, session = &*id),
-            present: self.tenant_lookup(credentials.clone(), tenant.name.clone()),
+            lookup: self.tenant_lookup(credentials.clone(), tenant.name.clone()),
             busy: Arc::new(watch::Sender::new(false)),
             tenant,
         };

@@ -195,11 +195,11 @@ impl SharedResources {
             audit: self.audit.clone(),
             state,
             connectors: self.connectors.clone(),
-            places: admission,
+            queue: admission,
             admission_timeout,
-            service_places: self.admission.clone(),
-            share: limits,
-            service_share: self.limits.clone(),
+            service_queue: self.admission.clone(),
+            limits,
+            service_limits: self.limits.clone(),
             group: cgroup,
             account: counters,
         };
@@ -231,13 +231,13 @@ impl SharedResources {
 impl TenantRuntime {
     /// Returns the resources that the tenant keeps after a reload.
     fn kept_resources(&self) -> KeptResources {
-        let Tenant { state, places, share, group, account, .. } = &*self.tenant;
+        let Tenant { state, queue, limits, group, account, .. } = &*self.tenant;
         KeptResources {
             worker: self.worker.clone(),
             connections: self.connections.clone(),
             state: state.clone(),
-            admission: places.clone(),
-            limits: share.clone(),
+            admission: queue.clone(),
+            limits: limits.clone(),
             cgroup: group.clone(),
             counters: account.clone(),
         }
@@ -246,9 +246,9 @@ impl TenantRuntime {
     /// Applies the configured limits, also to running sessions.
     fn apply_limits(&self) {
         let limits = &self.config.limits;
-        self.tenant.places.resize(limits.sessions, limits.queue);
-        self.tenant.share.resize(limits.processes, limits.bandwidth);
-        self.tenant.share.buffers.resize(Some(limits.buffers));
+        self.tenant.queue.resize(limits.sessions, limits.queue);
+        self.tenant.limits.resize(limits.processes, limits.bandwidth);
+        self.tenant.limits.buffers.resize(Some(limits.buffers));
         self.connections.resize(limits.connections());
         let memory = limits.memory.map(|size| size.as_u64());
         let threads = u64::from(limits.processes) * MAX_THREADS_PER_PROCESS;
