@@ -94,9 +94,7 @@ pub fn findings(remote: &Remote) -> Vec<Finding> {
         return Vec::new();
     }
     let read_only = read_only_option(remote).map(|why| {
-        Finding::Notice(format!(
-            "{why}, so that backups work and restores to it don't; help: {MAKE_WRITABLE}"
-        ))
+        Finding::Notice(format!("{why}: backups work, restores to it don't; help: {MAKE_WRITABLE}"))
     });
     let quality = quality_notice(remote).map(Finding::Notice);
     [check_token(remote), check_client(remote), read_only, quality].into_iter().flatten().collect()

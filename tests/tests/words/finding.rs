@@ -22,7 +22,7 @@ fn doctor(command: &mut Command, text: &str) -> Run {
 fn the_page_about_google_photos_is_shown_by_the_command_of_the_message() {
     let account = Account::new(Settings::default());
     let failed = account.backup("").bad("shows rclone no photo at all");
-    let command = advised(&failed.text, "for the other photos see");
+    let command = advised(&failed.text, "itself; help: see");
     assert!(command.starts_with('/'), "it isn't in PATH: {command}");
     shell(&account.place, &command).good().says("Google Takeout").says("plakbox doctor myphotos:");
 }

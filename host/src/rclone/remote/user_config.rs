@@ -75,7 +75,7 @@ pub fn is_encrypted(text: &str) -> bool {
 /// It isn't one remote.
 pub fn parse_shown(text: &str) -> Result<(String, Section), Failure> {
     const HOW: &str = "run `rclone config show NAME | plakbox doctor`";
-    let no_configuration = || invalid(format!("stdin has no rclone configuration: {HOW}"));
+    let no_configuration = || invalid("stdin has no rclone configuration").with_help(HOW);
     let mut remotes = ini::parse(text).map_err(|_| no_configuration())?;
     match (remotes.pop_last(), remotes.len()) {
         (Some((name, section)), 0) if section.is_empty() => Err(invalid(format!(
@@ -83,10 +83,10 @@ pub fn parse_shown(text: &str) -> Result<(String, Section), Failure> {
             name.escape_debug()
         ))),
         (Some(remote), 0) => Ok(remote),
-        (Some(_), others) => Err(invalid(format!(
-            "{} remotes came on stdin, and one is looked at: {HOW}",
-            others + 1
-        ))),
+        (Some(_), others) => {
+            Err(invalid(format!("{} remotes came on stdin, and one is looked at", others + 1))
+                .with_help(HOW))
+        }
         (None, _) => Err(no_configuration()),
     }
 }
