@@ -63,7 +63,7 @@ test: lint deny check-macos check-arm check-deploy (unit "60") wasmtime-run (end
 lint: wasm-target
     cargo fmt --all --check
     cargo clippy --quiet --release --package plakbox --package plakbox-tests --package scenarios --all-targets -- -D warnings
-    cargo clippy --quiet --release --package rclone-connector --package rogue --package documents --package driver --package fake-rclone --target {{ wasm }} -- -D warnings
+    cargo clippy --quiet --release --package rclone-connector --package rogue --package documents --package driver --package store-driver --package fake-rclone --target {{ wasm }} -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --no-deps --document-private-items --package plakbox --package plakbox-tests
     for patch in tests/mutations/*.patch; do git apply --check "$patch" || exit 1; done
 
@@ -105,14 +105,16 @@ unit-arm *filter:
 
 # Runs the component under the stock wasmtime, with a driver and a fake rclone: one scenario, or all
 wasmtime-run scenario="": compose wasmtime
-    {{ if scenario =~ "^documents" { "" } else { "tests/wasi/run.sh bin/composed.wasm " + target + "/scenarios " + scenario } }}
+    {{ if scenario =~ "^(documents|store)" { "" } else { "tests/wasi/run.sh bin/composed.wasm " + target + "/scenarios " + scenario } }}
+    {{ if scenario =~ "^(store|$)" { "tests/wasi/run.sh bin/store-composed.wasm " + target + "/scenarios " + scenario } else { "" } }}
     {{ if scenario =~ "^(documents|$)" { "tests/wasi/run.sh bin/documents-composed.wasm " + target + "/scenarios " + scenario } else { "" } }}
 
 # Composes bin/rclone.wasm and the example connector with the driver and the fake rclone of the scenarios
 compose: component wac
-    cargo build --quiet --release --package driver --package fake-rclone --package documents --target {{ wasm }}
+    cargo build --quiet --release --package driver --package store-driver --package fake-rclone --package documents --target {{ wasm }}
     cp --remove-destination {{ target }}/{{ wasm }}/release/documents.wasm bin/
     tests/wasi/compose.sh {{ target }}/{{ wasm }}/release bin/rclone.wasm bin/composed.wasm
+    tests/wasi/compose.sh {{ target }}/{{ wasm }}/release bin/rclone.wasm bin/store-composed.wasm store_driver
     tests/wasi/compose.sh {{ target }}/{{ wasm }}/release bin/documents.wasm bin/documents-composed.wasm
 
 # Applies deliberate bugs to the component and shows the scenarios that catch them: all bugs, or these

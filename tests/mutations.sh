@@ -18,7 +18,7 @@ export GIT_CEILING_DIRECTORIES=$place
 rm -rf "$tree"
 mkdir -p "$tree" "$bin"
 git ls-files --cached --others --exclude-standard -z | xargs -0 cp --parents --preserve=timestamps -t "$tree"
-cargo build --quiet --release --package driver --package fake-rclone --target $wasm
+cargo build --quiet --release --package driver --package store-driver --package fake-rclone --target $wasm
 
 missed=()
 for mutation in "$@"; do
@@ -27,10 +27,13 @@ for mutation in "$@"; do
     git -C "$tree" apply "$patch"
     cargo build --quiet --release --package rclone-connector --target $wasm --manifest-path "$tree/Cargo.toml"
     built=$CARGO_TARGET_DIR/$wasm/release
-    tests/wasi/compose.sh "$built" "$built/rclone_connector.wasm" "$bin/composed.wasm"
+    # Bugs of stores are caught by the scenarios of stores.
+    driver=driver composed=composed
+    if grep -q '^+++ b/guest/src/store/' "$patch"; then driver=store_driver composed=store-composed; fi
+    tests/wasi/compose.sh "$built" "$built/rclone_connector.wasm" "$bin/$composed.wasm" "$driver"
     git -C "$tree" apply --reverse "$patch"
 
-    tests/wasi/run.sh "$bin/composed.wasm" "$place/scenarios" > "$place/$mutation.log" || true
+    tests/wasi/run.sh "$bin/$composed.wasm" "$place/scenarios" > "$place/$mutation.log" || true
     rm -rf "$place/scenarios"
     mapfile -t by < <(sed -n 's/^FAIL *//p' "$place/$mutation.log")
     if [ ${#by[@]} = 0 ]; then

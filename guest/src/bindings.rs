@@ -1,3 +1,3 @@
 //! The contract's types and functions, generated from `wit/`.
 
-wit_bindgen::generate!({ path: "../wit", world: "connector", generate_all });
+wit_bindgen::generate!({ path: "../wit", world: "storage", generate_all });

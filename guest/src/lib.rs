@@ -1,14 +1,17 @@
-//! The rclone connector: a component that backs up and restores a remote. It decides what a
-//! listing means, how each file is read, and where each entry is restored to. Its only access to
-//! the outside is the `rclone` interface, on the one remote that was granted.
+//! The rclone connector: a component that backs up and restores a remote, or keeps a store of
+//! backups on it. It decides what a listing means, how each file is read, and where each entry
+//! is restored to. Its only access to the outside are the interfaces `rclone` and `objects`, on
+//! the one remote that was granted.
 //!
 //! - [`importer`], [`exporter`]: backups and restores
+//! - [`store`]: stores of backups
 //! - [`lsjson`]: listings of `rclone lsjson`
 //! - [`backends`]: facts about rclone's backends
-//! - [`options`], [`path`], [`error`]: options of the user, paths, failures
+//! - [`options`], [`path`], [`contents`], [`error`]: options of the user, paths, contents, failures
 
 mod backends;
 mod bindings;
+mod contents;
 mod error;
 mod exporter;
 #[cfg(test)]
@@ -18,23 +21,27 @@ mod importer;
 mod lsjson;
 mod options;
 mod path;
+mod store;
 
 use bindings::exports::plakar::connector as exports;
+use bindings::exports::plakar::connector::store::{Mac, ObjectKind, Range};
 use bindings::plakar::connector::types::{Content, Entry, Failure, Location, Remote};
 use bindings::{wit_future, wit_stream};
 use exporter::Exporter;
 use importer::{Importer, ScanStreams};
 use std::cell::OnceCell;
 use std::rc::Rc;
+use store::Store;
 use wit_bindgen::{StreamReader, spawn_local};
 
 struct Connector;
 
-/// Session of this instance, which serves one remote in one direction.
+/// Session of this instance, which serves one remote in one way.
 #[derive(Clone)]
 enum Session {
     Backup(Rc<Importer>),
     Restore(Rc<Exporter>),
+    Store(Rc<Store>),
 }
 
 thread_local! {
@@ -58,6 +65,13 @@ fn exporter() -> Result<Rc<Exporter>, Failure> {
     match SESSION.with(|cell| cell.get().cloned()) {
         Some(Session::Restore(exporter)) => Ok(exporter),
         _ => Err(Failure::internal("no restore was opened")),
+    }
+}
+
+fn store() -> Result<Rc<Store>, Failure> {
+    match SESSION.with(|cell| cell.get().cloned()) {
+        Some(Session::Store(store)) => Ok(store),
+        _ => Err(Failure::internal("no store was opened")),
     }
 }
 
@@ -115,6 +129,51 @@ impl exports::exporter::Guest for Connector {
 
     async fn finish() -> Result<(), Failure> {
         exporter()?.finish().await
+    }
+}
+
+impl exports::store::Guest for Connector {
+    async fn open(remote: Remote) -> Result<Location, Failure> {
+        let store = Store::new(&remote)?;
+        let root = store.root().to_owned();
+        open_session(Session::Store(Rc::new(store)))?;
+        Ok(Location { root })
+    }
+
+    async fn ping() -> Result<(), Failure> {
+        store()?.ping().await
+    }
+
+    async fn create(configuration: Vec<u8>) -> Result<(), Failure> {
+        store()?.create(configuration).await
+    }
+
+    async fn configuration() -> Result<Vec<u8>, Failure> {
+        store()?.configuration().await
+    }
+
+    async fn size() -> Result<u64, Failure> {
+        store()?.size().await
+    }
+
+    async fn list(kind: ObjectKind) -> Result<Vec<Mac>, Failure> {
+        store()?.list(kind).await
+    }
+
+    async fn put(kind: ObjectKind, name: Mac, content: Content) -> Result<u64, Failure> {
+        store()?.put((kind, name), content).await
+    }
+
+    async fn get(kind: ObjectKind, name: Mac, range: Option<Range>) -> Result<Content, Failure> {
+        store()?.get((kind, name), range).await
+    }
+
+    async fn delete(kind: ObjectKind, name: Mac) -> Result<(), Failure> {
+        store()?.delete((kind, name)).await
+    }
+
+    async fn finish() -> Result<(), Failure> {
+        store()?.finish().await
     }
 }
 

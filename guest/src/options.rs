@@ -70,6 +70,66 @@ impl Options {
     }
 }
 
+/// Options of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Whether a store without objects becomes one whose objects are in subdirectories, as those
+    /// of Plakar's own connectors are.
+    pub nested: bool,
+    /// Maximum number of objects uploaded at the same time.
+    pub uploads: usize,
+    /// Maximum number of bytes held of objects, those that may be read next included.
+    pub read_ahead_bytes: u64,
+    /// Maximum number of reads at the same time.
+    pub streams: usize,
+}
+
+/// Default of `uploads`, where the backend serves more files concurrently.
+const DEFAULT_UPLOADS: usize = 8;
+
+/// Maximum of `uploads`.
+const MAX_UPLOADS: usize = 32;
+
+impl StoreOptions {
+    /// Parses the user's options. `streams` is the host's default for the backend.
+    ///
+    /// # Errors
+    ///
+    /// An option is unknown, or its value is invalid.
+    pub fn parse(pairs: &[(String, String)], streams: u32) -> Result<Self, Failure> {
+        let streams = usize::try_from(streams).unwrap_or(MAX_STREAMS).clamp(1, MAX_STREAMS);
+        let read_ahead_bytes = Options::default().read_ahead_bytes;
+        let mut options = Self { nested: false, uploads: 0, read_ahead_bytes, streams };
+        for (key, value) in pairs {
+            match key.as_str() {
+                "layout" => {
+                    options.nested = match value.as_str() {
+                        "flat" => false,
+                        "nested" => true,
+                        _ => return Err(invalid(key, value, "flat or nested")),
+                    };
+                }
+                "uploads" => options.uploads = parse_count(key, value, MAX_UPLOADS)?,
+                "read_ahead" => options.read_ahead_bytes = parse_read_ahead(key, value)?,
+                "streams" => options.streams = parse_count(key, value, MAX_STREAMS)?,
+                _ => {
+                    let message = format!(
+                        "the rclone connector has no option `{key}` for stores, only `layout`, \
+                         `uploads`, `read_ahead` and `streams`"
+                    );
+                    let failure = Failure::new(Reason::InvalidConfiguration, message);
+                    return Err(failure.with_help("remove the option"));
+                }
+            }
+        }
+        if options.uploads == 0 {
+            // One stream is left for locks.
+            options.uploads = DEFAULT_UPLOADS.min(options.streams - 1).max(1);
+        }
+        Ok(options)
+    }
+}
+
 fn invalid(key: &str, value: &str, expected: &str) -> Failure {
     let message = format!("`{value}` is not a value of the option `{key}`");
     Failure::new(Reason::InvalidConfiguration, message)
@@ -118,6 +178,31 @@ mod tests {
         assert_eq!(parse("streams", "8").unwrap().streams, 8);
         assert_eq!(parse("processes", "2").unwrap().processes, 2);
         assert!(!parse("times", "server").unwrap().own_times);
+    }
+
+    #[test]
+    fn options_of_stores_are_their_own() {
+        let parse =
+            |key: &str, value: &str| StoreOptions::parse(&[(key.to_owned(), value.to_owned())], 64);
+        assert!(parse("layout", "nested").unwrap().nested);
+        assert_eq!(parse("layout", "flat").unwrap(), StoreOptions::parse(&[], 64).unwrap());
+        assert_eq!(parse("uploads", "32").unwrap().uploads, 32);
+        assert_eq!(parse("streams", "64").unwrap().uploads, DEFAULT_UPLOADS);
+        assert_eq!(parse("streams", "3").unwrap().uploads, 2);
+        assert_eq!(parse("streams", "1").unwrap().uploads, 1);
+        assert_eq!(parse("read_ahead", "128MiB").unwrap().read_ahead_bytes, 128 << 20);
+        assert_eq!(parse("streams", "3").unwrap().streams, 3);
+        for (key, value) in [
+            ("layout", "deep"),
+            ("uploads", "0"),
+            ("uploads", "33"),
+            ("read_ahead", "129MiB"),
+            ("times", "own"),
+            ("processes", "1"),
+        ] {
+            let failure = parse(key, value).unwrap_err();
+            assert!(failure.message.contains(&format!("`{key}`")), "{}", failure.message);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs one scenario, or all of a connector, under the stock wasmtime:
 # run.sh COMPONENT DIRECTORY [SCENARIO]. The names of the example connector's scenarios begin
-# with its name. The remote of a scenario that was named, or that failed, stays in the directory.
+# with its name, those of stores with `store`. The remote of a scenario that was named, or that failed, stays in the directory.
 set -euo pipefail
 component=$1 directory=$2 scenario=${3:-}
 # Timeout of a scenario in seconds. The slowest needs five on an idle machine.
@@ -20,9 +20,12 @@ echo "$wasmtime run --dir $directory::/data $component SCENARIO, for each:"
 compiled=$directory/compiled.cwasm
 "$wasmtime" compile "$component" --output "$compiled"
 passed=0 failed=()
-filter=(grep)
-case ${component##*/} in documents*) ;; *) filter+=(-v) ;; esac
-for scenario in $("$wasmtime" run --allow-precompiled "$compiled" | "${filter[@]}" ^documents); do
+case ${component##*/} in
+    documents*) filter=(grep ^documents) ;;
+    store*) filter=(grep ^store) ;;
+    *) filter=(grep -vE '^(documents|store)') ;;
+esac
+for scenario in $("$wasmtime" run --allow-precompiled "$compiled" | "${filter[@]}"); do
     status=0
     output=$(timeout "$watchdog" "$wasmtime" run --allow-precompiled \
         --dir "$directory::/data" "$compiled" "$scenario" 2>&1) || status=$?

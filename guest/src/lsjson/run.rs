@@ -5,7 +5,7 @@ use wit_bindgen::{StreamReader, StreamResult};
 use super::item::Item;
 use super::parser::Parser;
 use crate::bindings::plakar::connector::rclone::{self, ListError, ListOptions};
-use crate::bindings::plakar::connector::types::Failure;
+use crate::bindings::plakar::connector::types::{Failure, Reason};
 
 /// Number of bytes of a listing that are read at once.
 pub const READ_BYTES: usize = 64 << 10;
@@ -64,35 +64,69 @@ pub async fn probe(directory: &str) -> Result<(), Failure> {
 /// Collects the output of a run.
 pub async fn collect(selection: ListOptions) -> ListOutput {
     let mut items = Vec::new();
-    let (errors, result) = for_each(selection, |item| items.push(item)).await;
+    let RunEnd { errors, result, .. } = for_each(selection, |item| items.push(item)).await;
     ListOutput { items, errors, result }
 }
 
-/// Passes each item of a run to `each`. Returns the list errors, and how the run ended.
-pub async fn for_each(
-    selection: ListOptions,
-    each: impl FnMut(Item),
-) -> (Vec<ListError>, Result<(), Failure>) {
-    let (lines, list_errors, end) = match rclone::list(selection).await {
-        Ok(listing) => listing,
-        Err(failure) => return (Vec::new(), Err(failure)),
-    };
-    let (parsed, errors) = futures::join!(parse(lines, each), collect_errors(list_errors));
-    let result = match parsed {
-        Ok(()) => end.await,
-        Err(failure) => Err(failure),
-    };
-    (errors, result)
+/// End of a run.
+pub struct RunEnd {
+    pub errors: Vec<ListError>,
+    pub result: Result<(), Failure>,
+    /// Whether the closing bracket arrived.
+    is_closed: bool,
 }
 
-async fn parse(mut lines: StreamReader<u8>, mut each: impl FnMut(Item)) -> Result<(), Failure> {
+impl RunEnd {
+    /// Reports whether the listed directory doesn't exist.
+    pub fn is_missing_directory(&self) -> bool {
+        let is_not_found = |failure: &Failure| failure.reason == Reason::NotFound;
+        let mut errors = self.errors.iter();
+        let result = &self.result;
+        let ended = result.as_ref().map_or_else(is_not_found, |()| !self.errors.is_empty());
+        ended && errors.all(|error| error.path.is_empty() && is_not_found(&error.failure))
+    }
+
+    /// Checks that the run listed everything.
+    ///
+    /// # Errors
+    ///
+    /// The run failed, a path could not be listed, or the output was cut off.
+    pub fn complete(self) -> Result<(), Failure> {
+        self.result?;
+        match self.errors.into_iter().next() {
+            Some(error) => Err(error.failure),
+            None if self.is_closed => Ok(()),
+            None => {
+                let message = "rclone's listing ended before its end";
+                Err(Failure::new(Reason::Corrupted, message).with_help("run the command again"))
+            }
+        }
+    }
+}
+
+/// Passes each item of a run to `each`. Returns how the run ended.
+pub async fn for_each(selection: ListOptions, each: impl FnMut(Item)) -> RunEnd {
+    let (lines, list_errors, end) = match rclone::list(selection).await {
+        Ok(listing) => listing,
+        Err(failure) => {
+            return RunEnd { errors: Vec::new(), result: Err(failure), is_closed: false };
+        }
+    };
+    let (parsed, errors) = futures::join!(parse(lines, each), collect_errors(list_errors));
+    match parsed {
+        Ok(is_closed) => RunEnd { errors, result: end.await, is_closed },
+        Err(failure) => RunEnd { errors, result: Err(failure), is_closed: false },
+    }
+}
+
+/// Returns whether the closing bracket arrived.
+async fn parse(mut lines: StreamReader<u8>, mut each: impl FnMut(Item)) -> Result<bool, Failure> {
     let mut parser = Parser::default();
     loop {
         let (result, bytes) = lines.read(Vec::with_capacity(READ_BYTES)).await;
         parser.feed(&bytes, &mut each)?;
         if !matches!(result, StreamResult::Complete(_)) {
-            parser.end(&mut each)?;
-            return Ok(());
+            return Ok(parser.end(&mut each)?);
         }
     }
 }

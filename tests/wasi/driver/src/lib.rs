@@ -61,6 +61,7 @@ async fn checks(name: &str, scenario: &Scenario) -> Vec<Check> {
         Act::Backup(plan) => backup::run(scenario, plan).await,
         Act::Restore(plan) => restore::run(scenario, plan, &place.join("remote")).await,
         Act::Custom => custom::run(name, scenario).await,
+        Act::Store(_) => vec![Check::that("it is a store's", false, "it has another driver")],
     };
     checks.extend(check_calls(&place, scenario).await);
     checks

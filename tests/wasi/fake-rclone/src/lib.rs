@@ -6,8 +6,10 @@
 //! - [`listing`]: the verb `list`
 //! - [`reading`]: the verbs `cat` and `reader`
 //! - [`writing`]: the verbs `batch` and `receive`
+//! - [`objects`]: the interface `objects`
 
 mod listing;
+mod objects;
 mod reading;
 mod remote;
 mod run_state;
@@ -22,6 +24,7 @@ mod bindings {
     });
 }
 
+use bindings::exports::plakar::connector::objects::Guest as Objects;
 use bindings::exports::plakar::connector::rclone::{Guest, ListOptions, Listing};
 use bindings::plakar::connector::types::{Content, Failure, Timestamp};
 
@@ -46,6 +49,31 @@ impl Guest for Fake {
         content: Content,
     ) -> Result<(), Failure> {
         writing::upload(path, size, modified, content).await
+    }
+}
+
+impl Objects for Fake {
+    type Parcel = objects::Parcel;
+    type Extent = objects::Extent;
+
+    async fn read(path: String, size: Option<u64>) -> Result<Content, Failure> {
+        objects::read(path, size).await
+    }
+
+    async fn stat(path: String) -> Result<Option<u64>, Failure> {
+        objects::stat(&path)
+    }
+
+    async fn delete(path: String) -> Result<(), Failure> {
+        objects::delete(&path).await
+    }
+
+    async fn create_directories(paths: Vec<String>) -> Result<(), Failure> {
+        objects::create_directories(&paths)
+    }
+
+    async fn wait(milliseconds: u32) {
+        objects::wait(milliseconds).await;
     }
 }
 

@@ -78,6 +78,16 @@ fn output(
             Fault::EndlessLine | Fault::EndlessListing | Fault::SyntheticFiles(_) => {
                 continues = true
             }
+            Fault::LookUpsFail { reason, times }
+                if selection.files.is_some() && state.increment("failed look-ups") < *times =>
+            {
+                end = Err(failure(*reason, "the files can't be looked up"));
+            }
+            Fault::ListingsFail { reason, times }
+                if selection.files.is_none() && state.increment("failed listings") < *times =>
+            {
+                end = Err(failure(*reason, "the listing failed"));
+            }
             Fault::ListingEnds(reason) => {
                 let number = state.counter("list") - 1;
                 let reason = reason.unwrap_or(Reason::ALL[number % Reason::ALL.len()]);

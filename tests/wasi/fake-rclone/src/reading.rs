@@ -181,7 +181,7 @@ struct ReadResult {
 }
 
 /// Reads a file, and returns its content as the host does.
-async fn content(
+pub async fn content(
     state: &Rc<RunState>,
     path: &str,
     photo: Option<&str>,

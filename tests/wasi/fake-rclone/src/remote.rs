@@ -32,7 +32,8 @@ pub fn full_path(state: &RunState, path: &str) -> String {
     names.into_iter().filter(|path| !path.is_empty()).collect::<Vec<_>>().join("/")
 }
 
-fn on_disk(state: &RunState, path: &str) -> PathBuf {
+/// Returns where a file is on the disk.
+pub fn on_disk(state: &RunState, path: &str) -> PathBuf {
     state.remote.join(full_path(state, path))
 }
 

@@ -28,6 +28,10 @@ pub struct RunState {
     uploads: Cell<usize>,
     /// Maximum number of reads that were in progress at the same time.
     max_reads: Cell<usize>,
+    /// Number of bytes of all parts of objects.
+    pub held_bytes: Cell<usize>,
+    /// Maximum of that number.
+    pub max_held_bytes: Cell<usize>,
 }
 
 thread_local! {
@@ -53,6 +57,8 @@ impl RunState {
             reads: Cell::default(),
             uploads: Cell::default(),
             max_reads: Cell::default(),
+            held_bytes: Cell::default(),
+            max_held_bytes: Cell::default(),
         }
     }
 

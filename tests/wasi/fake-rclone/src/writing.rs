@@ -219,7 +219,7 @@ pub async fn upload(
 }
 
 /// Reads a content, which has to be complete.
-async fn read_all(
+pub async fn read_all(
     (mut stream, end): Content,
     size: Option<u64>,
     room: u64,

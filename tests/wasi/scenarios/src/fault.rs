@@ -84,4 +84,22 @@ pub enum Fault {
     NoBatch(Reason),
     /// No entry can be added.
     NotAdded(&'static str, Reason),
+
+    // Objects of a store. The paths are beginnings of those of the objects.
+    /// The first uploads fail; nothing is there afterwards.
+    PutFails { below: &'static str, reason: Reason, times: usize },
+    /// The object is replaced by a different one right after it was uploaded.
+    Overwritten(&'static str),
+    /// The first fetches fail.
+    FetchFails { below: &'static str, reason: Reason, times: usize },
+    /// The first fetches return this number of bytes, as if the object ended there.
+    FetchShort { below: &'static str, to: usize, times: usize },
+    /// Parts of objects can't have more than this number of bytes together.
+    ExtentBudget(usize),
+    /// The first removals fail.
+    DeleteFails { below: &'static str, reason: Reason, times: usize },
+    /// The first lookups of many files fail.
+    LookUpsFail { reason: Reason, times: usize },
+    /// The first listings are complete and then fail.
+    ListingsFail { reason: Reason, times: usize },
 }

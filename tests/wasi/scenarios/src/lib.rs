@@ -5,7 +5,7 @@
 //! - [`tree`]: files and directories, generated, written and read
 //! - [`photos`]: an account of Google Photos in a directory
 //! - [`fault`]: faults of a remote or of its rclone
-//! - [`backup`], [`restore`]: actions, observations and checks
+//! - [`backup`], [`restore`], [`store`]: actions, observations and checks
 //! - [`list`]: the scenarios
 
 pub mod backup;
@@ -13,6 +13,7 @@ pub mod fault;
 pub mod list;
 pub mod photos;
 pub mod restore;
+pub mod store;
 pub mod tree;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use backup::Backup;
 use fault::Fault;
 use photos::Photo;
 use restore::Restore;
+use store::Step;
 use tree::Node;
 
 /// One promise, and how it is tested.
@@ -50,6 +52,8 @@ pub struct Scenario {
 pub enum Act {
     Backup(Backup),
     Restore(Restore),
+    /// Steps of a session of a store.
+    Store(Vec<Step>),
     /// Code of the driver, which has the scenario's name.
     Custom,
 }
@@ -166,6 +170,11 @@ impl Scenario {
     /// Creates a restore to an empty remote.
     pub fn restore(nodes: Vec<Node>) -> Self {
         Self::new(Act::Restore(Restore::new(nodes)), Vec::new())
+    }
+
+    /// Creates a session of a store.
+    pub fn store(remote: Vec<Node>, steps: Vec<Step>) -> Self {
+        Self::new(Act::Store(steps), remote)
     }
 
     /// Creates a scenario for which the driver has code.

@@ -8,6 +8,10 @@ pub mod libraries;
 pub mod listings;
 pub mod reads;
 pub mod restores;
+pub mod store_locks;
+pub mod store_places;
+pub mod store_reads;
+pub mod store_writes;
 pub mod uploads;
 
 use std::path::PathBuf;
@@ -26,6 +30,10 @@ pub fn all() -> impl Iterator<Item = Named> {
         uploads::SCENARIOS,
         custom::SCENARIOS,
         documents::SCENARIOS,
+        store_places::SCENARIOS,
+        store_writes::SCENARIOS,
+        store_locks::SCENARIOS,
+        store_reads::SCENARIOS,
     ];
     modules.into_iter().flatten().copied()
 }
