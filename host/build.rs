@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=../wit");
     println!("cargo::rerun-if-changed={OMISSIONS}");
-    let files = protox::compile(["importer.proto", "exporter.proto"], ["proto"])?;
+    let files = protox::compile(["importer.proto", "exporter.proto", "store.proto"], ["proto"])?;
     tonic_prost_build::configure().bytes(".").build_client(false).compile_fds(files)?;
     let out = env::var("OUT_DIR")?;
     fs::write(Path::new(&out).join("omissions.rs"), omissions()?)?;

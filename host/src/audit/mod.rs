@@ -70,6 +70,12 @@ pub enum Event {
         bytes_out: u64,
         milliseconds: u64,
     },
+    /// A session of a store put an object.
+    ObjectStored { path: String, bytes: u64 },
+    /// A session of a store removed an object.
+    ObjectDeleted { path: String },
+    /// The policy refused a session of a store to change an object.
+    ObjectRefused { path: String, why: String },
     /// A service refused a client before a session.
     Refusal {
         /// The client: ``the user 1000``, ``the certificate of `a` ``.

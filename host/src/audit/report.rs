@@ -24,6 +24,12 @@ struct Row {
     bytes_in: u64,
     bytes_out: u64,
     milliseconds: Option<u64>,
+    /// Number of objects of a store that were put.
+    stored: u64,
+    /// Number of objects of a store that were removed.
+    deleted: u64,
+    /// Number of changes to objects of a store that were refused.
+    refused: u64,
 }
 
 /// The rows in the order of their first record, and their indices by session.
@@ -71,6 +77,9 @@ impl Rows {
             Event::Decision { .. } | Event::Refusal { .. } => {
                 last.filter(|at| rows[*at].decided.is_none())
             }
+            Event::ObjectStored { .. }
+            | Event::ObjectDeleted { .. }
+            | Event::ObjectRefused { .. } => last,
             Event::StartFailed { remote, .. }
             | Event::Process { remote, .. }
             | Event::Session { remote, .. } => {
@@ -119,6 +128,9 @@ impl Row {
                 self.bytes_in += bytes_in;
                 self.bytes_out += bytes_out;
             }
+            Event::ObjectStored { .. } => self.stored += 1,
+            Event::ObjectDeleted { .. } => self.deleted += 1,
+            Event::ObjectRefused { .. } => self.refused += 1,
             Event::Session { milliseconds, .. } => self.milliseconds = Some(milliseconds),
         }
     }
@@ -134,8 +146,16 @@ impl Row {
             Some(milliseconds) => format!("{:.1?}", Duration::from_millis(milliseconds)),
             None => "-".to_owned(),
         };
+        let mut objects = String::new();
+        for (count, what) in
+            [(self.stored, "stored"), (self.deleted, "deleted"), (self.refused, "refused")]
+        {
+            if count > 0 {
+                objects += &format!(", {count} objects {what}");
+            }
+        }
         format!(
-            "{began:<20} {:>6}  {processes:>9} {:>10} {:>10} {took:>9}  {}: {}",
+            "{began:<20} {:>6}  {processes:>9} {:>10} {:>10} {took:>9}  {}: {}{objects}",
             self.uid,
             ByteSize(self.bytes_out).display().iec().to_string(),
             ByteSize(self.bytes_in).display().iec().to_string(),

@@ -1,16 +1,18 @@
-//! `plakbox importer`, `plakbox exporter` and `plakbox client`: Plakar's plugins, served here
+//! `plakbox importer`, `plakbox exporter`, `plakbox storage` and `plakbox client`: Plakar's
+//! plugins, served here
 //! or relayed to a service.
 
 use anyhow::bail;
 use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
 
 use crate::direction::Direction;
 use crate::plugin;
 use crate::service::client;
 use crate::session::SessionContext;
 
-/// Relays Plakar's plugin protocol to a service, as `importer` and `exporter` do by themselves
-/// where /etc/plakbox/connect.toml names one
+/// Relays Plakar's plugin protocol to a service, as `importer`, `exporter` and `storage` do by
+/// themselves where /etc/plakbox/connect.toml names one
 #[derive(clap::Args)]
 pub struct Args {
     role: Direction,
@@ -37,14 +39,22 @@ impl Args {
     }
 }
 
-/// Serves Plakar as a plugin, or relays it to the service that the operator has named.
+/// Serves Plakar as a plugin, or relays it to the service that the operator has named, until
+/// Plakar goes away or `stop` is cancelled.
 ///
 /// # Errors
 ///
 /// Fails if stdin and stdout are not pipes, or the connection breaks.
-pub async fn plugin(role: Direction, context: SessionContext) -> anyhow::Result<()> {
-    match client::configured().transpose() {
-        Some(target) => client::relay(role, target).await,
-        None => plugin::serve_stdio(role, context).await,
+pub async fn plugin(
+    role: Direction,
+    context: SessionContext,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(target) = client::configured().transpose() else {
+        return plugin::serve_stdio(role, context, stop).await;
+    };
+    tokio::select! {
+        relayed = client::relay(role, target) => relayed,
+        () = stop.cancelled() => Ok(()),
     }
 }

@@ -28,8 +28,10 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::{Write, stdout};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::direction::Direction;
 use crate::invocation;
@@ -83,6 +85,8 @@ enum Command {
     Importer,
     /// Plakar's destination connector: started by Plakar, speaks on stdin and stdout
     Exporter,
+    /// Plakar's storage connector: started by Plakar, speaks on stdin and stdout
+    Storage,
     Serve(serve::Args),
     Client(client::Args),
     Sessions(sessions::Args),
@@ -94,7 +98,7 @@ impl Command {
     }
 
     fn is_plugin(&self) -> bool {
-        matches!(self, Self::Importer | Self::Exporter)
+        matches!(self, Self::Importer | Self::Exporter | Self::Storage)
     }
 
     fn exec(self, context: SessionContext) -> anyhow::Result<()> {
@@ -108,8 +112,15 @@ impl Command {
             Self::Audit(command) => command.exec(),
             Self::Inspect(args) => args.exec(),
             Self::Compile(args) => args.exec(),
-            Self::Importer => block_on(client::plugin(Direction::Backup, context)),
-            Self::Exporter => block_on(client::plugin(Direction::Restore, context)),
+            Self::Importer => {
+                block_on(client::plugin(Direction::Backup, context, CancellationToken::new()))
+            }
+            Self::Exporter => {
+                block_on(client::plugin(Direction::Restore, context, CancellationToken::new()))
+            }
+            Self::Storage => {
+                block_on_finish(|stop| client::plugin(Direction::Store, context, stop))
+            }
             Self::Serve(args) => args.exec(),
             Self::Client(args) => block_on(args.exec()),
             Self::Sessions(args) => block_on(args.exec()),
@@ -146,6 +157,26 @@ fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
         tokio::select! {
             result = command => result,
             result = shutdown_signal() => result,
+        }
+    })
+}
+
+/// Runs a command on a runtime of its own until it is done. A signal asks it to end, which may
+/// take it some time.
+fn block_on_finish<F: Future<Output = anyhow::Result<()>>>(
+    command: impl FnOnce(CancellationToken) -> F,
+) -> anyhow::Result<()> {
+    runtime()?.block_on(async {
+        let stop = CancellationToken::new();
+        let mut command = pin!(command(stop.clone()));
+        tokio::select! {
+            result = &mut command => result,
+            stopped = shutdown_signal() => {
+                stop.cancel();
+                // A connection that is cut ends with an error.
+                let _ = command.await;
+                stopped
+            }
         }
     })
 }

@@ -1,6 +1,5 @@
 //! The importer's gRPC service: records and contents for Plakar's backups.
 
-use bytes::BytesMut;
 use futures::{FutureExt, Stream};
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -10,6 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::album;
+use super::content_stream::{CHUNKS_CAPACITY, send_content, wait_end};
 use super::file_location::FileLocationDetector;
 use super::proto::importer::importer_server::{Importer, ImporterServer};
 use super::proto::importer::{
@@ -18,7 +18,7 @@ use super::proto::importer::{
 };
 use super::records;
 use super::session::{self, InitReply, PluginSession, count_failure};
-use crate::connector::{Content, Failure, Reason};
+use crate::connector::{Failure, Reason};
 use crate::direction::Direction;
 use crate::quota::counters::Count;
 use crate::sandbox::ScanEvent;
@@ -31,10 +31,6 @@ const STREAM: u32 = 1 << 2;
 const NEED_ACKNOWLEDGEMENTS: u32 = 1 << 3;
 const NO_MERGE: u32 = 1 << 4;
 
-/// Maximum size of a chunk of a file that is sent to Plakar.
-const MAX_CHUNK_BYTES: usize = 1 << 20;
-/// Maximum number of chunks of a file that wait to be sent.
-const CHUNKS_CAPACITY: usize = 2;
 /// Time that an acknowledgement waits for others, which wake the component together.
 const ACK_DEBOUNCE: Duration = Duration::from_millis(5);
 /// Maximum number of records that wait to be sent.
@@ -123,7 +119,7 @@ impl Importer for Service {
             return Ok(Response::new(Box::pin(tokio_stream::iter(response))));
         }
         let (chunks, sent) = mpsc::channel(CHUNKS_CAPACITY);
-        tokio::spawn(send_content(session, content, chunks));
+        tokio::spawn(send_content(session, content, chunks, |chunk| OpenResponse { chunk }));
         Ok(Response::new(Box::pin(ReceiverStream::new(sent))))
     }
 
@@ -211,42 +207,4 @@ async fn pass_acknowledgements(
 fn invalid_entry(failure: Failure) -> Failure {
     Failure { reason: Reason::Internal, ..failure }
         .with_context("the connector reported an invalid entry")
-}
-
-/// Sends a content in chunks, and its failure, if there is one, instead of its end.
-async fn send_content(
-    session: Session,
-    mut content: Content,
-    chunks: mpsc::Sender<Result<OpenResponse, Status>>,
-) {
-    while let Some(mut bytes) = content.bytes.recv().await {
-        // Each message costs Plakar more than the copy of a small chunk.
-        if let Some(next) = content.bytes.try_recv() {
-            let mut joined = BytesMut::from(bytes);
-            joined.extend_from_slice(&next);
-            while joined.len() < MAX_CHUNK_BYTES
-                && let Some(next) = content.bytes.try_recv()
-            {
-                joined.extend_from_slice(&next);
-            }
-            bytes = joined.freeze();
-        }
-        while !bytes.is_empty() {
-            let chunk = bytes.split_to(bytes.len().min(MAX_CHUNK_BYTES));
-            if chunks.send(Ok(OpenResponse { chunk })).await.is_err() {
-                return;
-            }
-        }
-    }
-    if let Err(failure) = wait_end(&session, content).await {
-        let _ = chunks.send(Err(count_failure(&session, &failure))).await;
-    }
-}
-
-/// Waits for the end of a content whose bytes were taken.
-async fn wait_end(session: &Session, content: Content) -> Result<(), Failure> {
-    match content.end.await {
-        Ok(end) => end,
-        Err(_) => Err(session.fault().await),
-    }
 }

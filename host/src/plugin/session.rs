@@ -58,6 +58,10 @@ pub struct InitReply {
     /// The connector's protocol: snapshots of different connectors are no parents of each other.
     pub r#type: String,
     pub root: String,
+    /// rclone's name of the backend.
+    pub backend: String,
+    /// The path inside the remote.
+    pub path: String,
     /// The device number of every file.
     pub device: u64,
     /// Whether the remote is an album of Google Photos.
@@ -93,6 +97,12 @@ impl PluginSession {
 
     fn client(&self) -> Option<&TenantClient> {
         self.context.as_ref().ok().and_then(|context| context.client.as_ref())
+    }
+
+    /// Returns the directory that Plakar started this program in; empty if Plakar runs elsewhere.
+    pub fn own_directory(&self) -> String {
+        let directory = std::env::current_dir().ok().filter(|_| self.client().is_none());
+        directory.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
     /// Opens the session that Plakar requests.
@@ -136,14 +146,17 @@ impl PluginSession {
         let origin = format!("{}-{}", remote.backend.replace(' ', "-"), fingerprint.short());
         let is_album = album::is_album(&remote);
         let album_directory = album::album_directory(&remote);
+        let (backend, path) = (remote.backend.clone(), remote.root.clone());
         let opened = match direction {
             Direction::Backup => session.open_importer(remote).await,
             Direction::Restore => session.open_exporter(remote).await,
+            Direction::Store => session.open_store(remote).await,
         };
         let Location { root } = opened?;
         *self.session.lock().await = Some((session, busy));
         let device = fingerprint.device();
-        Ok(InitReply { origin, r#type: protocol, root, device, is_album, album_directory })
+        let r#type = protocol;
+        Ok(InitReply { origin, r#type, root, backend, path, device, is_album, album_directory })
     }
 
     /// Returns the open session.
@@ -171,7 +184,7 @@ pub fn count_failure(session: &Session, failure: &Failure) -> Status {
 
 /// Makes the status of a failure. Plakar shows the message alone; the code is for programs,
 /// and never one that Plakar takes for a broken connection.
-fn status(failure: &Failure) -> Status {
+pub fn status(failure: &Failure) -> Status {
     let code = match failure.reason {
         Reason::InvalidConfiguration => Code::InvalidArgument,
         Reason::Unauthenticated => Code::Unauthenticated,

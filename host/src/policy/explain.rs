@@ -77,6 +77,9 @@ fn rule_lines(file: &PolicyFile, rule: &Rule) -> Vec<String> {
     if rule.read_only {
         lines.push("read only".to_owned());
     }
+    if rule.append_only {
+        lines.push("append only: objects are never replaced or deleted, except locks".to_owned());
+    }
     lines.push(match &rule.ports {
         Some(part) => format!("{} ({})", ports_text(part.get_ref()), line_of(file, part)),
         None => ports_text(&Ports::default()),
@@ -125,7 +128,7 @@ fn ports_text(ports: &Ports) -> String {
 pub fn explain_request(policies: &Policies, request: Request<'_>) -> (Vec<String>, bool) {
     let mut lines = Vec::new();
     let mut is_allowed = false;
-    for direction in [Direction::Backup, Direction::Restore] {
+    for direction in [Direction::Backup, Direction::Restore, Direction::Store] {
         match policies.decide(&Request { direction, ..request }) {
             Ok(grant) => {
                 is_allowed = true;
@@ -162,6 +165,9 @@ fn grant_lines(policies: &Policies, grant: &Grant) -> Vec<String> {
     lines.push("resulting rights".to_owned());
     for path in &grant.directories {
         lines.push(format!("  local directory {}", path.display()));
+    }
+    if grant.append_only {
+        lines.push("  append only".to_owned());
     }
     lines.push(format!("  {}", ports_text(&grant.ports)));
     for (name, option, value) in grant.pins.iter() {

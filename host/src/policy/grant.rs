@@ -41,6 +41,8 @@ pub struct Program {
 pub struct Grant {
     /// Whether the remote may be written.
     pub write: bool,
+    /// Whether what is on the remote may neither be replaced nor deleted, except locks.
+    pub append_only: bool,
     /// Local directories that may be reached, with everything below them.
     pub directories: BTreeSet<PathBuf>,
     pub ports: Ports,
@@ -65,6 +67,7 @@ impl Grant {
     pub fn join(self, other: Self) -> Result<Self, Failure> {
         Ok(Self {
             write: self.write && other.write,
+            append_only: self.append_only || other.append_only,
             directories: &self.directories | &other.directories,
             ports: self.ports.join(other.ports),
             public_hosts: &self.public_hosts | &other.public_hosts,
@@ -83,6 +86,7 @@ impl Grant {
     pub fn narrow(self, other: Self) -> Result<Self, Failure> {
         Ok(Self {
             write: self.write && other.write,
+            append_only: self.append_only || other.append_only,
             directories: intersect(&self.directories, &other.directories),
             ports: self.ports.narrow(other.ports),
             public_hosts: &self.public_hosts | &other.public_hosts,

@@ -164,6 +164,22 @@ impl Buffers {
         Some(self.reservation(bytes, vec![permit, overcommitted]))
     }
 
+    /// Reserves bytes that this program holds for a component as long as that wants, which isn't an
+    /// open content, if there is room.
+    pub fn try_hold(self: &Arc<Self>, bytes: u64) -> Option<BufferReservation> {
+        self.try_add(bytes, Vec::new())
+    }
+
+    /// Failure of a component that holds as many bytes as it may.
+    pub fn full(&self) -> Failure {
+        let used = self.own.used();
+        Failure::new(
+            Reason::RateLimited,
+            format!("no more bytes can be held in memory beside the {used} that are held"),
+        )
+        .with_help("let a session have more (`buffers`)")
+    }
+
     /// Failure of a component that leaves too many contents unread.
     pub fn exhausted(&self) -> Failure {
         let open = MAX_CONTENTS - self.contents.available_permits();
@@ -268,6 +284,18 @@ mod tests {
             buffers.reserve(0).await.is_err(),
             "the number of contents is limited, however small they are"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_takes_room_and_is_no_open_content() {
+        let (buffers, counters) = session(32, &[]);
+        let held: Vec<_> = (0..1000).filter_map(|_| buffers.try_hold(MIB / 32)).collect();
+        assert_eq!(held.len(), 1000);
+        assert!(buffers.try_reserve(MIB / 2).is_some(), "contents can still be opened");
+        assert!(buffers.try_hold(MIB).is_none());
+        assert_eq!(buffers.full().reason, Reason::RateLimited);
+        drop(held);
+        assert_eq!(counters.get(Count::Buffers), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -102,6 +102,12 @@ struct FeatureFlags {
     /// Objects appear whole or not at all.
     #[serde(default)]
     bucket_based: bool,
+    /// Files are visible before they are complete.
+    #[serde(default)]
+    partial_uploads: bool,
+    /// Directories exist without files.
+    #[serde(default)]
+    can_have_empty_directories: bool,
     /// Files can be renamed.
     #[serde(rename = "Move", default)]
     renames: bool,
@@ -123,6 +129,16 @@ impl BackendFeatures {
     /// Whether objects appear whole or not at all.
     pub fn is_bucket_based(&self) -> bool {
         self.features.bucket_based
+    }
+
+    /// Whether files are visible before they are complete.
+    pub fn shows_incomplete(&self) -> bool {
+        self.features.partial_uploads
+    }
+
+    /// Whether directories exist without files.
+    pub fn has_directories(&self) -> bool {
+        self.features.can_have_empty_directories
     }
 
     /// Whether files can be renamed.

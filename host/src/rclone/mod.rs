@@ -15,6 +15,7 @@ pub mod binary;
 pub mod commands;
 mod destination;
 pub mod google_photos;
+mod objects;
 mod process;
 pub mod remote;
 mod remote_path;
@@ -25,6 +26,7 @@ mod used_names;
 pub use commands::copy::Batch;
 pub use commands::lsjson::Listing;
 pub use commands::serve_restic::Reader;
+pub use objects::{Extent, Objects, Parcel, PutOutcome};
 pub use process::command::environment;
 pub use remote::secrets::Secrets;
 
@@ -44,10 +46,15 @@ use remote_path::RemotePath;
 use session::RcloneSession;
 use state::State;
 
+/// The directory of a store's locks.
+const LOCKS_DIR: &str = "locks";
+
 /// The capability that a component gets: commands on one remote. Cheap to clone.
 #[derive(Clone)]
 pub struct Rclone {
     session: RcloneSession,
+    /// The objects of the remote, if the session is one of a store.
+    objects: Option<Objects>,
 }
 
 impl Rclone {
@@ -67,7 +74,7 @@ impl Rclone {
         streams: usize,
     ) -> Result<Self, Failure> {
         let session = RcloneSession::new(binary, remote, state, grant, trail, hosted, streams)?;
-        Ok(Self { session })
+        Ok(Self { session, objects: None })
     }
 
     /// The fingerprint of the remote.
@@ -90,12 +97,41 @@ impl Rclone {
         self.session.account()
     }
 
+    /// The same as the capability of a store: whole objects, and no other uploads.
+    pub fn with_objects(self) -> Self {
+        self.session.activity().leave_retries_to_component();
+        let objects = Objects::new(self.session.clone());
+        Self { objects: Some(objects), ..self }
+    }
+
+    /// The objects of a store.
+    ///
+    /// # Errors
+    ///
+    /// The session isn't one of a store.
+    pub fn objects(&self) -> Result<Objects, Failure> {
+        self.objects.clone().ok_or_else(objects::not_granted)
+    }
+
+    /// Checks that files may be uploaded otherwise than as objects.
+    fn check_uploads(&self) -> Result<(), Failure> {
+        match self.objects {
+            None => self.session.check_writable(),
+            Some(_) => Err(Failure::denied("a session of a store uploads nothing but objects")),
+        }
+    }
+
     /// Lists the remote.
     ///
     /// # Errors
     ///
     /// A path isn't below the root, or rclone can't be started.
     pub async fn list(&self, selection: ListOptions) -> Result<Listing, Failure> {
+        if let Some(objects) = &self.objects
+            && selection.directory.starts_with(LOCKS_DIR)
+        {
+            objects.remove_abandoned_locks().await;
+        }
         lsjson::list(&self.session, selection).await
     }
 
@@ -131,7 +167,7 @@ impl Rclone {
     ///
     /// The remote may only be read, or the session has too many batches.
     pub fn batch(&self) -> Result<Batch, Failure> {
-        self.session.check_writable()?;
+        self.check_uploads()?;
         Batch::create(self.session.clone())
     }
 
@@ -148,7 +184,7 @@ impl Rclone {
         modified: Timestamp,
         content: Content,
     ) -> Result<(), Failure> {
-        self.session.check_writable()?;
+        self.check_uploads()?;
         let path = RemotePath::parse(path)?;
         collision::claim(&self.session, &path).await?;
         rcat::upload(&self.session, &path, size, modified, content).await

@@ -1,6 +1,6 @@
 //! A session of rclone on one remote: the parts that its commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -140,6 +140,16 @@ impl RcloneSession {
     /// The counters of the session.
     pub fn account(&self) -> &Arc<Counters> {
         &self.quota().account
+    }
+
+    /// The audit log of the session.
+    pub fn audit(&self) -> &AuditLog {
+        &self.shared.context.trail
+    }
+
+    /// The directory that the session's own directory is in.
+    pub fn state_root(&self) -> &Path {
+        self.scratch().state_root()
     }
 
     /// The private directory of the session.

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use wasmtime::{Engine, PoolingAllocationConfig};
+use wasmtime::component::InstancePre;
+use wasmtime::{Engine, PoolingAllocationConfig, Store};
 
-use super::bindings::ConnectorPre;
+use super::bindings::exports::plakar::connector::{exporter, importer};
+use super::bindings::storage::exports::plakar::connector::store;
+use super::bindings::storage::{Storage, StorageIndices};
+use super::bindings::{Connector as Exports, ConnectorIndices};
 use super::engine::{HostState, engine};
 use super::import_allowlist::ComponentInterface;
 use super::limits;
@@ -13,10 +17,68 @@ use super::linker::linker;
 use super::loader::{self, CodeSource};
 use crate::connector::Failure;
 
+/// The export of a component that can hold a Kloset store.
+const STORE: &str = "plakar:connector/store@0.2.0";
+
 /// A component that may run.
 pub struct Connector {
     engine: Engine,
-    pre: ConnectorPre<HostState>,
+    pre: ConnectorPre,
+}
+
+/// A component, linked and ready to be instantiated.
+#[derive(Clone)]
+pub struct ConnectorPre {
+    pre: InstancePre<HostState>,
+    exports: ConnectorIndices,
+    /// The exports of a component that can hold a store.
+    storage: Option<StorageIndices>,
+}
+
+/// The exports of one instance.
+pub struct Instance {
+    exports: Exports,
+    storage: Option<Storage>,
+}
+
+impl ConnectorPre {
+    fn new(pre: InstancePre<HostState>, interface: &ComponentInterface) -> wasmtime::Result<Self> {
+        let exports = ConnectorIndices::new(&pre)?;
+        let is_store = interface.exports.iter().any(|name| name == STORE);
+        let storage = is_store.then(|| StorageIndices::new(&pre)).transpose()?;
+        Ok(Self { pre, exports, storage })
+    }
+
+    /// Makes an instance.
+    pub async fn instantiate(&self, store: &mut Store<HostState>) -> wasmtime::Result<Instance> {
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        let exports = self.exports.load(&mut *store, &instance)?;
+        let storage = self.storage.as_ref().map(|storage| storage.load(&mut *store, &instance));
+        Ok(Instance { exports, storage: storage.transpose()? })
+    }
+}
+
+impl Instance {
+    /// Returns the exported importer.
+    pub fn importer(&self) -> &importer::Guest {
+        self.exports.plakar_connector_importer()
+    }
+
+    /// Returns the exported exporter.
+    pub fn exporter(&self) -> &exporter::Guest {
+        self.exports.plakar_connector_exporter()
+    }
+
+    /// Returns the exported store.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the component doesn't export one.
+    pub fn store(&self) -> wasmtime::Result<&store::Guest> {
+        let storage = self.storage.as_ref();
+        let storage = storage.ok_or_else(|| wasmtime::format_err!("it doesn't export a store"))?;
+        Ok(storage.plakar_connector_store())
+    }
 }
 
 impl Connector {
@@ -41,7 +103,7 @@ impl Connector {
         let linker = linker(&engine).map_err(|error| Failure::internal(format!("{error:#}")))?;
         let pre = linker
             .instantiate_pre(&component)
-            .and_then(ConnectorPre::new)
+            .and_then(|pre| ConnectorPre::new(pre, &interface))
             .map_err(|error| refused(Failure::denied(format!("{error:#}"))))?;
         Ok(Self { engine, pre })
     }
@@ -52,8 +114,13 @@ impl Connector {
     }
 
     /// Returns the component, linked and ready to be instantiated.
-    pub fn pre(&self) -> &ConnectorPre<HostState> {
+    pub fn pre(&self) -> &ConnectorPre {
         &self.pre
+    }
+
+    /// Returns whether the component can hold a Kloset store.
+    pub fn can_store(&self) -> bool {
+        self.pre.storage.is_some()
     }
 }
 

@@ -13,10 +13,10 @@ use super::streams::{lift_content, lower_chunks, lower_content, lower_end, lower
 use crate::connector::types;
 use crate::rclone::{Batch, Rclone, Reader};
 
-type HostAccessor = Accessor<HostState, HasSelf<HostState>>;
+pub type HostAccessor = Accessor<HostState, HasSelf<HostState>>;
 
 /// The reason why a call has no result.
-enum HostError {
+pub enum HostError {
     /// The component receives a failure.
     Failure(Failure),
     /// The component traps.
@@ -42,10 +42,12 @@ impl From<wasmtime::component::ResourceTableError> for HostError {
 }
 
 /// The result of a call as bindings have it: errors of the outer kind are traps.
-type CallResult<T> = Result<core::result::Result<T, Failure>>;
+pub type CallResult<T> = Result<core::result::Result<T, Failure>>;
 
 /// Runs a call, and sorts its errors into failures and traps.
-async fn call<T>(work: impl Future<Output = core::result::Result<T, HostError>>) -> CallResult<T> {
+pub async fn call<T>(
+    work: impl Future<Output = core::result::Result<T, HostError>>,
+) -> CallResult<T> {
     match work.await {
         Ok(value) => Ok(Ok(value)),
         Err(HostError::Failure(failure)) => Ok(Err(failure)),
@@ -54,7 +56,7 @@ async fn call<T>(work: impl Future<Output = core::result::Result<T, HostError>>)
 }
 
 /// Notes that the component made progress, and returns its capability.
-fn capability(accessor: &HostAccessor) -> Rclone {
+pub fn capability(accessor: &HostAccessor) -> Rclone {
     accessor.with(|mut access| {
         let state = access.get();
         state.limits.note_progress();

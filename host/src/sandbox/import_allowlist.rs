@@ -9,6 +9,8 @@ use crate::connector::Failure;
 
 /// The capability of a connector.
 const CAPABILITY: &str = "plakar:connector/rclone@0.2.0";
+/// The capability of a store, which every session but one of a store is refused.
+const OBJECTS: &str = "plakar:connector/objects@0.2.0";
 /// The types of the capability, which can do nothing.
 const TYPES: &str = "plakar:connector/types@0.2.0";
 
@@ -92,7 +94,7 @@ impl ComponentInterface {
 fn is_granted(import: &str) -> bool {
     let is_wasi =
         |(name, version): (&str, &str)| version.starts_with("0.2.") && WASI.contains(&name);
-    import == CAPABILITY || import == TYPES || import.split_once('@').is_some_and(is_wasi)
+    [CAPABILITY, OBJECTS, TYPES].contains(&import) || import.split_once('@').is_some_and(is_wasi)
 }
 
 impl fmt::Display for ComponentInterface {

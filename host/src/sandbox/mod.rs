@@ -9,7 +9,7 @@
 //! - [`import_allowlist`]: what a component may import, and what it must export
 //! - [`linker`]: links these imports
 //! - [`limits`]: memory and time
-//! - [`host`]: the `rclone` interface, as the component sees it
+//! - [`host`], [`objects`]: the interfaces `rclone` and `objects`, as the component sees them
 //! - [`streams`]: bytes and items between host and component
 //! - [`instance`]: one instance at work
 
@@ -22,10 +22,12 @@ mod instance;
 mod limits;
 mod linker;
 mod loader;
+mod objects;
 mod precompiled;
 mod streams;
 
 pub use bindings::exports::plakar::connector::importer::ScanEvent;
+pub use bindings::storage::exports::plakar::connector::store::{Mac, ObjectKind, Range};
 pub use connectors::{Connector, Connectors};
 pub use instance::{PendingCall, Scan, Session, StopSignal, wait_for_stop};
 pub use loader::{CodeSource, compile, component_path, inspect, program_directory};

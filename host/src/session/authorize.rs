@@ -19,6 +19,7 @@ pub struct AuthorizedRemote {
     pub grant: Grant,
     /// The protocol by which Plakar knows the connector.
     pub protocol: String,
+    pub(super) direction: Direction,
     pub(super) trail: AuditLog,
 }
 
@@ -46,7 +47,7 @@ pub fn authorize(
     let decided = decide(&policies, &mut remote, direction);
     trail.record(decision(Some(&remote), direction, decided.as_ref()))?;
     let grant = decided?;
-    Ok(AuthorizedRemote { remote, options, grant, protocol, trail })
+    Ok(AuthorizedRemote { remote, options, grant, protocol, direction, trail })
 }
 
 /// Parses what Plakar says of the remote.

@@ -4,6 +4,7 @@
 //! - [`mod@authorize`]: asks the policies about a remote
 //! - [`start_audit`]: notes sessions that fail to start
 //! - [`mod@open`]: the steps from a remote's options to a running component
+//! - [`store`]: which remotes can hold a store, and where one was looked for
 //! - [`album`]: where albums of Google Photos are in a remote
 //! - [`tenant`]: the tenant of a service, and its client
 
@@ -12,6 +13,7 @@ mod authorize;
 mod context;
 mod open;
 mod start_audit;
+pub mod store;
 pub mod tenant;
 
 pub use crate::rclone::remote::RemoteSpec;

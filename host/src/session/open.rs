@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::start_audit::StartAudit;
-use super::{AuthorizedRemote, RemoteSpec, SessionContext, authorize};
-use crate::connector::{Failure, Remote};
+use super::{AuthorizedRemote, RemoteSpec, SessionContext, authorize, store};
+use crate::connector::{Failure, Reason, Remote};
 use crate::direction::Direction;
 use crate::policy::Grant;
 use crate::policy::hosts::lookup;
@@ -23,7 +23,7 @@ use crate::sandbox::{self, CodeSource, Connector, Session};
 pub struct OpenRequest {
     /// The remote, as Plakar or a user by hand describes it.
     pub spec: RemoteSpec,
-    /// The use of the remote: a backup or a restore.
+    /// The use of the remote: a backup, a restore or a store.
     pub direction: Direction,
     /// Suppresses the notices that a backup logs.
     pub quiet: bool,
@@ -59,6 +59,7 @@ pub async fn open(
         Direction::Backup if quiet => Aim::Look,
         Direction::Backup => Aim::BackUp,
         Direction::Restore => Aim::Restore,
+        Direction::Store => Aim::Look,
     };
     let authorized = authorize(spec, context, direction)?;
     let audit = StartAudit::new(&authorized);
@@ -72,9 +73,11 @@ async fn prepare(
     context: &SessionContext,
     aim: Aim,
 ) -> Result<Prepared, Failure> {
-    let AuthorizedRemote { remote, grant, trail, .. } = authorized;
-    if aim == Aim::Restore {
-        remote.check_writable()?;
+    let AuthorizedRemote { remote, grant, direction, trail, .. } = authorized;
+    match direction {
+        Direction::Backup => {}
+        Direction::Restore => remote.check_writable()?,
+        Direction::Store => store::check_backends(remote)?,
     }
     let quota = context.admit().await?;
     let state = context.state()?;
@@ -105,7 +108,8 @@ fn start_component(
     prepared: Prepared,
     context: &SessionContext,
 ) -> Result<OpenSession, Failure> {
-    let AuthorizedRemote { remote: configured, options, grant, protocol, trail } = authorized;
+    let AuthorizedRemote { remote: configured, options, grant, protocol, direction, trail } =
+        authorized;
     let Prepared { quota, state, binary } = prepared;
     let streams = concurrency::streams(configured.sections().values(), &options);
     let remote = Remote {
@@ -115,8 +119,13 @@ fn start_component(
         options,
     };
     let connector = load_connector(context, &protocol)?;
+    if direction == Direction::Store && !connector.can_store() {
+        let message = format!("the connector `{protocol}` can't hold a store");
+        return Err(Failure::new(Reason::Unsupported, message));
+    }
     let stop = context.client.as_ref().map(|client| client.stop.clone());
     let rclone = Rclone::new(binary, configured, &state, grant, trail, quota, streams)?;
+    let rclone = if direction == Direction::Store { rclone.with_objects() } else { rclone };
     let fingerprint = rclone.fingerprint();
     let session = Session::start(&connector, rclone, stop);
     Ok(OpenSession { session, remote, fingerprint, protocol })

@@ -131,6 +131,18 @@ fn check_policy(
             }
         }
     }
+    // Policies rarely allow stores, so that isn't worth a warning.
+    if let Ok(grant) = policies.decide(&remote.request(Direction::Store))
+        && !grant.rules.is_empty()
+    {
+        let rights = match (grant.write, grant.append_only) {
+            (false, _) => " to be read",
+            (true, true) => " to be appended to",
+            (true, false) => "",
+        };
+        let rules = Vec::from_iter(grant.rules).join(", ");
+        report.ok(format!("stores are allowed{rights} by {rules}"))?;
+    }
     Ok(())
 }
 

@@ -15,7 +15,6 @@ use super::request::{LOCAL_BACKEND, Request, Section, backend};
 use super::rule;
 use super::values::{Destination, Enforcement, Ports};
 use crate::connector::{Failure, Reason};
-use crate::direction::Direction;
 
 /// The policy files in force, the operator's first.
 #[derive(Debug, Default)]
@@ -119,7 +118,8 @@ fn built_in_grant(request: &Request<'_>) -> Result<Grant, Failure> {
         }
     }
     Ok(Grant {
-        write: request.direction == Direction::Restore,
+        write: request.direction.is_writing(),
+        append_only: false,
         directories,
         ports: Ports::ANY,
         public_hosts: BTreeSet::new(),

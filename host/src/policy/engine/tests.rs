@@ -1,6 +1,7 @@
 //! Property tests of the engine: each policy can only narrow the others.
 
 use super::*;
+use crate::direction::Direction;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde::Serialize;
@@ -27,6 +28,7 @@ struct RuleSpec {
     backends: Vec<&'static str>,
     r#use: Vec<&'static str>,
     read_only: bool,
+    append_only: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     paths: Option<Vec<&'static str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,7 +44,7 @@ struct RuleSpec {
 prop_compose! {
     fn rule()(
         backends in subsequence(vec!["s3", "crypt", "local", "sftp", "*"], 1..=3),
-        r#use in subsequence(vec!["importer", "exporter"], 1..=2),
+        r#use in subsequence(vec!["importer", "exporter", "store"], 1..=3),
         paths in prop::option::of(
             subsequence(vec!["photos", "docs/*", "**", "/tmp", "enc"], 1..=3)
         ),
@@ -62,11 +64,16 @@ prop_compose! {
             ("remote", "/usr/lib/x"),
         ])),
         read_only in any::<bool>(),
+        append_only in any::<bool>(),
     ) -> RuleSpec {
-        let read_only = read_only && r#use.contains(&"importer");
+        let read_only = read_only && r#use != ["exporter"];
+        let is_appendable = r#use.contains(&"store") && !r#use.contains(&"exporter");
+        let append_only = append_only && is_appendable && !read_only;
         let ports = ports.map_or(Ports::ANY, |ports| Ports::Only(ports.into_iter().collect()));
         let pin = pin.map(|pin| BTreeMap::from([pin]));
-        RuleSpec { backends, r#use, read_only, paths, options, hosts, ports, directories, pin }
+        RuleSpec {
+            backends, r#use, read_only, append_only, paths, options, hosts, ports, directories, pin,
+        }
     }
 }
 
@@ -105,7 +112,7 @@ fn request() -> impl Strategy<Value = (BTreeMap<String, Section>, String, Direct
     let base = (select(vec!["s3", "local", "sftp"]), options);
     let path =
         select(vec!["photos", "photos/2024", "docs/a/b", "", "/tmp", "/tmp/../etc", "other"]);
-    let direction = select(vec![Direction::Backup, Direction::Restore]);
+    let direction = select(vec![Direction::Backup, Direction::Restore, Direction::Store]);
     let wrapped = prop::option::of(select(vec!["base:enc", "base:photos", "/tmp/x", "/usr"]));
     (base, path, direction, wrapped).prop_map(|((backend, options), path, direction, wrapped)| {
         let mut section: Section =
@@ -152,6 +159,7 @@ fn is_within(inner: &Grant, outer: &Grant, sections: &BTreeMap<String, Section>)
         && with_pins(sections, &outer.pins) == *sections
         && inner.directories.iter().all(is_granted)
         && (outer.write || !inner.write)
+        && (inner.append_only || !outer.append_only)
         && inner.enforcement >= outer.enforcement
         && inner.limits.clone().narrow(outer.limits.clone()) == inner.limits
 }
@@ -181,7 +189,10 @@ fn assert_within_built_in(policy: &str, request: &Request<'_>) {
         let sections = with_pins(request.sections, &grant.pins);
         let as_pinned = Request { sections: &sections, ..*request };
         assert!(is_within(&grant, &decide(&[], &as_pinned).unwrap(), &sections));
-        assert_eq!(grant.write, request.direction == Direction::Restore);
+        // A store may also be read alone.
+        if request.direction != Direction::Store {
+            assert_eq!(grant.write, request.direction.is_writing());
+        }
     }
 }
 
@@ -235,4 +246,31 @@ fn a_policy_without_rules_allows_nothing() {
     let refusal = decide(&["version = 1"], &request).unwrap_err();
     assert!(refusal.message.contains("allows nothing at all"), "{}", refusal.message);
     assert!(decide(&[], &request).is_ok());
+}
+
+#[test]
+fn a_store_needs_a_rule_for_stores_and_the_strictest_rule_decides_what_it_may_do() {
+    let sections =
+        BTreeMap::from([("remote".to_owned(), Section::from([("type".into(), "s3".into())]))]);
+    let request =
+        Request { name: "remote", sections: &sections, path: "", direction: Direction::Store };
+    let rule = |uses: &str, more: &str| {
+        format!("version = 1\n[[allow]]\nbackends = [\"*\"]\nuse = [{uses}]\n{more}\n")
+    };
+    let rights = |policies: &[&str]| {
+        let grant = decide(policies, &request).map_err(|failure| failure.message)?;
+        Ok::<_, String>((grant.write, grant.append_only))
+    };
+    let before = rule("\"importer\", \"exporter\"", "");
+    let why = rights(&[&before]).unwrap_err();
+    assert!(why.contains("it may not be used as a store, see line 4"), "{why}");
+    let all = rule("\"store\"", "");
+    let read = rule("\"importer\", \"store\"", "read-only = true");
+    let append = rule("\"store\"", "append-only = true");
+    assert_eq!(rights(&[]), Ok((true, false)));
+    assert_eq!(rights(&[&all]), Ok((true, false)));
+    assert_eq!(rights(&[&read]), Ok((false, false)));
+    assert_eq!(rights(&[&append, &all]), Ok((true, true)));
+    assert_eq!(rights(&[&all, &append]), Ok((true, true)));
+    assert_eq!(rights(&[&append, &read]), Ok((false, true)));
 }

@@ -125,6 +125,18 @@ mod tests {
                 &format!("{rule}pin = {{ download_url = \"https://a.example\" }}\n"),
                 "`p.toml`:5:7: the option `download_url` needs a `/` after its host",
             ),
+            (&format!("{rule}append-only = true\n"), "must be for `store`: add it"),
+            (
+                &format!("{}append-only = true\n", rule.replace("importer", "store\", \"exporter")),
+                "`p.toml`:4:7: a rule that is `append-only` can't be for `exporter`",
+            ),
+            (
+                &format!(
+                    "{}append-only = true\nread-only = true\n",
+                    rule.replace("importer", "store")
+                ),
+                "a rule can't be `read-only` and `append-only`",
+            ),
             (&format!("{rule}directories = [\"x\"]\n"), "`p.toml`:5:15: `x` must be an absolute"),
         ] {
             let failure = parse(text).unwrap_err();

@@ -85,13 +85,17 @@ pub struct Rule {
     pub name: Option<String>,
     /// Names of rclone's backends (`"s3"`, `"google photos"`); `"*"` stands for every backend.
     pub backends: BTreeSet<String>,
-    /// Allowed uses: backups (`"importer"`), restores (`"exporter"`), or both.
+    /// Allowed uses: backups (`"importer"`), restores (`"exporter"`) and Kloset stores
+    /// (`"store"`).
     #[serde(rename = "use")]
     #[schemars(with = "BTreeSet<Direction>")]
     pub uses: Spanned<BTreeSet<Direction>>,
     /// Whether writing is denied in any case.
     #[serde(default)]
     pub read_only: bool,
+    /// Whether the objects of a store may neither be replaced nor deleted. Locks may.
+    #[serde(default)]
+    pub append_only: bool,
     /// Patterns of paths inside the remote (`*`, `**`, `?`, `[ab]`, `{a,b}`). A pattern
     /// matches a path and everything below it. Default: every path.
     #[schemars(with = "Option<Vec<String>>")]
@@ -188,8 +192,14 @@ mod tests {
     #[test]
     fn the_schema_knows_every_key_and_no_other() {
         let schema = schema().to_string();
-        for key in ["minimum-version", "read-only", "wall-time", "\"use\"", "additionalProperties"]
-        {
+        for key in [
+            "minimum-version",
+            "read-only",
+            "append-only",
+            "wall-time",
+            "\"use\"",
+            "additionalProperties",
+        ] {
             assert!(schema.contains(key), "{key}: {schema}");
         }
     }

@@ -47,10 +47,7 @@ fn find_rule_error(spanned: &Spanned<Rule>) -> Option<(Range<usize>, Failure)> {
             .with_help("name its `backends` and its `use`");
         return Some((spanned.span(), what));
     }
-    if rule.read_only && !rule.uses.get_ref().contains(&Direction::Backup) {
-        let what =
-            Failure::invalid_config("a rule that is `read-only` can't be for `exporter` alone")
-                .with_help("remove one of them");
+    if let Some(what) = find_mode_error(rule) {
         return Some((rule.uses.span(), what));
     }
     if let Some(directories) = &rule.directories
@@ -65,6 +62,35 @@ fn find_rule_error(spanned: &Spanned<Rule>) -> Option<(Range<usize>, Failure)> {
         return Some((pin.span(), Failure::invalid_config(what)));
     }
     find_limit_error(rule.limits.as_ref())
+}
+
+/// Finds a contradiction between the uses of a rule and what they may do.
+fn find_mode_error(rule: &Rule) -> Option<Failure> {
+    let uses = rule.uses.get_ref();
+    let error = |message: &str, help: &str| Some(Failure::invalid_config(message).with_help(help));
+    if rule.read_only && uses.iter().all(|direction| *direction == Direction::Restore) {
+        return error(
+            "a rule that is `read-only` can't be for `exporter` alone",
+            "remove one of them",
+        );
+    }
+    if !rule.append_only {
+        return None;
+    }
+    if rule.read_only {
+        return error("a rule can't be `read-only` and `append-only`", "remove one of them");
+    }
+    if !uses.contains(&Direction::Store) {
+        return error("a rule that is `append-only` must be for `store`", "add it to `use`");
+    }
+    // An exporter replaces files, which may be those of the store.
+    if uses.contains(&Direction::Restore) {
+        return error(
+            "a rule that is `append-only` can't be for `exporter`",
+            "write a rule of its own for that",
+        );
+    }
+    None
 }
 
 /// Finds an option that is pinned to an address whose host an appended name could change.

@@ -48,8 +48,13 @@ impl RuleInput<'_> {
         if rule.uses.get_ref().contains(&self.direction) && !is_denied_write {
             return Ok(());
         }
-        let (name, line) = (self.direction.name(), file.line(&rule.uses));
-        Err(Failure::denied(format!("it may not be used by an {name}, see line {line}")))
+        let line = file.line(&rule.uses);
+        let user = match self.direction {
+            Direction::Backup => "by an importer",
+            Direction::Restore => "by an exporter",
+            Direction::Store => "as a store",
+        };
+        Err(Failure::denied(format!("it may not be used {user}, see line {line}")))
     }
 
     fn check_path(&self, rule: &Rule, file: &PolicyFile) -> Result<(), Failure> {

@@ -109,7 +109,8 @@ fn build_grant(
     let pins = target.name.as_ref().zip(rule.pin.as_ref());
     let pins = pins.map(|(name, pins)| Pins::for_remote(name, pins.get_ref()));
     Grant {
-        write: direction == Direction::Restore && !rule.read_only,
+        write: direction.is_writing() && !rule.read_only,
+        append_only: direction == Direction::Store && rule.append_only,
         directories: access.directory.into_iter().collect(),
         public_hosts: access.public_hosts,
         ports: rule.ports.as_ref().map(|ports| ports.get_ref().clone()).unwrap_or_default(),

@@ -3,7 +3,7 @@
 
 use rustix::process::{Pid, Signal};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -26,6 +26,8 @@ pub struct Activity {
     answers: AtomicU64,
     /// Number of failures since the last answer, for a reason that may be the remote's.
     failures: AtomicU64,
+    /// Whether the component retries what fails, for longer than a remote may be silent.
+    is_retried: AtomicBool,
     /// Notified when there were [`MAX_FAILURES`].
     pub suspicion: Notify,
     /// The process groups that run, and whether they upload.
@@ -45,6 +47,17 @@ impl Activity {
     /// The activity of processes that run as `owner`.
     pub fn new(owner: Option<UserIds>) -> Self {
         Self { owner, ..Self::default() }
+    }
+
+    /// Records that the component retries what fails: a remote that doesn't answer ends the
+    /// processes that wait for it, and not the session.
+    pub fn leave_retries_to_component(&self) {
+        self.is_retried.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the component retries what fails.
+    pub fn is_retried(&self) -> bool {
+        self.is_retried.load(Ordering::Relaxed)
     }
 
     /// Records that an operation waits for rclone.

@@ -38,8 +38,8 @@ const INHERITED_VARIABLES: [&str; 13] = [
     "no_proxy",
 ];
 
-/// The commands that upload.
-const UPLOAD_COMMANDS: [&str; 2] = ["copy", "rcat"];
+/// The commands that upload. A server does in a session of a store.
+const UPLOAD_COMMANDS: [&str; 3] = ["copy", "rcat", "serve"];
 
 /// A builder of an rclone process.
 pub struct RcloneCommand<'a> {

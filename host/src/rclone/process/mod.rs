@@ -22,7 +22,7 @@ pub mod resource_watchdog;
 pub mod retry_watchdog;
 pub mod stderr_log;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -41,6 +41,9 @@ use stderr_log::StderrLog;
 
 /// Time limit for the end of a process after a SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Interval at which a process that was killed is checked.
+const END_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A running process. Dropping it kills it and all that it started.
 pub struct Process {
@@ -178,6 +181,19 @@ impl Process {
     /// Waits until the bandwidth allows `bytes` more.
     pub async fn throttle(&self, bytes: usize) {
         self.exit_audit.context.quota.throttle(bytes).await;
+    }
+
+    /// Kills the process, and waits until it has ended.
+    pub async fn end(&self) {
+        self.signal(Signal::KILL);
+        while let Some(process) = process_group(&self.child) {
+            // Its status is left for the child to collect.
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            match waitid(WaitId::Pid(process), options) {
+                Ok(None) => tokio::time::sleep(END_POLL_INTERVAL).await,
+                _ => return,
+            }
+        }
     }
 
     fn signal(&self, signal: Signal) {

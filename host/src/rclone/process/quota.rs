@@ -202,6 +202,17 @@ impl RcloneQuota {
         .with_help("raise the limit (`temporary-disk`)"))
     }
 
+    /// Counts bytes on the disk if they are within the limit. They must be released only then.
+    pub fn try_take_disk(&self, bytes: u64) -> bool {
+        let fits = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= self.max_disk_bytes);
+        self.disk_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+
+    /// Number of bytes that a session may have on the disk.
+    pub fn max_disk_bytes(&self) -> u64 {
+        self.max_disk_bytes
+    }
+
     /// Counts one more file or directory on the disk, as [`Self::take_disk`] does.
     ///
     /// # Errors
@@ -239,6 +250,9 @@ mod tests {
         quota.release_disk(60, 0);
         quota.release_disk(60, 0);
         assert!(quota.take_disk(100).is_ok());
+        assert!(!quota.try_take_disk(1));
+        quota.release_disk(100, 0);
+        assert!(quota.try_take_disk(100) && !quota.try_take_disk(1));
     }
 
     #[test]

@@ -89,6 +89,11 @@ pub async fn watch(context: Weak<ProcessContext>) {
                 activity.record_answer();
                 silence = Silence::new(&activity, silence.timeout * 2);
             }
+            Err(failure) if activity.is_retried() => {
+                tracing::warn!("what waits for the remote is tried again: {failure}");
+                activity.kill_all();
+                silence = Silence::new(&activity, SILENCE_TIMEOUT);
+            }
             Err(failure) => {
                 let _ = context.fatal.set(failure);
                 activity.kill_all();

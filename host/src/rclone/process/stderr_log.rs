@@ -73,7 +73,12 @@ impl LogLevel {
 /// Debug messages by which rclone's server logs why it doesn't return a file.
 ///
 /// Source: rclone's lib/http/serve/serve.go and cmd/serve/restic/restic.go.
-const SERVER_ERRORS: [&str; 2] = ["Get request open error:", "GET request error:"];
+const SERVER_ERRORS: [&str; 4] = [
+    "Get request open error:",
+    "GET request error:",
+    "HEAD request error:",
+    "Delete request error:",
+];
 
 /// Prefix of the error by which rclone's server repeats why a listing failed, as a Go value.
 const REPEATED_LISTING_ERROR: &str = "list failed: &";

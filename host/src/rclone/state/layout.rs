@@ -17,6 +17,9 @@ pub const NOTICES_DIR: &str = "told";
 /// Directories whose locks are the session slots of a user.
 pub const SLOTS_DIR: &str = "slots";
 
+/// Notes about the locks that sessions have put into stores.
+pub const STORE_LOCKS_DIR: &str = "store-locks";
+
 /// The version of the rclone that was used last.
 pub const VERSION_FILE: &str = "rclone-version";
 

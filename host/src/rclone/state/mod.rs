@@ -24,7 +24,7 @@ pub mod baseline;
 mod cleanup;
 pub mod config_copy;
 mod files;
-mod layout;
+pub mod layout;
 pub mod lock;
 pub mod records;
 pub mod scratch;

@@ -2,8 +2,9 @@
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
@@ -21,6 +22,7 @@ use crate::kernel::UserIds;
 /// The directory of one session.
 pub struct Scratch {
     path: PathBuf,
+    state_root: PathBuf,
     owner: Option<UserIds>,
     _lock: File,
 }
@@ -45,11 +47,35 @@ impl Scratch {
         let lock = try_lock_dir(&path)
             .and_then(|lock| lock.ok_or_else(|| io::ErrorKind::NotFound.into()))
             .at_path(&path)?;
-        let scratch = Self { path, owner, _lock: lock };
+        let state_root = state.root().to_owned();
+        let scratch = Self { path, state_root, owner, _lock: lock };
         create_traversable_dir(&scratch.input_dir(), owner).at_path(&scratch.path)?;
         create_private_dir(&scratch.writable_dir()).at_path(&scratch.path)?;
         chown_to(&scratch.writable_dir(), owner).at_path(&scratch.path)?;
         Ok(scratch)
+    }
+
+    /// The state directory, which this one is in.
+    pub fn state_root(&self) -> &Path {
+        &self.state_root
+    }
+
+    /// Creates a file without a name, which only this program can reach.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be created.
+    pub fn unnamed_file(&self) -> Result<File, Failure> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = self.path.join(format!("unnamed-{count}"));
+        let created = || {
+            let mut options = OpenOptions::new();
+            let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+            fs::remove_file(&path)?;
+            Ok::<_, io::Error>(file)
+        };
+        created().at_path(&path)
     }
 
     /// The directory that rclone may write to: its cache and temporary files.

@@ -1,9 +1,11 @@
 //! Classification of rclone's errors: a reason for the program, and help for the user.
 //!
 //! - [`google`], [`overload`]: errors of Google Photos, and of overloaded servers
+//! - [`full`]: errors of uploads to remotes that are full
 //! - [`wording`]: removes noise from errors
 //! - [`reported`]: errors of single paths that were reported
 
+pub mod full;
 mod google;
 pub mod overload;
 pub mod reported;

@@ -1,5 +1,11 @@
 //! One instance of a component at work: a task that owns its store, and a handle by which the
 //! rest of the host calls it.
+//!
+//! - [`calls`]: the calls of an importer and an exporter
+//! - [`store_calls`]: the calls of a Kloset store
+
+mod calls;
+mod store_calls;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -7,25 +13,21 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::sync::{SetOnce, mpsc, oneshot, watch};
 use tracing::Instrument;
+use wasmtime::Store;
 use wasmtime::component::{Accessor, AccessorTask, HasSelf};
-use wasmtime::{AsContextMut, Store};
 
-use super::bindings::exports::plakar::connector::importer::ScanEvent;
-use super::bindings::{Connector as Instance, ConnectorPre};
-use super::connectors::Connector;
+use super::connectors::{Connector, ConnectorPre, Instance};
 use super::engine::HostState;
 use super::limits;
-use super::streams::{lift_content, lift_end, lift_items, lower_content, lower_items};
-use crate::connector::{Content, Entry, Failure, Location, Remote};
+use crate::connector::Failure;
 use crate::quota::buffers::Buffers;
 use crate::quota::counters::{Count, Counters};
 use crate::rclone::Rclone;
+use calls::Call;
+pub use calls::Scan;
 
 type HostAccessor = Accessor<HostState, HasSelf<HostState>>;
 type Reply<T> = oneshot::Sender<Result<T, Failure>>;
-
-/// Maximum number of acknowledgements that wait for the component.
-const ACKNOWLEDGEMENTS_CAPACITY: usize = 4096;
 
 /// Maximum number of calls that wait for the component.
 const CALLS_CAPACITY: usize = 16;
@@ -37,26 +39,6 @@ const FAULT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Receives the reason when a session has to stop.
 pub type StopSignal = watch::Receiver<Option<Failure>>;
 
-/// A scan in progress.
-pub struct Scan {
-    pub found: mpsc::Receiver<Vec<ScanEvent>>,
-    /// Takes the paths that Plakar has acknowledged.
-    pub acknowledged: mpsc::Sender<String>,
-    pub end: oneshot::Receiver<Result<(), Failure>>,
-}
-
-/// A call of an exported function, with the channel for its reply.
-enum Call {
-    OpenImporter(Remote, Reply<Location>),
-    PingImporter(Reply<()>),
-    Scan(Reply<Scan>),
-    Read(String, Reply<Content>),
-    OpenExporter(Remote, Reply<Location>),
-    PingExporter(Reply<()>),
-    Write(Entry, Option<Content>, Reply<()>),
-    Finish(Reply<()>),
-}
-
 /// A handle on an instance. The instance ends when the last handle is dropped.
 #[derive(Clone)]
 pub struct Session {
@@ -65,6 +47,8 @@ pub struct Session {
     fault: Arc<SetOnce<Failure>>,
     account: Arc<Counters>,
     buffers: Arc<Buffers>,
+    /// Whether the policy lets the remote be written.
+    is_writable: bool,
 }
 
 /// The error of an instance that was stopped from outside.
@@ -108,11 +92,13 @@ impl Session {
         let fault = Arc::new(SetOnce::new());
         let account = rclone.account().clone();
         let buffers = rclone.buffers().clone();
+        let is_writable = rclone.grant().write;
         let wall_time = rclone.grant().limits.wall_time;
         let mut store = Store::new(connector.engine(), HostState::new(rclone));
         limits::apply(&mut store, |state| &mut state.limits);
         let pre = connector.pre().clone();
-        let handle = Self { calls, fault: fault.clone(), account: account.clone(), buffers };
+        let handle =
+            Self { calls, fault: fault.clone(), account: account.clone(), buffers, is_writable };
         let task = async move {
             let work = serve(store, pre, received);
             let work = Metered { future: pin!(work), account };
@@ -136,6 +122,11 @@ impl Session {
         &self.buffers
     }
 
+    /// Returns whether the policy lets the remote be written.
+    pub fn is_writable(&self) -> bool {
+        self.is_writable
+    }
+
     async fn call<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, Failure> {
         self.start_call(call).await.wait().await
     }
@@ -154,74 +145,6 @@ impl Session {
             Ok(fault) => fault.clone(),
             Err(_) => Failure::internal("the connector exited without reporting an error"),
         }
-    }
-
-    /// Opens the importer on a remote.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the component's function does, or the instance has ended.
-    pub async fn open_importer(&self, remote: Remote) -> Result<Location, Failure> {
-        self.call(|reply| Call::OpenImporter(remote, reply)).await
-    }
-
-    /// Reaches the remote once, as an importer.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the component's function does, or the instance has ended.
-    pub async fn ping_importer(&self) -> Result<(), Failure> {
-        self.call(Call::PingImporter).await
-    }
-
-    /// Starts the scan.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the component's function does, or the instance has ended.
-    pub async fn scan(&self) -> Result<Scan, Failure> {
-        self.call(Call::Scan).await
-    }
-
-    /// Opens a file.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the component's function does, or the instance has ended.
-    pub async fn read(&self, path: String) -> Result<Content, Failure> {
-        self.call(|reply| Call::Read(path, reply)).await
-    }
-
-    /// Opens the exporter on a remote.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the component's function does, or the instance has ended.
-    pub async fn open_exporter(&self, remote: Remote) -> Result<Location, Failure> {
-        self.call(|reply| Call::OpenExporter(remote, reply)).await
-    }
-
-    /// Reaches the remote once, as an exporter.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the component's function does, or the instance has ended.
-    pub async fn ping_exporter(&self) -> Result<(), Failure> {
-        self.call(Call::PingExporter).await
-    }
-
-    /// Starts to write an entry; the result may be known much later.
-    pub async fn write(&self, entry: Entry, content: Option<Content>) -> PendingCall<()> {
-        self.start_call(|reply| Call::Write(entry, content, reply)).await
-    }
-
-    /// Finishes the restore, and waits for its writes.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the component's function does, or the instance has ended.
-    pub async fn finish(&self) -> Result<(), Failure> {
-        self.call(Call::Finish).await
     }
 }
 
@@ -248,10 +171,10 @@ impl<T> PendingCall<T> {
 /// Instantiates the component and runs it until its last handle is dropped, or it traps.
 async fn serve(
     mut store: Store<HostState>,
-    pre: ConnectorPre<HostState>,
+    pre: ConnectorPre,
     mut calls: mpsc::Receiver<Call>,
 ) -> wasmtime::Result<()> {
-    let instance = Arc::new(pre.instantiate_async(&mut store).await?);
+    let instance = Arc::new(pre.instantiate(&mut store).await?);
     store
         .run_concurrent(async |accessor| {
             while let Some(call) = calls.recv().await {
@@ -300,50 +223,7 @@ struct Task {
 
 impl AccessorTask<HostState> for Task {
     async fn run(self, accessor: &HostAccessor) -> wasmtime::Result<()> {
-        let importer = self.instance.plakar_connector_importer();
-        let exporter = self.instance.plakar_connector_exporter();
         accessor.with(|mut access| access.get().limits.note_progress());
-        // The caller may have dropped the receiver of its reply.
-        match self.call {
-            Call::OpenImporter(remote, reply) => {
-                let _ = reply.send(importer.call_open(accessor, remote).await?);
-            }
-            Call::PingImporter(reply) => {
-                let _ = reply.send(importer.call_ping(accessor).await?);
-            }
-            Call::Scan(reply) => {
-                let (acknowledged, receiver) = mpsc::channel(ACKNOWLEDGEMENTS_CAPACITY);
-                let stream = accessor.with(|store| lower_items(store, receiver))?;
-                let (found, end) = importer.call_scan(accessor, stream).await?;
-                let scan = accessor.with(|mut store| -> wasmtime::Result<_> {
-                    let found = lift_items(store.as_context_mut(), found)?;
-                    Ok(Scan { found, acknowledged, end: lift_end(store, end)? })
-                })?;
-                let _ = reply.send(Ok(scan));
-            }
-            Call::Read(path, reply) => {
-                let content = match importer.call_read(accessor, path).await? {
-                    Ok(content) => Ok(accessor.with(|store| lift_content(store, content))?),
-                    Err(failure) => Err(failure),
-                };
-                let _ = reply.send(content);
-            }
-            Call::OpenExporter(remote, reply) => {
-                let _ = reply.send(exporter.call_open(accessor, remote).await?);
-            }
-            Call::PingExporter(reply) => {
-                let _ = reply.send(exporter.call_ping(accessor).await?);
-            }
-            Call::Write(entry, content, reply) => {
-                let content =
-                    content.map(|content| accessor.with(|store| lower_content(store, content)));
-                let written = exporter.call_write(accessor, entry, content.transpose()?).await?;
-                let _ = reply.send(written);
-            }
-            Call::Finish(reply) => {
-                let _ = reply.send(exporter.call_finish(accessor).await?);
-            }
-        }
-        Ok(())
+        self.call.run(&self.instance, accessor).await
     }
 }

@@ -1,51 +1,34 @@
 //! `rclone serve restic`: reads many small files through one process, which speaks HTTP/2 over
 //! its pipes and reads any path.
+//!
+//! - [`connection`]: HTTP/2 over the pipes of a process
+
+pub mod connection;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper::{Request, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::BufReader;
 use tokio::sync::mpsc;
-use tokio_util::io::InspectReader;
 
 use super::growth;
 use super::transfer::{INITIAL_BUFFER_BYTES, Pumped, check_length, pump};
 use crate::connector::{Content, Failure, Reason};
-use crate::quota::counters::Count;
 use crate::rclone::process::Process;
 use crate::rclone::process::errors;
 use crate::rclone::remote_path::RemotePath;
 use crate::rclone::session::RcloneSession;
-
-/// The characters of a path that are escaped in a URL.
-const URL_ESCAPES: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'~');
-
-/// HTTP/2 window of one file: the bytes that rclone may send before they are read.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-
-/// HTTP/2 window of all files of a reader. It is larger than the sum of the windows of single
-/// files, so that files that aren't read yet don't hold up others.
-const CONNECTION_WINDOW_BYTES: u32 = 256 << 20;
-
-/// The largest HTTP/2 frame: one Plakar chunk.
-const MAX_FRAME_BYTES: u32 = 1 << 20;
+use connection::{MAX_FRAME_BYTES, STREAM_WINDOW_BYTES};
 
 /// Time limit for opening an empty file on a server where it may be a named pipe.
 const EMPTY_FILE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Number of chunks that may wait for the reader.
 const MAX_QUEUED_CHUNKS: usize = 2;
-
-/// Number of bytes that are read from the pipe at a time.
-const PIPE_BUFFER_BYTES: usize = 256 << 10;
 
 type Sender = http2::SendRequest<Empty<Bytes>>;
 
@@ -83,27 +66,7 @@ impl Reader {
             .args(["--checkers", &session.concurrency().checkers()])
             .arg(session.target(&root));
         let mut process = command.with_stdin().spawn().await?;
-        let pipes = process.stdout.take().zip(process.stdin.take());
-        let (stdout, stdin) = pipes.ok_or_else(|| Failure::internal("rclone has no pipes"))?;
-        // One system call reads many small files.
-        let account = process.account.clone();
-        let count = move |bytes: &[u8]| account.add(Count::BytesOut, bytes.len() as u64);
-        let stdout = InspectReader::new(stdout, count);
-        let stdout = BufReader::with_capacity(PIPE_BUFFER_BYTES, stdout);
-        let io = TokioIo::new(tokio::io::join(stdout, stdin));
-        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_frame_size(MAX_FRAME_BYTES)
-            .handshake(io)
-            .await
-            .map_err(|error| Failure::internal(format!("rclone serve doesn't answer: {error}")))?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                // Each read that this ends returns an error.
-                tracing::debug!("the connection to rclone serve ended: {error}");
-            }
-        });
+        let sender = connection::connect(&mut process).await?;
         let may_truncate = growth::may_truncate(session.remote());
         let may_hang = session.remote().backend() == "sftp";
         let (process, session) = (Arc::new(process), session.clone());
@@ -181,14 +144,13 @@ impl Reader {
 
     async fn open(&self, path: &str, size: Option<u64>) -> Result<Content, Failure> {
         let path = RemotePath::parse(path)?;
-        if is_redirected(&path) {
+        if connection::is_redirected(&path) {
             return Err(Failure::new(
                 Reason::Unsupported,
                 format!("`{path}` would be taken for another file by rclone's server"),
             ));
         }
-        let uri = format!("http://localhost/{}", utf8_percent_encode(&path, URL_ESCAPES));
-        let request = Request::get(uri)
+        let request = Request::get(connection::uri(&path))
             .body(Empty::new())
             .map_err(|error| Failure::internal(format!("`{path}` can't be asked for: {error}")))?;
         let reserved = self.session.buffers().reserve(max_buffered_bytes(size)).await?;
@@ -375,14 +337,4 @@ async fn next_data(body: &mut Incoming) -> Option<hyper::Result<Bytes>> {
             Err(error) => return Some(Err(error)),
         }
     }
-}
-
-/// Whether the server would redirect the path to a different one: it redirects `data/name` to
-/// `data/na/name`, wherever `data` is.
-///
-/// Source: `matchData` in rclone's cmd/serve/restic/restic.go.
-fn is_redirected(path: &str) -> bool {
-    let mut names = path.rsplit('/');
-    let name = names.next().unwrap_or_default();
-    names.next() == Some("data") && name.len() >= 2
 }
