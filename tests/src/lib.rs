@@ -1,5 +1,6 @@
 //! Support code of the tests: real programs in a directory of their own.
 //!
+//! - [`store_client`]: the store, driven without Plakar
 //! - [`tools`]: paths of plakar, rclone and the package
 //! - [`mod@env`]: a home, a store and remotes that are removed with the test
 //! - [`tree`]: directories of files, created and compared
@@ -17,6 +18,7 @@
 //! - [`scripted`]: a web server with the answers of a test
 //! - [`plugin`]: the importer, driven without Plakar
 //! - [`raw_grpc_client`]: the same by a hostile client
+//! - [`repository`]: a Kloset store on a remote, by plakar's commands
 //! - [`secret_scan`]: secrets that programs left in memory and in files
 //! - [`service`]: the multi-tenant service, and clients of it
 //! - [`seeded`]: tests that are generated from a number
@@ -35,12 +37,14 @@ pub mod photos;
 pub mod plugin;
 pub mod processes;
 pub mod raw_grpc_client;
+pub mod repository;
 pub mod scripted;
 pub mod secret_scan;
 pub mod seeded;
 pub mod servers;
 pub mod service;
 pub mod stats;
+pub mod store_client;
 pub mod tools;
 pub mod tree;
 

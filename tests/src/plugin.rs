@@ -249,7 +249,9 @@ pub async fn plugin(command: Command) -> (Channel, Child) {
 }
 
 /// A connection that gRPC is spoken over.
-async fn channel(connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Channel {
+pub(crate) async fn channel(
+    connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Channel {
     let mut connection = Some(TokioIo::new(connection));
     let connect = service_fn(move |_| {
         let connection = connection.take().ok_or(io::Error::other("there is one connection"));
@@ -273,7 +275,7 @@ fn gone(error: io::Error) -> Status {
     Status::unavailable(error.to_string())
 }
 
-fn options(config: &[(&str, &str)]) -> HashMap<String, String> {
+pub(crate) fn options(config: &[(&str, &str)]) -> HashMap<String, String> {
     config.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 

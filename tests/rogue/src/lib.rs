@@ -1,8 +1,9 @@
 //! A component that does what no connector should. The remote's path says what.
 
 mod bindings {
-    wit_bindgen::generate!({ path: "../../wit", world: "connector", generate_all });
+    wit_bindgen::generate!({ path: "../../wit", world: "storage", generate_all });
 }
+mod store;
 
 use bindings::exports::plakar::connector::{exporter, importer};
 use bindings::plakar::connector::rclone::{self, Batch, ListOptions, Reader};
