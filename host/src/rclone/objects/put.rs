@@ -99,16 +99,19 @@ async fn shows_incomplete(objects: &Objects) -> Result<bool, Failure> {
 
 /// Uploads a parcel under its final name.
 async fn upload(objects: &Objects, parcel: &Parcel, path: &RemotePath) -> Result<(), Failure> {
+    let is_lock = guard::is_lock(path);
+    // Where there was an object before, a failed upload may have left that one.
+    let may_be_former =
+        !is_lock && guard::may_change(path) && lookup::present_size(objects, path).await?.is_some();
     let server = upload_server(objects, path).await?;
     objects.sizes().remove(&**path);
     let uploaded = post(&server, parcel, path).await;
-    if uploaded.is_err() && !guard::is_lock(path) {
+    if uploaded.is_err() && !is_lock {
         // Some servers keep a part of what broke off.
-        if let Ok(Some(present)) = lookup::present_size(objects, path).await {
-            if present == parcel.size() {
-                return Ok(());
-            }
-            lookup::delete(objects, path).await?;
+        match lookup::present_size(objects, path).await {
+            Ok(Some(present)) if present == parcel.size() => return Ok(()),
+            Ok(Some(_)) if !may_be_former => lookup::delete(objects, path).await?,
+            _ => {}
         }
     }
     uploaded
