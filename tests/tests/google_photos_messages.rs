@@ -97,7 +97,7 @@ fn an_access_that_was_taken_away_has_to_be_given_again() {
     account.photos.fill(3, 1, 0, 1);
     account.photos.revoke();
     let run = backup(&account)
-        .bad(&format!("invalid_grant: maybe token expired: {AGAIN}"))
+        .bad(&format!("invalid_grant: maybe token expired; help: {AGAIN}"))
         .says(IF_IMPORTED);
     assert!(!run.text.contains("\"rclone config reconnect remote:\""), "{}", run.text);
     assert!(!run.text.contains("googleapis.com"), "{}", run.text);
@@ -110,7 +110,7 @@ fn an_access_token_that_google_forgot_is_the_same() {
     backup(&account).good();
     account.photos.forget_access_tokens();
     backup(&account).bad(&format!(
-        "Request had invalid authentication credentials. (401 UNAUTHENTICATED): {AGAIN}"
+        "Request had invalid authentication credentials. (401 UNAUTHENTICATED); help: {AGAIN}"
     ));
 }
 
@@ -205,13 +205,13 @@ fn a_restore_without_access_says_the_same() {
     restore(&account).good();
     account.photos.forget_access_tokens();
     restore(&account).bad(&format!(
-        "Request had invalid authentication credentials. (401 UNAUTHENTICATED): {AGAIN}"
+        "Request had invalid authentication credentials. (401 UNAUTHENTICATED); help: {AGAIN}"
     ));
 
     let account = Account::new(Settings::default());
     directory(&account, &[("1.jpg", photo(1, 1, 100)), ("2.jpg", photo(1, 2, 100))]);
     account.photos.revoke();
-    restore(&account).bad(&format!("invalid_grant: maybe token expired: {AGAIN}"));
+    restore(&account).bad(&format!("invalid_grant: maybe token expired; help: {AGAIN}"));
 }
 
 #[test]

@@ -125,7 +125,7 @@ mod tests {
                 &format!("{rule}pin = {{ download_url = \"https://a.example\" }}\n"),
                 "`p.toml`:5:7: the option `download_url` needs a `/` after its host",
             ),
-            (&format!("{rule}append-only = true\n"), "must be for `store`: add it"),
+            (&format!("{rule}append-only = true\n"), "must be for `store`"),
             (
                 &format!("{}append-only = true\n", rule.replace("importer", "store\", \"exporter")),
                 "`p.toml`:4:7: a rule that is `append-only` can't be for `exporter`",
