@@ -189,7 +189,7 @@ fn a_file_that_can_t_be_changed_is_told_once_and_the_copy_is_kept() {
     for _ in 0..2 {
         let run = own.backup("rclone://my photos:").good().says("it is kept for the next run");
         assert_eq!(
-            run.text.matches("can't be changed: it is read-only").count(),
+            run.text.matches("can't be changed (it is read-only").count(),
             1,
             "{}",
             run.text
