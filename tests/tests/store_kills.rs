@@ -22,6 +22,11 @@ const CHECK_INTERVAL: u64 = 10;
 /// Maximum of the time from the start of a backup to the kill: a whole backup takes about as long.
 const MAX_DELAY_MILLIS: u64 = 900;
 
+/// Time after which Plakar's daemon of caches has ended, without another job.
+///
+/// Source: the flag `-teardown` of `plakar cached`, 5 seconds.
+const DAEMON_TEARDOWN: Duration = Duration::from_secs(8);
+
 /// Time limit for Plakar to recover from a kill.
 const PLAKAR_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -126,7 +131,12 @@ fn change(place: &TestEnv, dice: &mut Bytes, round: u64) {
 fn backs_up(place: &TestEnv) -> bool {
     let files = place.path("files");
     let run = place.plakar(["at", STORE, "backup", files.to_str().unwrap()]);
-    run.text.contains("backup completed without errors")
+    let is_done = run.text.contains("backup completed without errors");
+    if !is_done {
+        // Another job before its end would keep it.
+        thread::sleep(DAEMON_TEARDOWN);
+    }
+    is_done
 }
 
 /// The lock that a killed backup of another machine leaves.
