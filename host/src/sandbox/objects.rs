@@ -100,7 +100,7 @@ impl objects::HostParcelWithStore<HostState> for HasSelf<HostState> {
 
     async fn read(mut access: HostAccess<'_>, parcel: Resource<Parcel>) -> CallResult<Content> {
         let content = access.get().table.get(&parcel)?.read();
-        lower_result(access, content)
+        lower_content(access, content).map(Ok)
     }
 
     async fn drop(accessor: &HostAccessor, parcel: Resource<Parcel>) -> Result<()> {

@@ -10,7 +10,6 @@
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use tokio::io::AsyncReadExt;
 
 use super::collision;
 use super::lsjson::escape_pattern;
@@ -100,15 +99,7 @@ async fn list_destination(
         command = command.arg("--ignore-case");
     }
     let command = command.arg("--include-from").arg(filters).arg(session.target(""));
-    let mut process = command.spawn().await?;
-    let mut text = Vec::new();
-    if let Some(stdout) = process.stdout.take() {
-        let read = stdout.take(MAX_LISTING_BYTES).read_to_end(&mut text).await;
-        read.map_err(|error| Failure::internal(format!("rclone's output can't be read: {error}")))?;
-    }
-    process.wait().await?;
-    serde_json::from_slice(&text)
-        .map_err(|error| Failure::internal(format!("rclone's listing can't be read: {error}")))
+    command.spawn().await?.json_output(MAX_LISTING_BYTES, "listing").await
 }
 
 /// Every directory that is required, by its own entry or by entries below it.

@@ -3,7 +3,6 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use tokio::io::AsyncReadExt;
 
 use crate::connector::Failure;
 use crate::rclone::remote_path::RemotePath;
@@ -66,13 +65,6 @@ async fn remove_old(session: &RcloneSession) -> Result<(), Failure> {
 
 async fn list(session: &RcloneSession) -> Result<Vec<Item>, Failure> {
     let command = session.command("lsjson").args(["--no-mimetype", "--use-server-modtime"]);
-    let mut process = command.arg(session.target(DIRECTORY)).spawn().await?;
-    let mut text = Vec::new();
-    if let Some(stdout) = process.stdout.take() {
-        let read = stdout.take(MAX_LISTING_BYTES).read_to_end(&mut text).await;
-        read.map_err(|error| Failure::internal(format!("rclone's output can't be read: {error}")))?;
-    }
-    process.wait().await?;
-    serde_json::from_slice(&text)
-        .map_err(|error| Failure::internal(format!("rclone's listing can't be parsed: {error}")))
+    let process = command.arg(session.target(DIRECTORY)).spawn().await?;
+    process.json_output(MAX_LISTING_BYTES, "listing").await
 }

@@ -23,10 +23,12 @@ pub mod retry_watchdog;
 pub mod stderr_log;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+use serde::de::DeserializeOwned;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::state::token_lock::RefreshGuard;
@@ -79,6 +81,29 @@ impl Process {
     pub async fn wait(mut self) -> Result<(), Failure> {
         let status = self.wait_status().await?;
         if status.success() { Ok(()) } else { Err(self.exit_failure(status)) }
+    }
+
+    /// Reads the process's output, JSON of at most `max_bytes`, and waits for its end. `what`
+    /// names the output in messages.
+    ///
+    /// # Errors
+    ///
+    /// The process ended unsuccessfully, or its output isn't of this type.
+    pub async fn json_output<T: DeserializeOwned>(
+        mut self,
+        max_bytes: u64,
+        what: &str,
+    ) -> Result<T, Failure> {
+        let mut text = Vec::new();
+        if let Some(stdout) = self.stdout.take() {
+            let read = stdout.take(max_bytes).read_to_end(&mut text).await;
+            read.map_err(|error| {
+                Failure::internal(format!("rclone's output can't be read: {error}"))
+            })?;
+        }
+        self.wait().await?;
+        serde_json::from_slice(&text)
+            .map_err(|error| Failure::internal(format!("rclone's {what} can't be parsed: {error}")))
     }
 
     /// Waits for the end of a process whose errors of single paths are reported one by one.

@@ -97,7 +97,7 @@ async fn an_object_is_put_and_read_and_removed() {
     assert_eq!(parcel.put(path).await.unwrap(), PutOutcome::Stored);
     assert_eq!(fs::read(place.store().join(path)).unwrap(), bytes);
     assert_eq!(files(&place.store()), [place.store().join(path)], "nothing else is there");
-    assert_eq!(bytes_of(parcel.read().unwrap()).await, bytes);
+    assert_eq!(bytes_of(parcel.read()).await, bytes);
     assert_eq!(objects.stat(path).await.unwrap(), Some(3_000_000));
     assert_eq!(objects.stat("packfiles/0b").await.unwrap(), None);
     assert_eq!(bytes_of(objects.read(path, Some(3_000_000)).await.unwrap()).await, bytes);
@@ -203,7 +203,7 @@ async fn a_session_holds_as_many_extents_as_its_memory_allows() {
     }
     assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
     let parcel = objects.receive(content(b"beside them")).await.unwrap();
-    assert_eq!(bytes_of(parcel.read().unwrap()).await, b"beside them");
+    assert_eq!(bytes_of(parcel.read()).await, b"beside them");
     assert_eq!(bytes_of(objects.read(&path, None).await.unwrap()).await.len(), 1000);
     let ranges: Vec<_> = held.into_iter().map(|extent| (extent, 0, 100)).collect();
     assert_eq!(bytes_of(Extent::join(&ranges).unwrap()).await, [7; 60_000]);
