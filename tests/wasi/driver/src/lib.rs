@@ -38,16 +38,10 @@ impl bindings::exports::wasi::cli::run::Guest for Driver {
             list::all().for_each(|(name, _)| println!("{name}"));
             return if name.is_empty() { Ok(()) } else { Err(()) };
         };
-        let checks = checks(&name, &scenario).await;
-        for Check { promise, broken } in &checks {
-            match broken {
-                None => println!("kept    {promise}"),
-                Some(why) => println!("BROKEN  {promise}: {why}"),
-            }
+        match scenarios::report(&name, &checks(&name, &scenario).await) {
+            true => Ok(()),
+            false => Err(()),
         }
-        let failed = checks.iter().filter(|check| check.broken.is_some()).count();
-        println!("{name}: {} passed, {failed} failed", checks.len() - failed);
-        if failed == 0 { Ok(()) } else { Err(()) }
     }
 }
 

@@ -139,6 +139,19 @@ impl Check {
     }
 }
 
+/// Prints the checks of a scenario. Reports whether all of them passed.
+pub fn report(name: &str, checks: &[Check]) -> bool {
+    for Check { promise, broken } in checks {
+        match broken {
+            None => println!("kept    {promise}"),
+            Some(why) => println!("BROKEN  {promise}: {why}"),
+        }
+    }
+    let failed = checks.iter().filter(|check| check.broken.is_some()).count();
+    println!("{name}: {} passed, {failed} failed", checks.len() - failed);
+    failed == 0
+}
+
 impl Failure {
     /// Reports whether its message is one line of text.
     pub fn has_valid_message(&self) -> bool {
