@@ -1,25 +1,22 @@
 //! Directories full of files, made by code and compared byte by byte.
 
+use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A generator of bytes that are the same at every run (SplitMix64).
-pub struct Bytes(pub u64);
+/// Random bytes.
+pub fn random_bytes(random: &mut Rng, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    random.fill(&mut bytes);
+    bytes
+}
 
-impl Bytes {
-    pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn take(&mut self, count: usize) -> Vec<u8> {
-        (0..count.div_ceil(8)).flat_map(|_| self.number().to_le_bytes()).take(count).collect()
-    }
+/// Bytes that are the same for a seed at every run.
+pub fn seeded_bytes(seed: u64, count: usize) -> Vec<u8> {
+    random_bytes(&mut Rng::with_seed(seed), count)
 }
 
 /// A time with nanoseconds, a different one for each number.
@@ -82,15 +79,15 @@ pub fn difficult_names() -> Vec<String> {
 /// Fills a directory with `count` files: small ones of many sizes and times, empty
 /// ones, empty directories, deep ones, difficult names where `difficult`.
 pub fn grow(root: &Path, count: u64, difficult: bool) {
-    let mut bytes = Bytes(count);
+    let mut random = Rng::with_seed(count);
     for number in 0..count {
         let size = match number % 10 {
             0 => 0,
             1 => 60_000,
-            _ => usize::try_from(bytes.number() % 5000).unwrap(),
+            _ => random.usize(..5000),
         };
         let path = root.join(format!("dir {}/sub{}/file {number}.bin", number % 7, number % 11));
-        file(&path, &bytes.take(size), time(number));
+        file(&path, &random_bytes(&mut random, size), time(number));
     }
     let deep = (0..20).fold(root.to_owned(), |path, level| path.join(format!("level{level}")));
     file(&deep.join("deepest"), b"deep", time(1));
@@ -100,7 +97,7 @@ pub fn grow(root: &Path, count: u64, difficult: bool) {
     file(&root.join("data/ab/abcd"), b"below", time(3));
     if difficult {
         for (number, name) in difficult_names().into_iter().enumerate() {
-            let bytes = bytes.take(number * 10);
+            let bytes = random_bytes(&mut random, number * 10);
             file(&root.join("names").join(&name), &bytes, time(number as u64));
             file(&root.join("dirs").join(&name).join("x"), name.as_bytes(), time(number as u64));
         }

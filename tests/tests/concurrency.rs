@@ -1,10 +1,10 @@
 //! However files are read, skipped, cut short and given up at the same time, each
 //! one comes whole or as an error.
 
+use fastrand::Rng;
 use plakbox_tests::faulty_http_server::{Page, Web};
 use plakbox_tests::plugin::{Importer, piece};
-use plakbox_tests::tree::Bytes;
-use plakbox_tests::{TestEnv, seeded};
+use plakbox_tests::{TestEnv, seeded, tree};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -17,46 +17,62 @@ enum Deed {
     GiveUp,
 }
 
-/// One round, made from its number.
-async fn round(number: u64, slow: bool) {
-    let mut dice = Bytes(number);
+/// One of these.
+fn choice<T: Copy>(random: &mut Rng, choices: &[T]) -> T {
+    *random.choice(choices).unwrap()
+}
+
+/// A file of a server, of random size, whose transfer may break or stall.
+fn random_page(random: &mut Rng) -> Page {
+    let size = match random.u32(..24) {
+        0 => 0,
+        1 => random.usize(1..=3_000_000),
+        2 => 8 << 20,
+        _ => random.usize(..100_000),
+    };
+    let mut page = Page::new(tree::random_bytes(random, size));
+    if random.u32(..3) == 0 {
+        page = page.chunked();
+    }
+    if random.u32(..8) == 0 && size > 1 {
+        page = page.breaking(random.usize(..size));
+    }
+    page.stalls = Duration::from_millis(choice(random, &[0, 0, 0, 0, 0, 0, 2, 10]));
+    page
+}
+
+/// A server of random files, and these files by their paths in the snapshot.
+fn random_server(random: &mut Rng) -> (Web, HashMap<String, Page>) {
     let web = Web::new();
-    let mut pages: HashMap<String, Page> = HashMap::new();
-    let files = 3 + dice.number() % 25;
-    for at in 0..files {
-        let size = match dice.number() % 24 {
-            0 => 0,
-            1 => 1 + dice.number() % 3_000_000,
-            2 => 8 << 20,
-            _ => dice.number() % 100_000,
-        };
-        let mut page = Page::new(dice.take(usize::try_from(size).unwrap()));
-        if dice.number().is_multiple_of(3) {
-            page = page.chunked();
-        }
-        if dice.number().is_multiple_of(8) && size > 1 {
-            page = page.breaking(usize::try_from(dice.number() % size).unwrap());
-        }
-        page.stalls = Duration::from_millis(
-            [0, 0, 0, 0, 0, 0, 2, 10][usize::try_from(dice.number() % 8).unwrap()],
-        );
-        let path = format!("dir{}/file{at}", dice.number() % 4);
+    let mut pages = HashMap::new();
+    for number in 0..random.u32(3..28) {
+        let page = random_page(random);
+        let path = format!("dir{}/file{number}", random.u32(..4));
         web.put(&path, page.clone());
         pages.insert(format!("/{path}"), page);
     }
-    let ahead = ["0", "100KiB", "64MiB"][usize::try_from(dice.number() % 3).unwrap()];
-    let streams = (1 + dice.number() % 40).to_string();
-    let processes = (1 + dice.number() % 2).to_string();
-    let place = TestEnv::bare();
+    (web, pages)
+}
+
+/// An importer of the server, with random options.
+async fn start_importer(random: &mut Rng, place: &TestEnv, web: &Web) -> Importer {
     let config = [
         ("location", "rclone://"),
         ("rclone_type", "http"),
         ("rclone_url", &web.url),
-        ("read_ahead", ahead),
-        ("streams", &streams),
-        ("processes", &processes),
+        ("read_ahead", choice(random, &["0", "100KiB", "64MiB"])),
+        ("streams", &random.u32(1..=40).to_string()),
+        ("processes", &random.u32(1..=2).to_string()),
     ];
-    let mut importer = Importer::start(&place, &config).await.unwrap();
+    Importer::start(place, &config).await.unwrap()
+}
+
+/// One round, made from its number.
+async fn round(number: u64, slow: bool) {
+    let mut random = Rng::with_seed(number);
+    let (web, pages) = random_server(&mut random);
+    let place = TestEnv::bare();
+    let mut importer = start_importer(&mut random, &place, &web).await;
     let mut scan = importer.scan().await.unwrap();
     let mut seen = 0;
     while let Some(record) = scan.next().await.unwrap() {
@@ -66,15 +82,15 @@ async fn round(number: u64, slow: bool) {
             continue;
         }
         seen += 1;
-        let deed = [Deed::Read, Deed::Read, Deed::Read, Deed::Read, Deed::Skip, Deed::GiveUp]
-            [usize::try_from(dice.number() % 6).unwrap()];
+        let deeds = [Deed::Read, Deed::Read, Deed::Read, Deed::Read, Deed::Skip, Deed::GiveUp];
+        let deed = choice(&mut random, &deeds);
         if deed != Deed::Skip {
             let outcome = read(&importer, &path, deed, slow).await;
             check(number, &path, &pages[&path], deed, outcome);
         }
         scan.settle(record).await;
     }
-    assert_eq!(seen, files, "round {number}: files are missing");
+    assert_eq!(seen, pages.len(), "round {number}: files are missing");
 }
 
 async fn read(

@@ -1,9 +1,10 @@
 //! However files are restored, refused, cut short and given up at the same time, each
 //! one arrives whole, or fails by name and leaves nothing under its name.
 
+use fastrand::Rng;
 use plakbox_tests::plugin::{Exporter, FileInfo, Packets, Record, Results};
 use plakbox_tests::servers::{self, Server};
-use plakbox_tests::tree::Bytes;
+use plakbox_tests::tree::random_bytes;
 use plakbox_tests::{TestEnv, latency_proxy, seeded};
 use std::collections::BTreeMap;
 use std::fs;
@@ -54,27 +55,27 @@ impl Buckets {
 }
 
 /// What is restored, in Plakar's order: a directory before what is in it.
-fn tree(dice: &mut Bytes, target: &Path, refuses: bool) -> BTreeMap<String, Option<File>> {
+fn tree(random: &mut Rng, target: &Path, refuses: bool) -> BTreeMap<String, Option<File>> {
     let mut tree = BTreeMap::new();
-    for at in 0..3 + dice.number() % 40 {
-        let size = match dice.number() % 32 {
+    for at in 0..3 + random.u64(..40) {
+        let size = match random.u64(..32) {
             0 => 0,
-            1 => 1 + dice.number() % 3_000_000,
-            2 if dice.number().is_multiple_of(4) => (32 << 20) + 1 + dice.number() % 1000,
-            _ => dice.number() % 100_000,
+            1 => 1 + random.u64(..3_000_000),
+            2 if random.u64(..4) == 0 => (32 << 20) + 1 + random.u64(..1000),
+            _ => random.u64(..100_000),
         };
-        let way = match dice.number() % 10 {
+        let way = match random.u64(..10) {
             0 if size > 0 => Way::Cut,
             1 if refuses => Way::Refused,
             _ => Way::Whole,
         };
-        let directory = format!("/dir{}", dice.number() % 4);
+        let directory = format!("/dir{}", random.u64(..4));
         let path = format!("{directory}/file{at}");
         if way == Way::Refused {
             fs::create_dir_all(target.join(&path[1..]).join("in the way")).unwrap();
         }
         tree.insert(directory, None);
-        let bytes = dice.take(usize::try_from(size).unwrap());
+        let bytes = random_bytes(random, usize::try_from(size).unwrap());
         tree.insert(path, Some(File { bytes, way }));
     }
     tree
@@ -95,7 +96,7 @@ fn record(path: &str, file: Option<&File>) -> Record {
     }
 }
 
-async fn send(packets: &Packets, path: &str, file: Option<&File>, dice: &mut Bytes) {
+async fn send(packets: &Packets, path: &str, file: Option<&File>, random: &mut Rng) {
     packets.record(record(path, file)).await;
     let Some(File { bytes, way }) = file else { return };
     let (count, end) = match way {
@@ -104,7 +105,7 @@ async fn send(packets: &Packets, path: &str, file: Option<&File>, dice: &mut Byt
     };
     let mut bytes = bytes::Bytes::copy_from_slice(&bytes[..count]);
     while !bytes.is_empty() {
-        let piece = 1 + usize::try_from(dice.number() % (1 << 20)).unwrap();
+        let piece = 1 + random.usize(..1 << 20);
         packets.chunk(bytes.split_to(piece.min(bytes.len()))).await;
     }
     if end {
@@ -134,19 +135,19 @@ async fn results(mut results: Results, slow: bool) -> (BTreeMap<String, String>,
 
 /// One round, made from its number.
 async fn round(buckets: &Buckets, number: u64, slow: bool) {
-    let mut dice = Bytes(number);
+    let mut random = Rng::with_seed(number);
     let place = TestEnv::bare();
-    let given_up = dice.number().is_multiple_of(5).then(|| dice.number());
+    let gives_up = random.u64(..5) == 0;
     // A bucket has no directory that could be in the way; and what a server does with
     // half a file is its own matter.
-    let far = given_up.is_none() && dice.number().is_multiple_of(3);
+    let far = !gives_up && random.u64(..3) == 0;
     let (path, target) = if far {
-        buckets.far(&place, number, Duration::from_millis(dice.number() % 20))
+        buckets.far(&place, number, Duration::from_millis(random.u64(..20)))
     } else {
         (String::new(), place.directory_remote("to"))
     };
-    let tree = tree(&mut dice, &target, !far);
-    let given_up = given_up.map(|number| number as usize % tree.len());
+    let tree = tree(&mut random, &target, !far);
+    let given_up = gives_up.then(|| random.usize(..tree.len()));
     let location = format!("rclone://to:{path}");
     let config = [("location", location.as_str())];
     let exporter = Exporter::start(&place, &config).await.unwrap();
@@ -156,7 +157,7 @@ async fn round(buckets: &Buckets, number: u64, slow: bool) {
             if given_up == Some(at) {
                 return;
             }
-            send(&packets, path, file.as_ref(), &mut dice).await;
+            send(&packets, path, file.as_ref(), &mut random).await;
         }
         drop(packets);
     };

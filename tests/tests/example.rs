@@ -1,9 +1,10 @@
 //! The example connector, in Plakar as a package of its own: another guest under the
 //! same host, which keeps what the contract promises.
 
+use fastrand::Rng;
 use plakbox_tests::env::{files_below, run};
 use plakbox_tests::faulty_http_server::{Page, Web};
-use plakbox_tests::tree::{self, Bytes, Keep};
+use plakbox_tests::tree::{self, Keep};
 use plakbox_tests::{Run, TestEnv, tools};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,17 +16,21 @@ fn with_example() -> TestEnv {
 
 /// Fills a directory with documents alone.
 fn write(root: &Path) {
-    let mut bytes = Bytes(5);
+    let mut random = Rng::with_seed(5);
     for (number, ending) in (0..150).zip(["odt", "PDF", "txt", "Xlsx"].into_iter().cycle()) {
-        let size = usize::try_from(bytes.number() % 50_000).unwrap();
+        let size = random.usize(..50_000);
         let path =
             root.join(format!("dir {}/sub{}/letter {number}.{ending}", number % 5, number % 3));
-        tree::file(&path, &bytes.take(size), tree::time(number));
+        tree::file(&path, &tree::random_bytes(&mut random, size), tree::time(number));
     }
     for (number, name) in tree::difficult_names().into_iter().enumerate() {
         if name.len() < 200 {
             let path = root.join("names").join(name + ".md");
-            tree::file(&path, &bytes.take(number * 10), tree::time(number as u64));
+            tree::file(
+                &path,
+                &tree::random_bytes(&mut random, number * 10),
+                tree::time(number as u64),
+            );
         }
     }
     tree::file(&root.join("empty.txt"), b"", tree::time(1));
@@ -37,7 +42,7 @@ fn write(root: &Path) {
     tree::file(&root.join("data/abcd.txt"), b"direct", tree::time(2));
     tree::file(&root.join("data/ab/abcd.txt"), b"below", tree::time(3));
     tree::file(&root.join("a.pdf/inside.csv"), b"1,2", tree::time(4));
-    tree::file(&root.join("thesis.pdf"), &bytes.take(40 << 20), tree::time(5));
+    tree::file(&root.join("thesis.pdf"), &tree::random_bytes(&mut random, 40 << 20), tree::time(5));
 }
 
 /// Adds what is none.
@@ -97,7 +102,7 @@ fn only_documents_are_read_and_only_when_they_changed() {
         web.put(&format!("dir/letter{number}.txt"), Page::new(format!("letter {number}")));
         web.put(&format!("dir/photo{number}.jpg"), Page::new("no document"));
     }
-    let unsized_bytes = Bytes(8).take(3 << 20);
+    let unsized_bytes = tree::seeded_bytes(8, 3 << 20);
     web.put("unsized.pdf", Page::new(unsized_bytes.clone()).chunked());
     place.remote("web", &[("type", "http"), ("url", &web.url)]);
     place.backup("documents://web:").good();
@@ -121,7 +126,7 @@ fn what_can_t_be_listed_or_read_is_an_error_of_its_path_and_the_rest_is_kept() {
     let (place, web) = (with_example(), Web::new());
     web.put("good/letter.txt", Page::new("good"));
     web.put("index/inside/", Page::new("<a href=\"gone/\">gone/</a>").breaking(5));
-    let page = Page::new(Bytes(1).take(2 << 20)).breaking(1 << 19);
+    let page = Page::new(tree::seeded_bytes(1, 2 << 20)).breaking(1 << 19);
     web.put("sized.pdf", page.clone());
     web.put("unsized.pdf", page.chunked());
     place.remote("web", &[("type", "http"), ("url", &web.url)]);

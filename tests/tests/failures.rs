@@ -1,9 +1,9 @@
 //! Every failure is one clear line that says what is wrong and what to do, on
 //! Plakar's own output, soon, and nothing is lost or half written.
 
+use fastrand::Rng;
 use plakbox_tests::env::{finish, run, within};
 use plakbox_tests::faulty_http_server::{Page, Web};
-use plakbox_tests::tree::Bytes;
 use plakbox_tests::{Run, TestEnv, processes, servers, tree};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -234,7 +234,7 @@ fn rclone_killed_half_way_through_a_backup_is_never_a_shorter_file() {
         let (place, web) = (TestEnv::new(), Web::new());
         let stalling = |size| Page {
             stalls: std::time::Duration::from_secs(2),
-            ..Page::new(Bytes(1).take(size))
+            ..Page::new(tree::seeded_bytes(1, size))
         };
         web.put("a/small", stalling(100_000).chunked());
         web.put("b/large", stalling(30 << 20));
@@ -256,7 +256,7 @@ fn rclone_killed_half_way_through_a_backup_is_never_a_shorter_file() {
             // What is small is read again by another process.
             "serve" => {
                 run.good();
-                assert!(place.content("/a/small") == Bytes(1).take(100_000));
+                assert!(place.content("/a/small") == tree::seeded_bytes(1, 100_000));
             }
             _ => {
                 let run = run.says("1 error");
@@ -272,11 +272,15 @@ fn rclone_killed_half_way_through_a_backup_is_never_a_shorter_file() {
 #[test]
 fn rclone_killed_half_way_through_a_restore_fails_clearly() {
     let place = TestEnv::with_source();
-    let mut bytes = Bytes(3);
+    let mut random = Rng::with_seed(3);
     // By a process of its own, and in a batch.
     let sizes = [("large", 40 << 20), ("medium", 16 << 20)];
     for (name, size) in sizes {
-        tree::file(&place.path("source").join(name), &bytes.take(size), tree::time(9));
+        tree::file(
+            &place.path("source").join(name),
+            &tree::random_bytes(&mut random, size),
+            tree::time(9),
+        );
     }
     place.backup("@source").good();
     // Slow enough to be met half way.

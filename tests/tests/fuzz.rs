@@ -1,15 +1,15 @@
 //! Nonsense from Plakar's side or from rclone's ends in a clear failure: no panic, no hang,
 //! no wrong bytes. For as many seconds as `PLAKBOX_FUZZ` says: see `just fuzz`.
 
+use fastrand::Rng;
 use plakbox_tests::plugin::Importer;
 use plakbox_tests::raw_grpc_client::RawGrpcClient;
-use plakbox_tests::tree::Bytes;
-use plakbox_tests::{TestEnv, plugin, processes, tools};
+use plakbox_tests::{TestEnv, plugin, processes, tools, tree};
 use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// Tries something with other dice each time, until the time is over.
+/// Tries something with a different seed each time, until the time is over.
 fn for_a_while(mut attempt: impl FnMut(u64)) {
     let seconds = std::env::var("PLAKBOX_FUZZ").ok().and_then(|text| text.parse().ok());
     let time = Duration::from_secs(seconds.unwrap_or(2));
@@ -30,21 +30,21 @@ const SOON: Duration = Duration::from_secs(60);
 fn nonsense_in_place_of_plakar_s_requests_ends_the_plugin_without_a_panic() {
     let place = TestEnv::bare();
     for_a_while(|seed| {
-        let mut dice = Bytes(seed);
-        let role = if dice.number().is_multiple_of(2) { "importer" } else { "exporter" };
+        let mut random = Rng::with_seed(seed);
+        let role = if random.bool() { "importer" } else { "exporter" };
         let mut command = place.command(tools::plakbox());
         command.arg(role).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
-        if dice.number().is_multiple_of(5) {
-            bytes = dice.take(64);
+        if random.u64(..5) == 0 {
+            bytes = tree::random_bytes(&mut random, 64);
         }
-        for _ in 0..dice.number() % 30 {
-            let length = usize::try_from(dice.number() % 100).unwrap();
+        for _ in 0..random.u64(..30) {
+            let length = random.usize(..100);
             bytes.extend([0, 0, u8::try_from(length).unwrap()]);
-            bytes.extend([u8::try_from(dice.number() % 10).unwrap(), dice.take(1)[0]]);
-            bytes.extend([0, 0, 0, u8::try_from(dice.number() % 8).unwrap()]);
-            bytes.extend(dice.take(length));
+            bytes.extend([random.u8(..10), random.u8(..)]);
+            bytes.extend([0, 0, 0, random.u8(..8)]);
+            bytes.extend(tree::random_bytes(&mut random, length));
         }
         let mut stdin = child.stdin.take().unwrap();
         let mut stdout = child.stdout.take().unwrap();
@@ -71,18 +71,18 @@ fn nonsense_in_place_of_plakar_s_requests_ends_the_plugin_without_a_panic() {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The bytes with a few of them changed, removed, doubled or made up.
-fn changed(bytes: &[u8], dice: &mut Bytes) -> Vec<u8> {
+fn changed(bytes: &[u8], random: &mut Rng) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    for _ in 0..dice.number() % 4 {
-        let mut place = || usize::try_from(dice.number()).unwrap() % (bytes.len() + 1);
+    for _ in 0..random.u64(..4) {
+        let mut place = || random.usize(..=bytes.len());
         let (one, other) = (place(), place());
         let (from, to) = (one.min(other), one.max(other));
-        match dice.number() % 5 {
+        match random.u64(..5) {
             0 => bytes.truncate(to),
             1 => drop(bytes.drain(from..to)),
             2 => bytes.extend_from_within(from..to),
-            3 => drop(bytes.splice(from..from, dice.take(to - from))),
-            _ => bytes.iter_mut().skip(from).take(1).for_each(|byte| *byte ^= dice.take(1)[0]),
+            3 => drop(bytes.splice(from..from, tree::random_bytes(random, to - from))),
+            _ => bytes.iter_mut().skip(from).take(1).for_each(|byte| *byte ^= random.u8(..)),
         }
     }
     bytes
@@ -94,8 +94,8 @@ fn nonsense_in_sound_frames_of_grpc_is_answered_without_a_panic() {
     let config = [("location", "rclone://"), ("rclone_type", "memory"), ("rclone_try_udp", "1")];
     for_a_while(|seed| {
         let place = TestEnv::bare();
-        let mut dice = Bytes(seed);
-        let role = if dice.number().is_multiple_of(2) { "importer" } else { "exporter" };
+        let mut random = Rng::with_seed(seed);
+        let role = if random.bool() { "importer" } else { "exporter" };
         let methods = plugin::methods(role, &config);
         let said = place.path("stderr");
         let mut command = place.command(tools::plakbox());
@@ -105,14 +105,14 @@ fn nonsense_in_sound_frames_of_grpc_is_answered_without_a_panic() {
             let plugin = RawGrpcClient::start(command).await;
             // Half of them are told of a remote as they should be.
             let (init, message) = methods[0].clone();
-            if dice.number().is_multiple_of(2) {
+            if random.bool() {
                 plugin.call(init, vec![message.into()]).await.unwrap();
             }
             for _ in 0..30 {
-                let pick = usize::try_from(dice.number()).unwrap() % methods.len();
+                let pick = random.usize(..methods.len());
                 let (method, message) = (methods[pick].0, &methods[pick].1);
-                let count = 1 + dice.number() % 4;
-                let messages = (0..count).map(|_| changed(message, &mut dice).into()).collect();
+                let count = 1 + random.u64(..4);
+                let messages = (0..count).map(|_| changed(message, &mut random).into()).collect();
                 let _ = tokio::time::timeout(PATIENCE, plugin.call(method, messages)).await;
             }
         };

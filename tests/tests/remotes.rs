@@ -15,8 +15,7 @@ fn round_trip(place: &TestEnv, source: &str, destination: &str) {
 
 /// A file too large for a batch.
 fn large(path: &Path) {
-    let mut bytes = tree::Bytes(7);
-    let block = bytes.take(1 << 20);
+    let block = tree::seeded_bytes(7, 1 << 20);
     let blocks: Vec<u8> = (0..300_u32)
         .flat_map(|number| {
             let mut block = block.clone();

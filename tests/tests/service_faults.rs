@@ -1,9 +1,9 @@
 //! What goes wrong with a service is told to its clients, clearly and soon, and leaves
 //! nothing behind.
 
+use fastrand::Rng;
 use plakbox_tests::env::{files_below, run, within};
 use plakbox_tests::service::{self, Service, ours, session_by};
-use plakbox_tests::tree::Bytes;
 use plakbox_tests::{TestEnv, processes, tools, tree};
 use std::fs;
 use std::process::{Command, Stdio};
@@ -18,10 +18,10 @@ const SESSIONS: usize = 20;
 /// A place with a remote `granted` that takes a while at a megabyte a second.
 fn place() -> TestEnv {
     service::place(|granted| {
-        let mut bytes = Bytes(1);
+        let mut random = Rng::with_seed(1);
         for number in 0..40 {
             let path = granted.join(format!("dir{}/file{number}", number % 4));
-            tree::file(&path, &bytes.take(1 << 20), tree::time(number));
+            tree::file(&path, &tree::random_bytes(&mut random, 1 << 20), tree::time(number));
         }
     })
 }

@@ -4,7 +4,7 @@
 use plakbox_tests::env::within;
 use plakbox_tests::plugin::{Importer, piece};
 use plakbox_tests::service::{self, Service, ask, ours};
-use plakbox_tests::tree::{Bytes, time};
+use plakbox_tests::tree::time;
 use plakbox_tests::{TestEnv, processes, tree};
 use std::fs;
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ const MIB: usize = 1 << 20;
 /// A place with a remote `granted` that has a file of four MiB.
 fn place() -> TestEnv {
     service::place(|granted| {
-        tree::file(&granted.join("file"), &Bytes(4).take(4 * MIB), time(0));
+        tree::file(&granted.join("file"), &tree::seeded_bytes(4, 4 * MIB), time(0));
     })
 }
 

@@ -1,10 +1,11 @@
 //! A service that runs random sessions, cancellations and faults for a while is afterwards
 //! what it was before: no memory, descriptor, thread, process or file is left of them.
 
+use fastrand::Rng;
 use plakbox_tests::env::within;
 use plakbox_tests::plugin::{Importer, piece};
 use plakbox_tests::service::{Service, ours, policy};
-use plakbox_tests::tree::{Bytes, time};
+use plakbox_tests::tree::time;
 use plakbox_tests::{TestEnv, processes, tools, tree};
 use std::cell::Cell;
 use std::env;
@@ -75,7 +76,7 @@ struct Soak {
 }
 
 fn content(number: u64) -> Vec<u8> {
-    Bytes(number).take(1000 + usize::try_from(number * 7919).unwrap())
+    tree::seeded_bytes(number, 1000 + usize::try_from(number * 7919).unwrap())
 }
 
 impl Soak {
@@ -96,12 +97,12 @@ impl Soak {
     }
 
     /// Lists everything and reads some files; what is read is what is there.
-    async fn whole(&self, dice: &mut Bytes) -> Result<(), Status> {
+    async fn whole(&self, random: &mut Rng) -> Result<(), Status> {
         let mut importer = self.session("granted").await?;
         let mut scan = importer.scan().await?;
         while scan.next().await?.is_some() {}
-        for _ in 0..dice.number() % 10 {
-            let number = dice.number() % FILES;
+        for _ in 0..random.u64(..10) {
+            let number = random.u64(..FILES);
             let mut file = importer.open(&format!("/file{number}")).await?;
             let mut bytes = Vec::new();
             while let Some(more) = piece(&mut file).await? {
@@ -113,22 +114,22 @@ impl Soak {
     }
 
     /// Goes away in the middle.
-    async fn broken_off(&self, dice: &mut Bytes) -> Result<(), Status> {
+    async fn broken_off(&self, random: &mut Rng) -> Result<(), Status> {
         let mut importer = self.session("granted").await?;
         let mut scan = importer.scan().await?;
-        for _ in 0..dice.number() % FILES {
+        for _ in 0..random.u64(..FILES) {
             scan.next().await?;
         }
         let file = importer.open("/file29").await?;
-        tokio::time::sleep(Duration::from_millis(dice.number() % 200)).await;
+        tokio::time::sleep(Duration::from_millis(random.u64(..200))).await;
         drop((file, scan, importer));
         Ok(())
     }
 
     /// Begins, and does nothing.
-    async fn idle(&self, dice: &mut Bytes) -> Result<(), Status> {
+    async fn idle(&self, random: &mut Rng) -> Result<(), Status> {
         let importer = self.session("granted").await?;
-        tokio::time::sleep(Duration::from_millis(dice.number() % 500)).await;
+        tokio::time::sleep(Duration::from_millis(random.u64(..500))).await;
         drop(importer);
         Ok(())
     }
@@ -141,18 +142,18 @@ impl Soak {
     }
 
     /// Comes to the socket and speaks nonsense.
-    fn nonsense(&self, dice: &mut Bytes) {
+    fn nonsense(&self, random: &mut Rng) {
         if let Ok(mut stream) = UnixStream::connect(self.service.path("socket")) {
-            let length = usize::try_from(dice.number() % 2000).unwrap();
+            let length = random.usize(..2000);
             // It may have had enough before.
-            let _ = stream.write_all(&dice.take(length));
+            let _ = stream.write_all(&tree::random_bytes(random, length));
         }
     }
 
     /// Kills an rclone.
-    fn killed(&self, dice: &mut Bytes) {
+    fn killed(&self, random: &mut Rng) {
         let all = processes::rclones(&self.service.path("state"));
-        if let Some(id) = all.get(usize::try_from(dice.number() % 12).unwrap()) {
+        if let Some(id) = all.get(random.usize(..12)) {
             processes::kill(*id);
         }
     }
@@ -167,10 +168,10 @@ impl Soak {
     }
 
     /// Lets the service read its files again: good ones, or one that makes no sense.
-    fn reloaded(&self, dice: &mut Bytes) {
+    fn reloaded(&self, random: &mut Rng) {
         let file = self.service.path("tenants.toml");
         let good = fs::read_to_string(&file).unwrap();
-        if dice.number().is_multiple_of(2) {
+        if random.bool() {
             fs::write(&file, "nonsense").unwrap();
             self.service.read_again("nothing has changed");
         } else {
@@ -179,16 +180,16 @@ impl Soak {
         fs::write(&file, good).unwrap();
     }
 
-    async fn something(&self, dice: &mut Bytes) {
-        let done = match dice.number() % 20 {
-            0..8 => self.whole(dice).await,
-            8..12 => self.broken_off(dice).await,
-            12..15 => self.idle(dice).await,
+    async fn something(&self, random: &mut Rng) {
+        let done = match random.u64(..20) {
+            0..8 => self.whole(random).await,
+            8..12 => self.broken_off(random).await,
+            12..15 => self.idle(random).await,
             15 => self.denied().await,
-            16 => return self.nonsense(dice),
-            17 => return self.killed(dice),
+            16 => return self.nonsense(random),
+            17 => return self.killed(random),
             18 => return self.cancelled(),
-            _ => return self.reloaded(dice),
+            _ => return self.reloaded(random),
         };
         match done {
             Ok(()) => count(&self.counts.good),
@@ -204,9 +205,9 @@ impl Soak {
     async fn epoch(&self, number: u64) -> Has {
         let end = Instant::now() + EPOCH;
         let worker = async |worker: u64| {
-            let mut dice = Bytes(number * WORKERS + worker);
+            let mut random = Rng::with_seed(number * WORKERS + worker);
             while Instant::now() < end {
-                self.something(&mut dice).await;
+                self.something(&mut random).await;
                 tokio::task::yield_now().await;
             }
         };

@@ -14,7 +14,7 @@ use std::time::Instant;
 fn source(place: &TestEnv) -> PathBuf {
     let source = place.path("source");
     tree::grow(&source, 120, false);
-    tree::file(&source.join("large"), &tree::Bytes(3).take(9 << 20), tree::time(5));
+    tree::file(&source.join("large"), &tree::seeded_bytes(3, 9 << 20), tree::time(5));
     source
 }
 

@@ -1,8 +1,8 @@
 //! However a backup to a store is killed, no object is incomplete, the next backup and a check
 //! succeed, and the lock of another machine stays.
 
+use fastrand::Rng;
 use plakbox_tests::env::{files_below, finish, within};
-use plakbox_tests::tree::Bytes;
 use plakbox_tests::{TestEnv, processes, tree};
 use std::collections::HashMap;
 use std::fs;
@@ -96,13 +96,13 @@ fn user(directory: &Path) -> TestEnv {
 const STORE: &str = "rclone://kept:";
 
 /// Starts a backup of changed files, and kills the victim after a moment.
-fn kill_during_backup(place: &TestEnv, dice: &mut Bytes, round: u64) {
-    change(place, dice, round);
+fn kill_during_backup(place: &TestEnv, random: &mut Rng, round: u64) {
+    change(place, random, round);
     let start = Instant::now();
     let mut command = place.command(plakbox_tests::tools::plakar());
     command.args(["at", STORE, "backup", place.path("files").to_str().unwrap()]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    thread::sleep(Duration::from_millis(dice.number() % MAX_DELAY_MILLIS));
+    thread::sleep(Duration::from_millis(random.u64(..MAX_DELAY_MILLIS)));
     match VICTIMS[usize::try_from(round % 3).unwrap()] {
         Victim::Plakar => processes::kill(child.id()),
         Victim::Plakbox => {
@@ -118,11 +118,11 @@ fn kill_during_backup(place: &TestEnv, dice: &mut Bytes, round: u64) {
 }
 
 /// Changes the files that are backed up.
-fn change(place: &TestEnv, dice: &mut Bytes, round: u64) {
+fn change(place: &TestEnv, random: &mut Rng, round: u64) {
     for number in 0..4 {
-        let size = usize::try_from(dice.number() % 2_000_000).unwrap();
+        let size = random.usize(..2_000_000);
         let path = place.path(&format!("files/file{number}"));
-        tree::file(&path, &dice.take(size), tree::time(round));
+        tree::file(&path, &tree::random_bytes(random, size), tree::time(round));
     }
 }
 
@@ -140,9 +140,9 @@ fn backs_up(place: &TestEnv) -> bool {
 }
 
 /// The lock that a killed backup of another machine leaves.
-fn foreign_lock(store: &Path, dice: &mut Bytes) -> PathBuf {
+fn foreign_lock(store: &Path, random: &mut Rng) -> PathBuf {
     let other = user(store);
-    change(&other, dice, 0);
+    change(&other, random, 0);
     let mut command = other.command(plakbox_tests::tools::plakar());
     command.args(["at", STORE, "backup", other.path("files").to_str().unwrap()]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -161,12 +161,12 @@ fn no_kill_leaves_a_short_object_or_removes_the_lock_of_another_machine() {
     fs::create_dir(&store).unwrap();
     let place = user(&store);
     place.plakar(["at", STORE, "create", "-plaintext"]).good();
-    let mut dice = Bytes(24);
-    let foreign = foreign_lock(&store, &mut dice);
+    let mut random = Rng::with_seed(24);
+    let foreign = foreign_lock(&store, &mut random);
     let begun = Instant::now();
     let watcher = Watcher::start(store.clone());
     for round in 0..rounds.unwrap_or(ROUNDS) {
-        kill_during_backup(&place, &mut dice, round);
+        kill_during_backup(&place, &mut random, round);
         if round % CHECK_INTERVAL == CHECK_INTERVAL - 1 {
             assert!(
                 within(PLAKAR_TIMEOUT, || backs_up(&place)),

@@ -47,7 +47,7 @@ fn a_lock_of_a_command_that_was_stopped_goes_with_the_next_one_and_no_other_does
     {
         // Long enough for it to be stopped in its middle.
         for number in 0..40 {
-            let bytes = tree::Bytes(number).take(4 << 20);
+            let bytes = tree::seeded_bytes(number, 4 << 20);
             tree::file(&source.join(format!("{name} {number}")), &bytes, tree::time(number));
         }
         let start = Instant::now();

@@ -151,7 +151,7 @@ fn a_tenant_of_a_service_appends_to_its_store_and_leaves_no_lock() {
     }
     // Plakar is killed, and the relay with it: the service ends the session, and its locks go.
     for number in 0..40 {
-        let bytes = tree::Bytes(number).take(4 << 20);
+        let bytes = tree::seeded_bytes(number, 4 << 20);
         tree::file(&source.join(format!("large {number}")), &bytes, tree::time(number));
     }
     let mut command = store.command(&["backup", source.to_str().unwrap()]);

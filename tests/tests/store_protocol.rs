@@ -33,7 +33,7 @@ fn assert_whole(store: &Path, sizes: &[usize]) {
 
 #[tokio::test]
 async fn objects_are_put_listed_read_and_deleted() {
-    let (place, bytes) = (TestEnv::bare(), tree::Bytes(1).take(5 << 20));
+    let (place, bytes) = (TestEnv::bare(), tree::seeded_bytes(1, 5 << 20));
     let store = directory(&place);
     let mut client = StoreClient::create_in(&place, &local(&store)).await;
     assert_eq!(client.open().await.unwrap(), &b"configuration"[..]);

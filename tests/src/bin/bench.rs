@@ -5,8 +5,8 @@
 //! `linear`, `streams` or `transfers`. `PEER_PTAR` names Plakar's official rclone package,
 //! which takes part in the backups then; or another build of plakbox.
 
+use fastrand::Rng;
 use plakbox_tests::comparison::{Way, case, timed, way};
-use plakbox_tests::tree::Bytes;
 use plakbox_tests::{TestEnv, latency_proxy, servers, tools, tree};
 use std::path::Path;
 use std::process::Stdio;
@@ -61,10 +61,10 @@ fn copy(place: &TestEnv, from: &str, to: &str, more: &[&str]) -> Duration {
 }
 
 fn small_files(directory: &Path, count: u64, size: usize) {
-    let mut bytes = Bytes(count);
+    let mut random = Rng::with_seed(count);
     for number in 0..count {
         let path = directory.join(format!("dir{}/file{number}", number % 20));
-        tree::file(&path, &bytes.take(size), tree::time(number));
+        tree::file(&path, &tree::random_bytes(&mut random, size), tree::time(number));
     }
 }
 
@@ -201,8 +201,7 @@ fn main() {
     }
     let many = |directory: &Path| small_files(directory, 10_000, 16_000);
     let one = |directory: &Path| {
-        let mut bytes = Bytes(5);
-        let block = bytes.take(1 << 20);
+        let block = tree::seeded_bytes(5, 1 << 20);
         let whole: Vec<u8> = (0..1024_u32)
             .flat_map(|number| [&number.to_le_bytes()[..], &block[4..]].concat())
             .collect();

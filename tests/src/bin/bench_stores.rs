@@ -5,9 +5,9 @@
 //! `bench_stores [ROUNDS [CASE]]`: `restore`, `open`, `change` or `backup`. `PEER_PTAR` names
 //! Plakar's official rclone package, which takes part then.
 
+use fastrand::Rng;
 use plakbox_tests::comparison::{case, timed, way};
 use plakbox_tests::servers::Server;
-use plakbox_tests::tree::Bytes;
 use plakbox_tests::{TestEnv, latency_proxy, servers, tools, tree};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,10 +76,10 @@ fn peer_package() -> Option<PathBuf> {
 }
 
 fn small_files(directory: &Path, count: u64, size: usize) {
-    let mut bytes = Bytes(count);
+    let mut random = Rng::with_seed(count);
     for number in 0..count {
         let path = directory.join(format!("dir{}/file{number}", number % 20));
-        tree::file(&path, &bytes.take(size), tree::time(number));
+        tree::file(&path, &tree::random_bytes(&mut random, size), tree::time(number));
     }
 }
 
@@ -180,9 +180,13 @@ fn backup(rounds: usize) {
     let bucket = Bucket::new();
     let place = &bucket.place;
     let files = place.path("files");
-    let mut bytes = Bytes(7);
+    let mut random = Rng::with_seed(7);
     for number in 0..16 {
-        tree::file(&files.join(format!("file{number}")), &bytes.take(64 << 20), tree::time(number));
+        tree::file(
+            &files.join(format!("file{number}")),
+            &tree::random_bytes(&mut random, 64 << 20),
+            tree::time(number),
+        );
     }
     let directory = files.to_str().unwrap();
     let user = bucket.user(&tools::package(), "unused");

@@ -3,12 +3,12 @@
 //!
 //! `load [CASE]`: `clients`, `idle`, `starts`, `fairness` or `throughput`.
 
+use fastrand::Rng;
 use plakbox_tests::certificates::{Authority, Valid};
 use plakbox_tests::env::run;
 use plakbox_tests::plugin::{Importer, piece};
 use plakbox_tests::service::{self, Service, Tls, certified_client, ours, policy, session_by};
 use plakbox_tests::stats::{Peaks, median};
-use plakbox_tests::tree::Bytes;
 use plakbox_tests::{TestEnv, processes, tools, tree};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
@@ -29,10 +29,10 @@ fn row(what: &str, goal: &str, figure: &str, met: bool) -> bool {
 /// A place with a remote `granted` of so many files of one size, that `ours` may read.
 fn place(files: u64, size: usize) -> TestEnv {
     service::place(|granted| {
-        let mut bytes = Bytes(files);
+        let mut random = Rng::with_seed(files);
         for number in 0..files {
             let path = granted.join(format!("dir{}/file{number}", number % 5));
-            tree::file(&path, &bytes.take(size), tree::time(number));
+            tree::file(&path, &tree::random_bytes(&mut random, size), tree::time(number));
         }
     })
 }
@@ -158,7 +158,11 @@ fn fairness() -> bool {
     let place = place(1000, 100_000);
     let greedy = place.path("greedy");
     for number in 0..64 {
-        tree::file(&greedy.join(number.to_string()), &Bytes(number).take(1 << 20), tree::time(0));
+        tree::file(
+            &greedy.join(number.to_string()),
+            &tree::seeded_bytes(number, 1 << 20),
+            tree::time(0),
+        );
     }
     policy(&place, "greedy.toml", &greedy, &tools::rclone());
     let tenants = format!(

@@ -1,6 +1,8 @@
 //! Stands in rclone's place and tries what its remote's options say: `try_read = /path`
 //! and so on. What `lsjson` would list are the attempts and how they went.
 
+use fastrand::Rng;
+use plakbox_tests::tree;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -61,7 +63,7 @@ fn entries(count: u64) -> io::Result<()> {
 
 /// Lists four files, and then serves them by nonsense: frames of HTTP/2 and what isn't.
 fn replies(verb: &str, seed: u64) {
-    let mut dice = plakbox_tests::tree::Bytes(seed);
+    let mut random = Rng::with_seed(seed);
     let mut out = io::stdout().lock();
     if verb == "lsjson" {
         let file = |name: &str, size: i64| {
@@ -75,25 +77,29 @@ fn replies(verb: &str, seed: u64) {
     }
     // An empty list of settings, which every connection begins with.
     let mut bytes = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
-    for _ in 0..dice.number() % 40 {
-        let length = usize::try_from(dice.number() % 200).unwrap();
-        let kind = u8::try_from(dice.number() % 11).unwrap();
-        let flags = dice.take(1)[0];
-        let stream = [0, 0, 0, [0, 1, 3, 5, 7, 255][usize::try_from(dice.number() % 6).unwrap()]];
-        let told = if dice.number().is_multiple_of(8) { 0xff_ffff } else { length };
+    for _ in 0..random.u64(..40) {
+        let length = random.usize(..200);
+        let kind = random.u8(..11);
+        let flags = random.u8(..);
+        let stream = [0, 0, 0, [0, 1, 3, 5, 7, 255][random.usize(..6)]];
+        let told = if random.u64(..8) == 0 { 0xff_ffff } else { length };
         bytes.extend_from_slice(&u32::try_from(told).unwrap().to_be_bytes()[1..]);
         bytes.extend([kind, flags]);
         bytes.extend(stream);
         // `:status: 200`, at times.
-        let status = kind == 1 && dice.number().is_multiple_of(2);
-        bytes.extend(if status { vec![0x88; length.min(1)] } else { dice.take(length) });
+        let status = kind == 1 && random.bool();
+        bytes.extend(if status {
+            vec![0x88; length.min(1)]
+        } else {
+            tree::random_bytes(&mut random, length)
+        });
     }
-    for piece in bytes.chunks(1 + usize::try_from(dice.number() % 300).unwrap()) {
+    for piece in bytes.chunks(1 + random.usize(..300)) {
         if out.write_all(piece).and_then(|()| out.flush()).is_err() {
             return;
         }
     }
-    if dice.number().is_multiple_of(4) {
+    if random.u64(..4) == 0 {
         std::thread::sleep(Duration::from_millis(200));
     }
 }

@@ -1,5 +1,6 @@
 //! Servers that stop answering, or never do: the run ends within two minutes, with one reason.
 
+use fastrand::Rng;
 use plakbox_tests::env::{finish, within};
 use plakbox_tests::scripted::{self, Answer, webdav_entry, webdav_listing};
 use plakbox_tests::{Run, TestEnv, servers, tools, tree};
@@ -82,10 +83,14 @@ fn a_server_that_stops_for_good_ends_the_backup_with_one_reason() {
     for kind in ["webdav", "s3"] {
         let place = TestEnv::new();
         let served = place.path("served");
-        let mut bytes = tree::Bytes(7);
+        let mut random = Rng::with_seed(7);
         for number in 0..2000 {
             let name = format!("bucket/{}/{number}", number % 10);
-            tree::file(&served.join(name), &bytes.take(20_000), tree::time(number));
+            tree::file(
+                &served.join(name),
+                &tree::random_bytes(&mut random, 20_000),
+                tree::time(number),
+            );
         }
         let server = servers::serve(&place, kind, &served);
         // Slow enough to be met half way.

@@ -1,8 +1,9 @@
 //! Servers that take few connections get few, and what they refuse as too much isn't lost.
 
+use fastrand::Rng;
 use plakbox_tests::daemons::{self, Daemon};
 use plakbox_tests::env::run;
-use plakbox_tests::tree::{self, Bytes, Keep};
+use plakbox_tests::tree::{self, Keep};
 use plakbox_tests::{TestEnv, tools};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,11 +11,11 @@ use std::time::Duration;
 /// A snapshot of so many small files.
 fn small_files(place: &TestEnv, count: u64) -> PathBuf {
     let source = place.directory_remote("source");
-    let mut bytes = Bytes(count);
+    let mut random = Rng::with_seed(count);
     for number in 0..count {
         let path = source.join(format!("dir{}/file{number}", number % 10));
         let size = usize::try_from(number * 13 % 4000).unwrap();
-        tree::file(&path, &bytes.take(size), tree::time(number));
+        tree::file(&path, &tree::random_bytes(&mut random, size), tree::time(number));
     }
     place.backup("rclone://source:").good();
     source

@@ -1,24 +1,29 @@
 //! Each server's files are backed up, not read again, and restored byte for byte.
 
+use fastrand::Rng;
 use plakbox_tests::TestEnv;
 use plakbox_tests::daemons::{self, Daemon};
-use plakbox_tests::tree::{self, Bytes, Keep};
+use plakbox_tests::tree::{self, Keep};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// About 60 files of many sizes, nested, with spaces and other letters in their names, and
 /// empty ones, files and directories.
 fn grow(root: &Path) {
-    let mut bytes = Bytes(60);
+    let mut random = Rng::with_seed(60);
     for number in 0..60 {
         let size = if number % 10 == 0 { 0 } else { usize::try_from(number * 137).unwrap() };
         let path = format!("dir {}/sub{}/file {number}.bin", number % 4, number % 3);
-        tree::file(&root.join(path), &bytes.take(size), tree::time(number));
+        tree::file(&root.join(path), &tree::random_bytes(&mut random, size), tree::time(number));
     }
     for name in ["ünïcödé", "日本語", "it's", "plus+percent%20#hash", "&amp;", "[a] {b}"] {
         tree::file(&root.join("names").join(name).join(name), name.as_bytes(), tree::time(5));
     }
-    tree::file(&root.join("several pieces"), &bytes.take(9 << 20), tree::time(6));
+    tree::file(
+        &root.join("several pieces"),
+        &tree::random_bytes(&mut random, 9 << 20),
+        tree::time(6),
+    );
     fs::create_dir_all(root.join("empty/inside")).unwrap();
 }
 
