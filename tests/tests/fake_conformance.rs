@@ -242,7 +242,7 @@ fn known(record: &Record) -> backup::Record {
     let Some(info) = &record.file_info else {
         // Plakar is told no reason of a path: no scenario that is real has such a one.
         let message = record.error.clone();
-        return backup::Record::Failed(Failure { reason: Reason::Internal, message });
+        return backup::Record::Failed(Failure::new(Reason::Internal, message));
     };
     let modified = info.mod_time.unwrap_or_default();
     backup::Record::Found(Seen {
@@ -284,7 +284,7 @@ fn failure(status: &Status) -> Failure {
         Code::DataLoss => Reason::Corrupted,
         _ => Reason::Internal,
     };
-    Failure { reason, message: status.message().to_owned() }
+    Failure::new(reason, status.message())
 }
 
 /// Sends all records and their contents.
@@ -333,7 +333,7 @@ async fn outcomes(restore: &Restore, mut results: Results) -> Vec<(String, Resul
             error if error.is_empty() => Ok(()),
             message => {
                 let reason = restore.fails.get(&path).copied().unwrap_or(Reason::Internal);
-                Err(Failure { reason, message })
+                Err(Failure::new(reason, message))
             }
         };
         outcomes.push((path, outcome));

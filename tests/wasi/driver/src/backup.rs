@@ -2,17 +2,17 @@
 
 use futures::future::join_all;
 use scenarios::backup::{Backup, Observed, Reading, Record, Seen, judge};
+use scenarios::types::{Entry, Kind};
 use scenarios::{Check, Scenario};
 use wit_bindgen::{StreamResult, StreamWriter};
 
 use crate::bindings::plakar::connector::importer::{self, ScanEvent};
-use crate::bindings::plakar::connector::types::{Entry, Kind};
 use crate::bindings::wit_stream;
-use crate::session::{failure, read_all, remote};
+use crate::contents::read_all;
 
 /// Runs the scans of a backup, and checks what they find.
 pub async fn run(scenario: &Scenario, backup: &Backup) -> Vec<Check> {
-    let opened = importer::open(remote(scenario)).await.map(drop).map_err(failure);
+    let opened = importer::open(scenario.granted_remote()).await.map(drop);
     let mut checks = vec![Check::end("opening", Ok(()), &opened)];
     if opened.is_err() {
         return checks;
@@ -55,7 +55,7 @@ async fn scan(reading: Reading) -> Observed {
             break;
         }
     }
-    let end = end.await.map_err(failure);
+    let end = end.await;
     match reading {
         Reading::AtOnce => {
             join_all(records.iter_mut().map(|(path, record)| read(path, record))).await;
@@ -94,7 +94,7 @@ async fn read(path: &str, record: &mut Record) {
 
 fn record(event: ScanEvent) -> (String, Record) {
     match event {
-        ScanEvent::Error((path, why)) => (path, Record::Failed(failure(why))),
+        ScanEvent::Error((path, why)) => (path, Record::Failed(why)),
         ScanEvent::Entry(Entry { path, metadata, .. }) => {
             let seconds = u64::try_from(metadata.modified.seconds).unwrap_or_default();
             let seen = Seen {

@@ -6,10 +6,11 @@ use scenarios::{Check, Failure, Reason, Scenario};
 use std::pin::pin;
 use wit_bindgen::{StreamReader, StreamResult};
 
+use crate::bindings::plakar::connector::exporter;
 use crate::bindings::plakar::connector::importer::{self, ScanEvent};
-use crate::bindings::plakar::connector::{exporter, types};
 use crate::bindings::wit_stream;
-use crate::session::{failure, read_all, remote, wait};
+use crate::contents::read_all;
+use crate::wait;
 
 /// Timeout of a read that never returns, in milliseconds.
 const READ_TIMEOUT_MS: u64 = 200;
@@ -24,7 +25,7 @@ pub async fn run(name: &str, scenario: &Scenario) -> Vec<Check> {
             let reason = Reason::Unauthenticated;
             vec![
                 Check::end("opening", Ok(()), &opened),
-                Check::end("the ping", Err(reason), &pinged.map_err(failure)),
+                Check::end("the ping", Err(reason), &pinged),
             ]
         }
         "invalid_options_are_refused" => invalid_options(scenario).await,
@@ -42,12 +43,12 @@ pub async fn run(name: &str, scenario: &Scenario) -> Vec<Check> {
 
 /// Opens a backup session.
 async fn open(scenario: &Scenario) -> Result<(), Failure> {
-    importer::open(remote(scenario)).await.map(drop).map_err(failure)
+    importer::open(scenario.granted_remote()).await.map(drop)
 }
 
 async fn ping(scenario: &Scenario) -> Vec<Check> {
     let opened = open(scenario).await;
-    let pinged = importer::ping().await.map_err(failure);
+    let pinged = importer::ping().await;
     vec![Check::end("opening", Ok(()), &opened), Check::end("the ping", Ok(()), &pinged)]
 }
 
@@ -55,7 +56,7 @@ async fn failed_pings(scenario: &Scenario) -> Vec<Check> {
     open(scenario).await.unwrap();
     let mut checks = Vec::new();
     for reason in Reason::ALL {
-        let pinged = importer::ping().await.map_err(failure);
+        let pinged = importer::ping().await;
         checks.push(Check::end("a ping", Err(reason), &pinged));
     }
     checks
@@ -63,7 +64,7 @@ async fn failed_pings(scenario: &Scenario) -> Vec<Check> {
 
 async fn invalid_options(scenario: &Scenario) -> Vec<Check> {
     let reason = Reason::InvalidConfiguration;
-    let exporting = exporter::open(remote(scenario)).await.map(drop).map_err(failure);
+    let exporting = exporter::open(scenario.granted_remote()).await.map(drop);
     let opened = open(scenario).await;
     let named = opened.as_ref().is_err_and(|failure| failure.message.contains("`streams`"));
     vec![
@@ -85,10 +86,10 @@ async fn opened_twice(scenario: &Scenario) -> Vec<Check> {
 async fn unopened() -> Vec<Check> {
     let (found, end) = scan().await;
     let entries = found.collect().await.len();
-    let scanned = end.await.map_err(failure);
+    let scanned = end.await;
     let (_, read) = read_all(importer::read("/a.txt".to_owned()).await).await;
-    let pinged = importer::ping().await.map_err(failure);
-    let finished = exporter::finish().await.map_err(failure);
+    let pinged = importer::ping().await;
+    let finished = exporter::finish().await;
     vec![
         Check::that("nothing is found", entries == 0, format!("{entries} entries")),
         Check::end("a scan", Err(Reason::Internal), &scanned),
@@ -98,7 +99,7 @@ async fn unopened() -> Vec<Check> {
     ]
 }
 
-type Scan = (StreamReader<ScanEvent>, wit_bindgen::FutureReader<Result<(), types::Failure>>);
+type Scan = (StreamReader<ScanEvent>, wit_bindgen::FutureReader<Result<(), Failure>>);
 
 /// Starts a scan of which nothing is acknowledged.
 async fn scan() -> Scan {
@@ -129,7 +130,7 @@ async fn million_entries(scenario: &Scenario) -> Vec<Check> {
             break;
         }
     }
-    let end = end.await.map_err(failure);
+    let end = end.await;
     vec![
         Check::end("the scan", Ok(()), &end),
         Check::that("each entry arrives", count == 1_000_000, format!("{count} arrived")),

@@ -1,24 +1,26 @@
 //! Driver of a connector: calls it as Plakar would, and checks the results against a scenario.
 //! The last argument is the scenario's name. Without a name, all names are printed.
 //!
-//! - [`session`]: the remote, and conversions of the contract's types
 //! - [`backup`], [`restore`]: what Plakar does
+//! - [`contents`]: contents, read to their ends
 //! - [`custom`]: scenarios that need code of their own
 
 mod backup;
+mod contents;
 mod custom;
 mod restore;
-mod session;
 
 /// The contract's types and functions, generated from `wit/`.
 mod bindings {
     wit_bindgen::generate!({
         path: ["../../../wit", "../wit"],
         world: "plakar:wasi-tests/driver",
+        with: { "plakar:connector/types@0.2.0": scenarios::types },
         generate_all,
     });
 }
 
+use bindings::wasi::clocks::monotonic_clock::wait_for;
 use scenarios::{Act, Check, Scenario, list};
 use std::fs;
 use std::path::Path;
@@ -69,9 +71,14 @@ async fn check_calls(place: &Path, scenario: &Scenario) -> Vec<Check> {
         if checks.iter().all(|check| check.broken.is_none()) {
             return checks;
         }
-        session::wait(POLL_INTERVAL_MS).await;
+        wait(POLL_INTERVAL_MS).await;
     }
     scenario.judge_calls(&fs::read_to_string(place.join("calls")).unwrap_or_default())
+}
+
+/// Waits for a number of milliseconds.
+async fn wait(milliseconds: u64) {
+    wait_for(milliseconds * 1_000_000).await;
 }
 
 bindings::export!(Driver with_types_in bindings);

@@ -5,25 +5,22 @@ use futures::StreamExt;
 use futures::future::{Either, select};
 use futures::stream::FuturesUnordered;
 use scenarios::restore::{self, Kind as Plan, Observed, Restore, judge};
-use scenarios::{Check, Scenario, photos, tree};
+use scenarios::types::{Content, Entry, Kind, Metadata, Timestamp};
+use scenarios::{Check, Failure, Reason, Scenario, photos, tree};
 use std::path::Path;
 use std::pin::pin;
 
 use crate::bindings::plakar::connector::exporter;
-use crate::bindings::plakar::connector::types::{
-    Content, Entry, Failure, Kind, Metadata, Reason, Timestamp,
-};
 use crate::bindings::{wit_future, wit_stream};
-use crate::session::{failure, remote};
 
 /// Runs a restore, and checks its results and the destination.
 pub async fn run(scenario: &Scenario, restore: &Restore, destination: &Path) -> Vec<Check> {
-    let opened = exporter::open(remote(scenario)).await.map(drop).map_err(failure);
+    let opened = exporter::open(scenario.granted_remote()).await.map(drop);
     let mut seen = Observed { opened, outcomes: Vec::new(), finished: None, left: [].into() };
     if seen.opened.is_ok() {
         let (outcomes, finished) = write(restore).await;
         seen.outcomes = outcomes;
-        seen.finished = Some(finished.map_err(failure));
+        seen.finished = Some(finished);
     }
     seen.left = match scenario.is_photos() {
         true => photos::show(destination),
@@ -33,7 +30,7 @@ pub async fn run(scenario: &Scenario, restore: &Restore, destination: &Path) -> 
     judge(scenario, restore, &seen)
 }
 
-type Outcomes = Vec<(String, Result<(), scenarios::Failure>)>;
+type Outcomes = Vec<(String, Result<(), Failure>)>;
 
 /// Writes all entries. Each write begins when the content of the previous entry is sent, without
 /// waiting for its result.
@@ -44,7 +41,7 @@ async fn write(restore: &Restore) -> (Outcomes, Result<(), Failure>) {
         let (contents, content) = content(entry).unzip();
         let path = entry.node.path.clone();
         let result = exporter::write(contract_entry(entry), content);
-        let mut write = Box::pin(async move { (path, result.await.map_err(failure)) });
+        let mut write = Box::pin(async move { (path, result.await) });
         // The first poll begins the write.
         match futures::poll!(&mut write) {
             std::task::Poll::Ready(outcome) => outcomes.push(outcome),
@@ -106,9 +103,7 @@ struct Contents {
 fn content(entry: &restore::Entry) -> Option<(Contents, Content)> {
     entry.node.bytes.as_ref()?;
     let (bytes, stream) = wit_stream::new();
-    let dropped =
-        || Err(Failure { reason: Reason::Internal, message: "dropped".to_owned(), help: None });
-    let (end, ending) = wit_future::new(dropped);
+    let (end, ending) = wit_future::new(|| Err(Failure::new(Reason::Internal, "dropped")));
     Some((Contents { bytes, end }, (stream, ending)))
 }
 
@@ -125,10 +120,7 @@ async fn feed(entry: &restore::Entry, Contents { mut bytes, end }: Contents) {
     drop(bytes);
     let ended = match entry.breaks {
         None => Ok(()),
-        Some(_) => {
-            let message = "the snapshot's store disconnected".to_owned();
-            Err(Failure { reason: Reason::Unavailable, message, help: None })
-        }
+        Some(_) => Err(Failure::new(Reason::Unavailable, "the snapshot's store disconnected")),
     };
     // The connector may have dropped the future.
     let _ = end.write(ended).await;

@@ -20,13 +20,14 @@ mod bindings {
     wit_bindgen::generate!({
         path: ["../../../wit", "../wit"],
         world: "plakar:wasi-tests/fake-rclone",
+        with: { "plakar:connector/types@0.2.0": scenarios::types },
         generate_all,
     });
 }
 
 use bindings::exports::plakar::connector::objects::Guest as Objects;
 use bindings::exports::plakar::connector::rclone::{Guest, ListOptions, Listing};
-use bindings::plakar::connector::types::{Content, Failure, Timestamp};
+use scenarios::types::{Content, Failure, Timestamp};
 
 struct Fake;
 

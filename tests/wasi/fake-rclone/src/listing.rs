@@ -1,18 +1,17 @@
 //! The function `list`: output of `rclone lsjson`.
 
-use scenarios::Reason;
 use scenarios::fault::Fault;
 use scenarios::tree::Time;
+use scenarios::types::{Failure, Reason};
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::rc::Rc;
 use wit_bindgen::{StreamWriter, spawn_local};
 
 use crate::bindings::exports::plakar::connector::rclone::{ListError, ListOptions, Listing};
-use crate::bindings::plakar::connector::types::Failure;
 use crate::bindings::{wit_future, wit_stream};
 use crate::remote::{self, Item};
-use crate::run_state::{RunState, check_path, failure, failure_with_help, run_state};
+use crate::run_state::{RunState, check_path, run_state};
 
 /// Backends whose modification times cost a lookup for each file.
 const COSTLY_TIMES: [&str; 2] = ["s3", "swift"];
@@ -35,12 +34,12 @@ pub fn list(selection: ListOptions) -> Result<Listing, Failure> {
     }
     if state.has_fault(&Fault::NoListing) {
         let reason = Reason::ALL[number % Reason::ALL.len()];
-        return Err(failure_with_help(reason, "rclone can't be started", "see its log"));
+        return Err(Failure::new(reason, "rclone can't be started").with_help("see its log"));
     }
     let (text, errors, end) = output(&state, &selection);
     let (output, lines) = wit_stream::new();
     let (mut error_sender, list_errors) = wit_stream::new();
-    let (ended, ending) = wit_future::new(|| Err(failure(Reason::Internal, "dropped")));
+    let (ended, ending) = wit_future::new(|| Err(Failure::new(Reason::Internal, "dropped")));
     spawn_local(async move {
         let sending = async {
             if !errors.is_empty() {
@@ -81,17 +80,17 @@ fn output(
             Fault::LookUpsFail { reason, times }
                 if selection.files.is_some() && state.increment("failed look-ups") < *times =>
             {
-                end = Err(failure(*reason, "the files can't be looked up"));
+                end = Err(Failure::new(*reason, "the files can't be looked up"));
             }
             Fault::ListingsFail { reason, times }
                 if selection.files.is_none() && state.increment("failed listings") < *times =>
             {
-                end = Err(failure(*reason, "the listing failed"));
+                end = Err(Failure::new(*reason, "the listing failed"));
             }
             Fault::ListingEnds(reason) => {
                 let number = state.counter("list") - 1;
                 let reason = reason.unwrap_or(Reason::ALL[number % Reason::ALL.len()]);
-                end = Err(failure_with_help(reason, "the listing failed", "run it again"));
+                end = Err(Failure::new(reason, "the listing failed").with_help("run it again"));
             }
             _ => {}
         }
@@ -132,7 +131,7 @@ fn walk(
             _ => None,
         });
         if let Some(reason) = error {
-            let failure = failure(reason, format!("`{directory}` can't be listed"));
+            let failure = Failure::new(reason, format!("`{directory}` can't be listed"));
             errors.push(ListError { path: directory, failure });
             continue;
         }
@@ -160,7 +159,7 @@ fn look_up(state: &RunState, files: &[String], items: &mut Vec<Item>) -> Result<
             _ => None,
         });
         if let Some(reason) = refused {
-            return Err(failure(reason, format!("`{path}` can't be looked up")));
+            return Err(Failure::new(reason, format!("`{path}` can't be looked up")));
         }
         let removed = |fault: &Fault| matches!(fault, Fault::Removed(removed) if removed == path);
         if state.scenario.faults.iter().any(removed) {

@@ -3,9 +3,9 @@
 use futures::channel::mpsc::{self, UnboundedSender};
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt};
-use scenarios::Reason;
 use scenarios::fault::Fault;
 use scenarios::tree::Node;
+use scenarios::types::{Content, Failure, Reason};
 use std::cell::RefCell;
 use std::fs;
 use std::io::ErrorKind;
@@ -15,11 +15,10 @@ use wit_bindgen::spawn_local;
 use crate::bindings::exports::plakar::connector::objects::{
     self, ExtentBorrow, GuestExtent, GuestParcel, PutOutcome,
 };
-use crate::bindings::plakar::connector::types::{Content, Failure};
 use crate::bindings::{wit_future, wit_stream};
 use crate::reading::content;
 use crate::remote;
-use crate::run_state::{RunState, check_path, failure, io_failure, run_state};
+use crate::run_state::{RunState, check_path, io_failure, run_state};
 use crate::writing::read_all;
 
 /// How much shorter the fake waits than it is asked to.
@@ -61,7 +60,7 @@ impl GuestParcel for Parcel {
                 Fault::PutFails { below, reason, times }
                     if path.starts_with(below) && state.increment("failed puts") < *times =>
                 {
-                    return Err(failure(*reason, format!("`{path}` can't be uploaded")));
+                    return Err(Failure::new(*reason, format!("`{path}` can't be uploaded")));
                 }
                 _ => {}
             }
@@ -105,7 +104,7 @@ impl GuestExtent for Extent {
         start_pump();
         check_path(&path)?;
         if length > MAX_EXTENT_BYTES {
-            return Err(failure(Reason::Internal, format!("{length} bytes are too many")));
+            return Err(Failure::new(Reason::Internal, format!("{length} bytes are too many")));
         }
         let reading = state.begin_read();
         crate::run_state::wait(state.delay_ms()).await;
@@ -119,7 +118,7 @@ impl GuestExtent for Extent {
                 Fault::FetchFails { below, reason, times }
                     if path.starts_with(below) && state.increment("failed fetches") < *times =>
                 {
-                    return Err(failure(*reason, format!("`{path}` can't be read")));
+                    return Err(Failure::new(*reason, format!("`{path}` can't be read")));
                 }
                 Fault::FetchShort { below, to, times }
                     if path.starts_with(below) && state.increment("short fetches") < *times =>
@@ -127,7 +126,7 @@ impl GuestExtent for Extent {
                     bytes.truncate(*to);
                 }
                 Fault::ExtentBudget(budget) if state.held_bytes.get() + bytes.len() > *budget => {
-                    return Err(failure(Reason::RateLimited, "no buffer is free"));
+                    return Err(Failure::new(Reason::RateLimited, "no buffer is free"));
                 }
                 _ => {}
             }
@@ -149,7 +148,9 @@ impl GuestExtent for Extent {
             let begin = usize::try_from(offset).unwrap();
             let end = begin + usize::try_from(length).unwrap();
             let part = bytes.get(begin..end);
-            joined.extend(part.ok_or_else(|| failure(Reason::Internal, "it isn't in the extent"))?);
+            joined.extend(
+                part.ok_or_else(|| Failure::new(Reason::Internal, "it isn't in the extent"))?,
+            );
         }
         whole(joined)
     }
@@ -190,7 +191,7 @@ fn start_pump() {
 /// Returns bytes as a content that succeeds.
 fn whole(bytes: Vec<u8>) -> Result<Content, Failure> {
     let (mut output, stream) = wit_stream::new();
-    let (ended, end) = wit_future::new(|| Err(failure(Reason::Internal, "dropped")));
+    let (ended, end) = wit_future::new(|| Err(Failure::new(Reason::Internal, "dropped")));
     let sending = async move {
         output.write_all(bytes).await;
         drop(output);
@@ -200,7 +201,7 @@ fn whole(bytes: Vec<u8>) -> Result<Content, Failure> {
         Some(pump) => pump.unbounded_send(sending.boxed_local()).map_err(|_| ()),
         None => Err(()),
     })
-    .map_err(|()| failure(Reason::Internal, "nothing was fetched"))?;
+    .map_err(|()| Failure::new(Reason::Internal, "nothing was fetched"))?;
     Ok((stream, end))
 }
 
@@ -231,7 +232,7 @@ pub async fn delete(path: &str) -> Result<(), Failure> {
             Fault::DeleteFails { below, reason, times }
                 if path.starts_with(below) && state.increment("failed deletes") < *times =>
             {
-                return Err(failure(*reason, format!("`{path}` can't be removed")));
+                return Err(Failure::new(*reason, format!("`{path}` can't be removed")));
             }
             _ => {}
         }

@@ -1,17 +1,16 @@
 //! The function `cat` and the resource `reader`: contents of files.
 
-use scenarios::Reason;
 use scenarios::fault::Fault;
+use scenarios::types::{Content, Failure, Reason};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use wit_bindgen::spawn_local;
 
 use crate::bindings::exports::plakar::connector::rclone::{self, GuestReader};
-use crate::bindings::plakar::connector::types::{Content, Failure};
 use crate::bindings::{wit_future, wit_stream};
 use crate::remote;
-use crate::run_state::{RunState, check_path, failure, failure_with_help, run_state, wait};
+use crate::run_state::{RunState, check_path, run_state, wait};
 
 /// Number of bytes that are buffered before a content is returned.
 const INITIAL_BUFFER_BYTES: usize = 1 << 20;
@@ -46,7 +45,7 @@ impl GuestReader for Reader {
             check_path(&root)?;
         }
         if state.has_fault(&Fault::NoReader) {
-            return Err(failure(Reason::Internal, "rclone serve doesn't answer"));
+            return Err(Failure::new(Reason::Internal, "rclone serve doesn't answer"));
         }
         Ok(rclone::Reader::new(Self {
             root,
@@ -61,7 +60,7 @@ impl GuestReader for Reader {
         let state = run_state();
         state.log("warm", &self.root);
         if state.has_fault(&Fault::NoWarmUp) {
-            return Err(failure(Reason::Unavailable, "timed out"));
+            return Err(Failure::new(Reason::Unavailable, "timed out"));
         }
         self.is_warm.set(true);
         if state.scenario.is_photos() {
@@ -76,7 +75,7 @@ impl GuestReader for Reader {
         check_path(&path)?;
         self.count_read(&state)?;
         if is_redirected(&path) {
-            return Err(failure(
+            return Err(Failure::new(
                 Reason::Unsupported,
                 "the server would take it for a different file",
             ));
@@ -148,14 +147,14 @@ impl Reader {
         }
         let addresses = self.addresses.borrow();
         let Some((id, obtained)) = addresses.get(name) else {
-            return Err(failure(Reason::NotFound, "file not found"));
+            return Err(Failure::new(Reason::NotFound, "file not found"));
         };
         let lifetime = state.find_fault(|fault| match fault {
             Fault::Expires(downloads) => Some(*downloads),
             _ => None,
         });
         if lifetime.is_some_and(|lifetime| state.counter("downloads") - obtained >= lifetime) {
-            return Err(failure(Reason::Denied, "403 Forbidden"));
+            return Err(Failure::new(Reason::Denied, "403 Forbidden"));
         }
         state.increment("downloads");
         Ok(id.clone())
@@ -163,7 +162,7 @@ impl Reader {
 }
 
 fn disconnected() -> Failure {
-    failure(Reason::Cancelled, "rclone serve disconnected")
+    Failure::new(Reason::Cancelled, "rclone serve disconnected")
 }
 
 /// Reports whether rclone's server would take the path for `data/xx/name`.
@@ -220,7 +219,7 @@ fn read_bytes(
     for fault in &state.scenario.faults {
         match fault {
             Fault::Refused(other, reason) if applies_to(other) => {
-                return Err(failure(*reason, format!("`{path}` can't be read")));
+                return Err(Failure::new(*reason, format!("`{path}` can't be read")));
             }
             Fault::Grows { path: other, by } if applies_to(other) => {
                 bytes.extend(std::iter::repeat_n(b'+', *by));
@@ -232,7 +231,7 @@ fn read_bytes(
                 if *reported {
                     let message = "the transfer broke";
                     let help = "run the backup again";
-                    end = Some(Err(failure_with_help(Reason::Unavailable, message, help)));
+                    end = Some(Err(Failure::new(Reason::Unavailable, message).with_help(help)));
                 }
             }
             Fault::Stalls { path: other, at } if applies_to(other) => {
@@ -250,7 +249,7 @@ fn read_bytes(
 pub fn check_size(count: u64, size: Option<u64>) -> Result<(), Failure> {
     match size {
         Some(size) if size != count => {
-            Err(failure(Reason::Corrupted, format!("{count} bytes instead of {size}")))
+            Err(Failure::new(Reason::Corrupted, format!("{count} bytes instead of {size}")))
         }
         _ => Ok(()),
     }
@@ -264,7 +263,7 @@ fn pass_on(
     reading: Option<impl Sized + 'static>,
 ) -> Content {
     let (mut output, stream) = wit_stream::new();
-    let (ended, ending) = wit_future::new(|| Err(failure(Reason::Internal, "dropped")));
+    let (ended, ending) = wit_future::new(|| Err(Failure::new(Reason::Internal, "dropped")));
     spawn_local(async move {
         let _reading = reading;
         for chunk in bytes.chunks(CHUNK_BYTES) {

@@ -1,17 +1,16 @@
 //! Contents of the remote, as its backend shows them: a tree, or an account of Google Photos.
 //! Paths are relative to the session's root.
 
-use scenarios::Reason;
 use scenarios::fault::Fault;
 use scenarios::photos::{self, Photo};
 use scenarios::tree::{self, Listed, Node, Time};
+use scenarios::types::{Failure, Reason};
 use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::bindings::plakar::connector::types::Failure;
-use crate::run_state::{RunState, failure, failure_with_help, io_failure};
+use crate::run_state::{RunState, io_failure};
 
 /// Length of the shortest ID that rclone recognizes in a name of Google Photos.
 const MIN_ID_BYTES: usize = 55;
@@ -102,7 +101,7 @@ fn views(state: &RunState, directory: &str) -> Result<(Vec<String>, Vec<String>)
             let known = ["media/all", "album", "shared-album", "feature/favorites", "upload"];
             let made = state.remote.join(&full).is_dir();
             if !made && !known.contains(&full.as_str()) && !full.starts_with("media/by-") {
-                return Err(failure(Reason::NotFound, "directory not found"));
+                return Err(Failure::new(Reason::NotFound, "directory not found"));
             }
             let (ids, directories) = photos::shown(&state.remote, &full).map_err(read_failure)?;
             (ids, directories.into_iter().collect())
@@ -151,7 +150,7 @@ pub fn bytes(state: &RunState, path: &str, id: Option<&str>) -> Result<Vec<u8>, 
 fn read_failure(error: std::io::Error) -> Failure {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            failure_with_help(Reason::NotFound, "it doesn't exist", "check the path")
+            Failure::new(Reason::NotFound, "it doesn't exist").with_help("check the path")
         }
         _ => io_failure(error),
     }
@@ -165,7 +164,7 @@ pub fn put(state: &RunState, node: &Node) -> Result<(), Failure> {
         _ => None,
     });
     if let Some(why) = refused {
-        return Err(failure(Reason::Denied, why));
+        return Err(Failure::new(Reason::Denied, why));
     }
     if state.scenario.is_photos() {
         return store(state, node);
@@ -192,7 +191,7 @@ fn store(state: &RunState, node: &Node) -> Result<(), Failure> {
     let shown = match directory {
         "upload" => Vec::new(),
         album if album.starts_with("album/") => vec![album.to_owned()],
-        _ => return Err(failure(Reason::Unsupported, "can't upload files here")),
+        _ => return Err(Failure::new(Reason::Unsupported, "can't upload files here")),
     };
     let photo = Photo {
         id: format!("uploaded{:0>60}", state.increment("uploaded")),

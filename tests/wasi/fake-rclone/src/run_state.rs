@@ -1,7 +1,7 @@
 //! State of the run: the scenario, the log of calls, counters.
 
 use scenarios::fault::Fault;
-use scenarios::{Reason as ScenarioReason, Scenario, list};
+use scenarios::{Failure, Reason, Scenario, list};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -9,7 +9,6 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::bindings::plakar::connector::types::{Failure, Reason};
 use crate::bindings::wasi::clocks::monotonic_clock::wait_for;
 
 /// State of the run.
@@ -132,35 +131,9 @@ pub async fn wait(milliseconds: u64) {
     wait_for(milliseconds * 1_000_000).await;
 }
 
-/// Creates a failure of the contract.
-pub fn failure(reason: ScenarioReason, message: impl Into<String>) -> Failure {
-    let reason = match reason {
-        ScenarioReason::InvalidConfiguration => Reason::InvalidConfiguration,
-        ScenarioReason::Unauthenticated => Reason::Unauthenticated,
-        ScenarioReason::Denied => Reason::Denied,
-        ScenarioReason::NotFound => Reason::NotFound,
-        ScenarioReason::Unsupported => Reason::Unsupported,
-        ScenarioReason::RateLimited => Reason::RateLimited,
-        ScenarioReason::Unavailable => Reason::Unavailable,
-        ScenarioReason::Corrupted => Reason::Corrupted,
-        ScenarioReason::Cancelled => Reason::Cancelled,
-        ScenarioReason::Internal => Reason::Internal,
-    };
-    Failure { reason, message: message.into(), help: None }
-}
-
-/// Creates a failure of the contract with a help.
-pub fn failure_with_help(
-    reason: ScenarioReason,
-    message: impl Into<String>,
-    help: &str,
-) -> Failure {
-    Failure { help: Some(help.to_owned()), ..failure(reason, message) }
-}
-
 /// Creates the failure of an I/O error of the fake itself.
 pub fn io_failure(error: std::io::Error) -> Failure {
-    failure(ScenarioReason::Internal, format!("the fake's disk: {error}"))
+    Failure::new(Reason::Internal, format!("the fake's disk: {error}"))
 }
 
 /// Checks a path as the contract requires. An invalid path is denied.
@@ -170,7 +143,7 @@ pub fn check_path(path: &str) -> Result<(), Failure> {
     match is_valid {
         true => Ok(()),
         false => {
-            Err(failure(ScenarioReason::Denied, format!("`{path}` is not a path below the root")))
+            Err(Failure::new(Reason::Denied, format!("`{path}` is not a path below the root")))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The resource `batch` and the function `receive`: uploads.
 
-use scenarios::Reason;
 use scenarios::fault::Fault;
 use scenarios::tree::{self, Node};
+use scenarios::types::{Content, Entry, Failure, Kind, Reason, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fs;
@@ -10,13 +10,10 @@ use std::path::PathBuf;
 use wit_bindgen::{FutureReader, StreamReader, StreamResult, spawn_local};
 
 use crate::bindings::exports::plakar::connector::rclone::{self, GuestBatch, Outcome};
-use crate::bindings::plakar::connector::types::{Content, Entry, Failure, Kind, Timestamp};
 use crate::bindings::{wit_future, wit_stream};
 use crate::reading::check_size;
 use crate::remote;
-use crate::run_state::{
-    RunState, check_path, failure, failure_with_help, io_failure, run_state, wait,
-};
+use crate::run_state::{RunState, check_path, io_failure, run_state, wait};
 
 /// Maximum number of bytes of a batch.
 const MAX_BATCH_BYTES: u64 = 256 << 20;
@@ -44,11 +41,9 @@ impl GuestBatch for Batch {
             _ => None,
         });
         if let Some(reason) = refused {
-            return Err(failure_with_help(
-                reason,
-                "no batch can be created",
-                "make room on the disk",
-            ));
+            return Err(
+                Failure::new(reason, "no batch can be created").with_help("make room on the disk")
+            );
         }
         let directory = state.batches.join(state.increment("batches").to_string());
         fs::create_dir_all(&directory).map_err(io_failure)?;
@@ -65,7 +60,7 @@ impl GuestBatch for Batch {
         for fault in &state.scenario.faults {
             match fault {
                 Fault::NotAdded(path, reason) if *path == entry.path => {
-                    return Err(failure(*reason, format!("`{path}` can't be added")));
+                    return Err(Failure::new(*reason, format!("`{path}` can't be added")));
                 }
                 _ => {}
             }
@@ -78,14 +73,14 @@ impl GuestBatch for Batch {
             }
             (Kind::File, Some(content)) => {
                 if self.directory.join(&entry.path).exists() {
-                    return Err(failure(Reason::Internal, "it is already in the batch"));
+                    return Err(Failure::new(Reason::Internal, "it is already in the batch"));
                 }
                 let room = MAX_BATCH_BYTES - self.bytes.get();
                 let bytes = read_all(content, entry.metadata.size, room).await?;
                 self.bytes.set(self.bytes.get() + bytes.len() as u64);
                 Node { path: entry.path, bytes: Some(bytes), modified }
             }
-            _ => return Err(failure(Reason::Unsupported, "neither a file nor a directory")),
+            _ => return Err(Failure::new(Reason::Unsupported, "neither a file nor a directory")),
         };
         tree::put(&self.directory, &node).map_err(io_failure)?;
         tree::touch(&self.directory.join(&node.path), modified).map_err(io_failure)
@@ -97,7 +92,7 @@ impl GuestBatch for Batch {
         let state = run_state();
         state.log("send", "");
         let (mut output, outcomes) = wit_stream::new();
-        let (ended, end) = wit_future::new(|| Err(failure(Reason::Internal, "dropped")));
+        let (ended, end) = wit_future::new(|| Err(Failure::new(Reason::Internal, "dropped")));
         let batch: Self = batch.into_inner();
         spawn_local(async move {
             let (uploading, is_concurrent) = state.begin_upload();
@@ -129,14 +124,14 @@ impl Batch {
             nodes.into_values().partition(|node| node.bytes.is_none());
         for node in files {
             let outcome = match is_concurrent {
-                true => Err(failure(Reason::RateLimited, "concurrent write request")),
+                true => Err(Failure::new(Reason::RateLimited, "concurrent write request")),
                 false => store(state, &node),
             };
             reported.extend(outcomes(state, node.path, outcome));
             if let Some(reason) = early_end(state, reported.len()) {
                 return (
                     reported,
-                    Err(failure_with_help(reason, "rclone ended", "run the restore again")),
+                    Err(Failure::new(reason, "rclone ended").with_help("run the restore again")),
                 );
             }
         }
@@ -155,7 +150,7 @@ impl Batch {
         if let Some(reason) = early_end(state, usize::MAX) {
             return (
                 reported,
-                Err(failure_with_help(reason, "rclone ended", "run the restore again")),
+                Err(Failure::new(reason, "rclone ended").with_help("run the restore again")),
             );
         }
         (reported, Ok(()))
@@ -176,7 +171,7 @@ fn outcomes(state: &RunState, path: String, outcome: Result<(), Failure>) -> Vec
         match fault {
             Fault::NoOutcome(silent) if *silent == path => return Vec::new(),
             Fault::TwoOutcomes(twice) if *twice == path => {
-                let again = Err(failure(Reason::Internal, "it was reported before"));
+                let again = Err(Failure::new(Reason::Internal, "it was reported before"));
                 return vec![
                     Outcome { path: path.clone(), outcome },
                     Outcome { path, outcome: again },
@@ -195,7 +190,7 @@ fn store(state: &RunState, node: &Node) -> Result<(), Failure> {
         _ => None,
     });
     match fails {
-        Some(reason) => Err(failure(reason, format!("`{}` can't be uploaded", node.path))),
+        Some(reason) => Err(Failure::new(reason, format!("`{}` can't be uploaded", node.path))),
         None => remote::put(state, node),
     }
 }
@@ -212,7 +207,7 @@ pub async fn upload(
     check_path(&path)?;
     let (_uploading, is_concurrent) = state.begin_upload();
     if is_concurrent && state.scenario.is_photos() {
-        return Err(failure(Reason::RateLimited, "concurrent write request"));
+        return Err(Failure::new(Reason::RateLimited, "concurrent write request"));
     }
     let bytes = read_all(content, Some(size), u64::MAX).await?;
     store(&state, &Node { path, bytes: Some(bytes), modified: time(modified) })
@@ -229,7 +224,7 @@ pub async fn read_all(
         let (result, piece) = stream.read(Vec::with_capacity(256 << 10)).await;
         bytes.extend_from_slice(&piece);
         if bytes.len() as u64 > room {
-            return Err(failure(Reason::RateLimited, "the batch is full"));
+            return Err(Failure::new(Reason::RateLimited, "the batch is full"));
         }
         if !matches!(result, StreamResult::Complete(_)) {
             break;

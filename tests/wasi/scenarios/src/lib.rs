@@ -7,6 +7,7 @@
 //! - [`fault`]: faults of a remote or of its rclone
 //! - [`backup`], [`restore`], [`store`]: actions, observations and checks
 //! - [`list`]: the scenarios
+//! - [`types`]: the contract's types
 
 pub mod backup;
 pub mod fault;
@@ -15,6 +16,9 @@ pub mod photos;
 pub mod restore;
 pub mod store;
 pub mod tree;
+pub mod types;
+
+pub use types::{Failure, Reason};
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -26,6 +30,9 @@ use photos::Photo;
 use restore::Restore;
 use store::Step;
 use tree::Node;
+
+/// Number of files that the remote is said to serve concurrently.
+const STREAMS: u32 = 64;
 
 /// One promise, and how it is tested.
 #[derive(Debug, Clone)]
@@ -60,44 +67,6 @@ pub enum Act {
 
 /// Scenario with its name, which is its promise.
 pub type Named = (&'static str, fn() -> Scenario);
-
-/// Reason of a failure, as in the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    InvalidConfiguration,
-    Unauthenticated,
-    Denied,
-    NotFound,
-    Unsupported,
-    RateLimited,
-    Unavailable,
-    Corrupted,
-    Cancelled,
-    Internal,
-}
-
-impl Reason {
-    /// All reasons.
-    pub const ALL: [Self; 10] = [
-        Self::InvalidConfiguration,
-        Self::Unauthenticated,
-        Self::Denied,
-        Self::NotFound,
-        Self::Unsupported,
-        Self::RateLimited,
-        Self::Unavailable,
-        Self::Corrupted,
-        Self::Cancelled,
-        Self::Internal,
-    ];
-}
-
-/// Failure as it was observed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    pub reason: Reason,
-    pub message: String,
-}
 
 /// Check of one promise.
 #[derive(Debug)]
@@ -150,13 +119,6 @@ pub fn report(name: &str, checks: &[Check]) -> bool {
     let failed = checks.iter().filter(|check| check.broken.is_some()).count();
     println!("{name}: {} passed, {failed} failed", checks.len() - failed);
     failed == 0
-}
-
-impl Failure {
-    /// Reports whether its message is one line of text.
-    pub fn has_valid_message(&self) -> bool {
-        !self.message.trim().is_empty() && !self.message.contains(['\n', '\r'])
-    }
 }
 
 impl Scenario {
@@ -245,6 +207,17 @@ impl Scenario {
             change(restore);
         }
         self
+    }
+
+    /// Creates the remote that the connector receives.
+    pub fn granted_remote(&self) -> types::Remote {
+        let to_owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        types::Remote {
+            backend: self.backend.to_owned(),
+            root: self.root.to_owned(),
+            streams: STREAMS,
+            options: self.options.iter().map(to_owned).collect(),
+        }
     }
 
     /// Reports whether the remote is Google Photos.

@@ -1,10 +1,10 @@
 //! Driver of a store: calls it as Plakar would, step by step, and checks the results against a
 //! scenario. The last argument is the scenario's name. Without a name, all names are printed.
 //!
-//! - [`session`]: the remote, and conversions of the contract's types
+//! - [`contents`]: contents, created and read
 //! - [`steps`]: the steps of a session
 
-mod session;
+mod contents;
 mod steps;
 
 /// The contract's types and functions, generated from `wit/`.
@@ -12,6 +12,7 @@ mod bindings {
     wit_bindgen::generate!({
         path: ["../../../wit", "../wit"],
         world: "plakar:wasi-tests/store-driver",
+        with: { "plakar:connector/types@0.2.0": scenarios::types },
         generate_all,
     });
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bindings::plakar::connector::store::{self, ObjectKind, Range};
 use crate::bindings::wasi::clocks::monotonic_clock::wait_for;
-use crate::session::{content, failure, read_all, remote};
+use crate::contents::{content, read_all};
 
 /// Interval between two reads of the calls, in nanoseconds.
 const POLL_INTERVAL_NS: u64 = 2_000_000;
@@ -43,8 +43,8 @@ fn end<T>(what: &str, promised: &End, seen: Result<T, Failure>) -> Check {
     let seen = seen.map(drop);
     let check = Check::end(what, promised.map_err(|(reason, _)| reason), &seen);
     match (promised, &seen) {
-        (Err((_, part)), Err(failure)) if !failure.message.contains(part) => {
-            Check::that(format!("{what} says `{part}`"), false, failure.message.clone())
+        (Err((_, part)), Err(failure)) if !failure.text().contains(part) => {
+            Check::that(format!("{what} says `{part}`"), false, failure.text())
         }
         _ => check,
     }
@@ -95,16 +95,16 @@ impl Session<'_> {
     async fn one(&self, step: &Step) -> Check {
         match step {
             Step::Open(promised) => {
-                let opened = store::open(remote(self.scenario)).await.map_err(failure);
+                let opened = store::open(self.scenario.granted_remote()).await;
                 end("opening", promised, opened)
             }
-            Step::Ping(promised) => end("a ping", promised, store::ping().await.map_err(failure)),
+            Step::Ping(promised) => end("a ping", promised, store::ping().await),
             Step::Create(promised) => {
-                let created = store::create(CONFIGURATION.to_vec()).await.map_err(failure);
+                let created = store::create(CONFIGURATION.to_vec()).await;
                 end("the creation", promised, created)
             }
             Step::Configuration(promised) => {
-                let read = store::configuration().await.map_err(failure);
+                let read = store::configuration().await;
                 match read {
                     Ok(read) if read != CONFIGURATION => {
                         Check::that("the configuration is the store's", false, "it is another")
@@ -113,17 +113,15 @@ impl Session<'_> {
                 }
             }
             Step::Size(size) => {
-                let seen = store::size().await.map_err(failure);
+                let seen = store::size().await;
                 let same = seen.as_ref().is_ok_and(|seen| seen == size);
                 Check::that(format!("the store has {size} bytes"), same, format!("{seen:?}"))
             }
             Step::ListFails(listed, reason, part) => {
-                let seen = store::list(kind(*listed)).await.map_err(failure);
+                let seen = store::list(kind(*listed)).await;
                 end("the listing", &Err((*reason, *part)), seen)
             }
-            Step::Finish(promised) => {
-                end("the end", promised, store::finish().await.map_err(failure))
-            }
+            Step::Finish(promised) => end("the end", promised, store::finish().await),
             step => self.one_of_an_object(step).await,
         }
     }
@@ -134,7 +132,7 @@ impl Session<'_> {
             Step::Put(object, promised) => {
                 let bytes = object.bytes_to(object.size);
                 let put = store::put(kind(object.kind), object.name(), content(bytes, false));
-                let size = put.await.map_err(failure);
+                let size = put.await;
                 let what = format!("the upload of {}", named(object));
                 match size {
                     Ok(size) if size != object.size as u64 => {
@@ -146,7 +144,7 @@ impl Session<'_> {
             Step::PutBroken(object) => {
                 let bytes = object.bytes_to(object.size / 2);
                 let put = store::put(kind(object.kind), object.name(), content(bytes, true));
-                let put = put.await.map_err(failure);
+                let put = put.await;
                 let promised = Err((scenarios::Reason::Cancelled, "plakar ended the stream"));
                 end("an upload whose content fails", &promised, put)
             }
@@ -156,11 +154,7 @@ impl Session<'_> {
             }
             Step::Delete(object, promised) => {
                 let deleted = store::delete(kind(object.kind), object.name()).await;
-                end(
-                    &format!("the removal of {}", named(object)),
-                    promised,
-                    deleted.map_err(failure),
-                )
+                end(&format!("the removal of {}", named(object)), promised, deleted)
             }
             step => self.remote_step(step),
         }
@@ -188,7 +182,7 @@ impl Session<'_> {
     }
 
     async fn list(&self, listed: Kind, expected: &[Object]) -> Vec<Check> {
-        let seen = store::list(kind(listed)).await.map_err(failure);
+        let seen = store::list(kind(listed)).await;
         let mut checks = vec![end("the listing", &Ok(()), seen.as_ref().map_err(Clone::clone))];
         if let Ok(mut seen) = seen {
             let mut names: Vec<_> = expected.iter().map(|object| object.name()).collect();
