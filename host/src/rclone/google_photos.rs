@@ -8,18 +8,10 @@ use serde_json::Value;
 use super::remote::Remote;
 use super::state::{State, records};
 use crate::connector::{Failure, Reason};
+use crate::direction::Direction;
 
 /// Documentation of how to get a client of one's own.
 const OWN_CLIENT_URL: &str = "https://rclone.org/googlephotos/#making-your-own-client-id";
-
-/// The purpose of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aim {
-    /// Showing something to a person.
-    Look,
-    BackUp,
-    Restore,
-}
 
 /// A finding about the configuration of a remote.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,12 +47,13 @@ pub fn split_photo_path<'a>(remote: &Remote, path: &'a str) -> Option<(&'a str, 
 ///
 /// # Errors
 ///
-/// A restore can't be written, or the client is incomplete.
-pub fn preflight(remote: &Remote, state: &State, aim: Aim) -> Result<(), Failure> {
-    if !remote.is_google_photos() || aim == Aim::Look {
+/// A restore can't be written, or the client is incomplete. Never for a store, which Google
+/// Photos can't hold.
+pub fn preflight(remote: &Remote, state: &State, direction: Direction) -> Result<(), Failure> {
+    if !remote.is_google_photos() || direction == Direction::Store {
         return Ok(());
     }
-    if aim == Aim::Restore
+    if direction == Direction::Restore
         && let Some(why) = read_only_option(remote)
     {
         return Err(Failure::new(
@@ -75,7 +68,7 @@ pub fn preflight(remote: &Remote, state: &State, aim: Aim) -> Result<(), Failure
             Finding::Problem(failure) => return Err(failure),
         }
     }
-    if aim == Aim::BackUp
+    if direction == Direction::Backup
         && let Some(text) = quality_notice(remote)
         && records::record_notice(state, "quality", &remote.fingerprint())
     {
@@ -225,8 +218,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = State::open_at(directory.path().join("plakbox"), None).unwrap();
         let remote = remote(&own(&[("read_only", "true")]));
-        assert_eq!(preflight(&remote, &state, Aim::BackUp), Ok(()));
-        let refused = preflight(&remote, &state, Aim::Restore).unwrap_err();
+        assert_eq!(preflight(&remote, &state, Direction::Backup), Ok(()));
+        let refused = preflight(&remote, &state, Direction::Restore).unwrap_err();
         assert_eq!(refused.reason, Reason::Denied);
         let help = refused.help.unwrap();
         assert!(help.contains("read_only=false"), "{help}");

@@ -14,7 +14,7 @@ use crate::quota::SessionQuota;
 use crate::rclone::Rclone;
 use crate::rclone::binary::Binary;
 use crate::rclone::commands::concurrency;
-use crate::rclone::google_photos::{self, Aim};
+use crate::rclone::google_photos;
 use crate::rclone::remote::fingerprint::Fingerprint;
 use crate::rclone::state::State;
 use crate::sandbox::{self, CodeSource, Connector, Session};
@@ -25,7 +25,7 @@ pub struct OpenRequest {
     pub spec: RemoteSpec,
     /// The use of the remote: a backup, a restore or a store.
     pub direction: Direction,
-    /// Suppresses the notices that a backup logs.
+    /// Skips the checks and notices of a backup, for a user who only looks at the remote.
     pub quiet: bool,
 }
 
@@ -55,15 +55,9 @@ pub async fn open(
     OpenRequest { spec, direction, quiet }: OpenRequest,
     context: &SessionContext,
 ) -> Result<OpenSession, Failure> {
-    let aim = match direction {
-        Direction::Backup if quiet => Aim::Look,
-        Direction::Backup => Aim::BackUp,
-        Direction::Restore => Aim::Restore,
-        Direction::Store => Aim::Look,
-    };
     let authorized = authorize(spec, context, direction)?;
     let audit = StartAudit::new(&authorized);
-    let prepared = audit.finish(prepare(&authorized, context, aim).await)?;
+    let prepared = audit.finish(prepare(&authorized, context, quiet).await)?;
     start(authorized, prepared, context)
 }
 
@@ -71,7 +65,7 @@ pub async fn open(
 async fn prepare(
     authorized: &AuthorizedRemote,
     context: &SessionContext,
-    aim: Aim,
+    quiet: bool,
 ) -> Result<Prepared, Failure> {
     let AuthorizedRemote { remote, grant, direction, trail, .. } = authorized;
     match direction {
@@ -85,7 +79,9 @@ async fn prepare(
     let binary = Binary::find(&state, remote.backend(), program, *enforcement, trail).await?;
     lookup::check_public(&grant.public_hosts).await?;
     tracing::info!("rclone {} at `{}`", binary.version, binary.path().display());
-    google_photos::preflight(remote, &state, aim)?;
+    if !quiet {
+        google_photos::preflight(remote, &state, *direction)?;
+    }
     Ok(Prepared { quota, state, binary })
 }
 
