@@ -2,6 +2,7 @@
 //! are one program, so that what waits in one goes on while another works.
 
 mod accounting;
+mod backend_facts;
 mod cleanup;
 mod cli;
 mod concurrency;

@@ -158,7 +158,7 @@ async fn a_policy_of_before_allows_no_store() {
 #[tokio::test]
 async fn what_can_not_hold_a_store_is_refused() {
     let place = TestEnv::bare();
-    for backend in ["google photos", "http"] {
+    for backend in ["google photos", "http", "iclouddrive"] {
         let config =
             [("location", "rclone://x"), ("rclone_type", backend), ("rclone_url", "http://a")];
         let refusal = StoreClient::start(&place, &config).await.err().unwrap();

@@ -1,13 +1,15 @@
 //! Kloset stores: which remotes can hold one, and where one was looked for.
 
 use crate::connector::{Failure, Reason};
-use crate::policy;
-use crate::rclone::backends;
 use crate::rclone::remote::Remote;
 
 /// Backends that don't keep objects as they were uploaded, or under the name that they were
 /// uploaded with, or that can't be written.
-const UNSUITABLE: [&str; 4] = [backends::GOOGLE_PHOTOS, "archive", "http", "imagekit"];
+///
+/// The component has the same list. The host knows the wrapped backends as well, and refuses the
+/// session before it starts.
+const UNSUITABLE_BACKENDS: [&str; 5] =
+    ["archive", "google photos", "http", "iclouddrive", "imagekit"];
 
 /// Backends on which a path with a slash before it is a different place.
 const WITH_LOGIN_DIRECTORY: [&str; 2] = ["sftp", "ftp"];
@@ -18,8 +20,7 @@ const WITH_LOGIN_DIRECTORY: [&str; 2] = ["sftp", "ftp"];
 ///
 /// One of them can't.
 pub fn check_backends(remote: &Remote) -> Result<(), Failure> {
-    let Some(backend) =
-        remote.backends().find(|backend| UNSUITABLE.contains(&policy::canonical_backend(backend)))
+    let Some(backend) = remote.backends().find(|backend| UNSUITABLE_BACKENDS.contains(backend))
     else {
         return Ok(());
     };
