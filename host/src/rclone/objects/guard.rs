@@ -1,5 +1,6 @@
 //! The rights of a store's session by its policy, whatever the component asks for.
 
+use super::temporary;
 use crate::connector::{Failure, Reason};
 use crate::policy::Grant;
 use crate::rclone::remote_path::RemotePath;
@@ -54,9 +55,13 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// The store may only be read, or a lock is too large for one.
+    /// The store may only be read, the path is one of the host's own uploads, or a lock is too
+    /// large for one.
     pub fn check_put(self, path: &RemotePath, size: u64) -> Result<(), Failure> {
         self.check_write()?;
+        if temporary::is_reserved(path) {
+            return Err(denied(format!("`{path}` is reserved for uploads that aren't complete")));
+        }
         if self.append_only && is_lock(path) && size > MAX_LOCK_BYTES {
             return Err(denied(format!("`{path}` is too large for a lock: {size} bytes")));
         }
@@ -125,6 +130,18 @@ mod tests {
         for outside in ["locks/../packfiles/x", "/locks/x", "locks//x", "locks/．．/packfiles/x"]
         {
             assert!(RemotePath::parse(outside).is_err(), "{outside}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_put_among_uploads_that_are_not_complete() {
+        let guard = Guard { write: true, append_only: false };
+        for reserved in ["tmp", "tmp/0123456789abcdef", "tmp/a/b", "TMP/x"] {
+            let refused = guard.check_put(&path(reserved), 1).unwrap_err();
+            assert_eq!(refused.reason, Reason::Denied, "{reserved}");
+        }
+        for other in ["tmp0/x", "states/tmp", "CONFIG"] {
+            assert!(guard.check_put(&path(other), 1).is_ok(), "{other}");
         }
     }
 

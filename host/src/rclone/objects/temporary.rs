@@ -37,6 +37,11 @@ pub fn new_path() -> Result<RemotePath, Failure> {
     RemotePath::parse(&format!("{DIRECTORY}/{random:016x}"))
 }
 
+/// Whether a path is the directory or in it, for a backend that ignores case as well.
+pub fn is_reserved(path: &RemotePath) -> bool {
+    path.split('/').next().is_some_and(|name| name.eq_ignore_ascii_case(DIRECTORY))
+}
+
 /// Whether a name is one that an upload may have had.
 fn is_temporary(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -280,7 +280,7 @@ async fn notes_of_locks_belong_to_one_store_of_a_remote() {
 }
 
 #[tokio::test]
-async fn directories_are_created_where_there_are_any_and_paths_that_rclone_redirects_refused() {
+async fn directories_are_created_where_there_are_any_and_reserved_paths_refused() {
     let place = Place::new();
     let objects = place.objects(false).await;
     let directories = ["packfiles", "locks"].map(str::to_owned);
@@ -289,6 +289,7 @@ async fn directories_are_created_where_there_are_any_and_paths_that_rclone_redir
     assert_eq!(objects.stat("locks").await.unwrap_or(None), None);
     let parcel = objects.receive(content(b"x")).await.unwrap();
     assert_eq!(parcel.put("data/abc").await.unwrap_err().reason, Reason::Unsupported);
+    assert_eq!(parcel.put("tmp/abc").await.unwrap_err().reason, Reason::Denied);
     assert!(files(&place.store()).is_empty());
 }
 
