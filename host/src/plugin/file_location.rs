@@ -31,7 +31,7 @@ impl FileLocationDetector {
             let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
             tracing::warn!(
                 "the location `{}` holds one file of the same name, as if it were that file; help: \
-                 if it is, set the location to the directory `{parent}/`",
+                 set the location to the directory `{parent}/` if it is one",
                 path.escape_debug()
             );
         }

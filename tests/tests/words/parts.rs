@@ -47,7 +47,9 @@ fn a_location_that_is_a_file_is_told_with_its_directory() {
     tree::file(&source.join("a/top"), b"x", tree::time(1));
     tree::file(&source.join("top/top"), b"x", tree::time(1));
     tree::file(&source.join("top/other"), b"x", tree::time(1));
-    place.backup("rclone://source:a/top").says("if it is, set the location to the directory `/a/`");
+    place
+        .backup("rclone://source:a/top")
+        .says("help: set the location to the directory `/a/` if it is one");
     let quiet = place.backup("rclone://source:top").good();
     assert!(!quiet.text.contains("set the location"), "{}", quiet.text);
 }

@@ -196,16 +196,16 @@ impl Survey {
             let age = now.duration_since(*modified);
             if age > STALE_LOCK_AGE {
                 report.warning(format!(
-                    "`{path}` is the lock of a backup that was stopped {age:#} ago; help: it goes \
-                     with the next backup or `plakar maintenance`"
+                    "`{path}` is the lock of a backup that was stopped {age:#} ago; help: run \
+                     `plakar maintenance` or the next backup, which removes it"
                 ))?;
             }
         }
         if temporary.count > 0 {
             let what = temporary.text("files");
             report.warning(format!(
-                "interrupted uploads have left {what} in `tmp`; help: the next backup removes \
-                 those that are a day old"
+                "interrupted uploads have left {what} in `tmp`; help: run the next backup, which \
+                 removes those that are a day old"
             ))?;
         }
         self.print_foreign(report, foreign)
