@@ -47,7 +47,7 @@ impl Authority {
         fs::write(file, &self.pem).unwrap();
     }
 
-    /// Writes `NAME.pem` and `NAME.key` for whoever has this host name or URI.
+    /// Writes `NAME.pem` and `NAME.key` for the owner of this host name or URI.
     pub fn sign(&self, directory: &Path, name: &str, whose: &str, valid: Valid) -> PathBuf {
         self.sign_as(directory, name, whose, |params| {
             if valid == Valid::Formerly {

@@ -24,7 +24,7 @@ pub struct Contract {
     pub silent: Vec<String>,
 }
 
-/// The directory of the package, for whoever wants to use it.
+/// The directory of the package.
 pub fn directory() -> PathBuf {
     tools::repository().join("wit")
 }
@@ -72,7 +72,7 @@ impl Contract {
         for (items, verb) in [(&world.imports, "imports"), (&world.exports, "exports")] {
             for item in items.values() {
                 let WorldItem::Interface { id, .. } = item else {
-                    panic!("the world {verb} something that is no interface")
+                    panic!("the world {verb} something that isn't an interface")
                 };
                 let name = self.resolve.interfaces[*id].name.as_deref().unwrap();
                 let _ = writeln!(page, "- {verb} [`{name}`](#{name})");

@@ -7,7 +7,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs a hundred rounds, or more by `just concurrency 5000`: the even numbers with
-/// whoever reads being fast, the odd ones with it being slow.
+/// a fast reader, the odd ones with a slow one.
 pub fn all(slow: bool, round: impl AsyncFn(u64, bool)) {
     let rounds: u64 =
         env::var("PLAKBOX_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100);

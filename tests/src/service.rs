@@ -125,7 +125,7 @@ impl Service {
     }
 }
 
-/// What is answered to a request by whoever is at the other end.
+/// The answer of the other end to a request.
 pub fn ask(mut connection: impl Read + Write, request: &str) -> String {
     write!(connection, "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -180,7 +180,7 @@ pub async fn session_by(
     Importer::start_in(place, &local(directory), variables).await
 }
 
-/// Where nobody listens at present.
+/// An address at which nothing listens at present.
 pub fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
@@ -257,7 +257,7 @@ pub fn command(place: &TestEnv) -> Command {
     command
 }
 
-/// The tenant `ours`, that whoever runs the tests comes as.
+/// The tenant `ours`, which is that of the user who runs the tests.
 pub fn ours(more: &str) -> String {
     let uid = rustix::process::getuid().as_raw();
     format!("[[tenant]]\nname = \"ours\"\npolicy = \"ours.toml\"\nusers = [{uid}]\n{more}")

@@ -78,7 +78,7 @@ fn a_rewritten_configuration_is_kept_even_when_everything_is_killed() {
     web.put("file", Page::new("content").chunked());
     place.backup("@web").good();
     assert_eq!(std::fs::read_to_string(&config).unwrap(), refreshed);
-    // Installing the package anew keeps it, and what was imported.
+    // Installing the package again keeps it, and what was imported.
     place.plakar(["pkg", "rm", "rclone"]).good();
     place.plakar(["pkg", "add", plakbox_tests::tools::package().to_str().unwrap()]).good();
     place.backup("@web").good();

@@ -124,7 +124,7 @@ fn check(round: u64, path: &str, page: &Page, deed: Deed, outcome: Result<Vec<u8
             );
         }
         Ok(bytes) => {
-            assert!(page.breaks.is_none(), "round {round}: {path} broke, and nobody said so");
+            assert!(page.breaks.is_none(), "round {round}: {path} broke, and no error was reported");
             assert!(bytes == page.bytes, "round {round}: {path} has other bytes");
         }
         Err(status) => {

@@ -209,7 +209,7 @@ fn its_own_directory_is_no_way_to_what_lies_beside_it() {
         assert!(refused, "{what} {value}: {text}");
     }
     assert_eq!(fs::metadata(&file).unwrap().nlink(), 1);
-    // What isn't a file is no configuration, and isn't kept.
+    // What isn't a file isn't a configuration, and isn't kept.
     let place = place(&[("replace", "")]);
     for _ in 0..2 {
         probe(&place).says("/replace done");

@@ -16,7 +16,7 @@ fn everything_in_it_has_a_comment() {
 fn it_is_one_package_with_a_version_as_registries_take_them() {
     let bytes = Contract::parse().encode();
     let DecodedWasm::WitPackage(resolve, id) = wit_component::decode(&bytes).unwrap() else {
-        panic!("it is no package");
+        panic!("it isn't a package");
     };
     let package = &resolve.packages[id];
     assert_eq!(package.name.to_string(), "plakar:connector@0.2.0");

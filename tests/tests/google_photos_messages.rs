@@ -1,4 +1,4 @@
-//! What somebody who uses Google Photos reads on Plakar's output, before and when things
+//! What a user of Google Photos reads on Plakar's output, before and when things
 //! go wrong: one clear line with the remedy.
 
 use std::fs;
@@ -64,7 +64,7 @@ fn what_google_keeps_back_is_said_once_for_each_remote() {
 fn nothing_is_said_of_quality_where_originals_are_had() {
     let photos = Photos::start();
     let config = format!("{}proxy = http://127.0.0.1:9\n", photos.config("photos"));
-    // There is nothing to download: nobody is behind that address.
+    // There is nothing to download: nothing listens at that address.
     let account = Account::imported(photos, &config);
     let run = backup(&account).bad("shows rclone no photo at all");
     assert_eq!(count(&run, QUALITY), 0, "{}", run.text);

@@ -47,7 +47,7 @@ fn few_changes_among_many_files_fetch_nothing_in_vain() {
     let reads = web.reads().len();
     let distinct = changed.iter().collect::<std::collections::BTreeSet<_>>().len();
     let in_vain = reads - distinct;
-    // What is fetched in vain is never more than what was wanted. Ten in a row is what it
+    // What is fetched needlessly is never more than what was wanted. Ten in a row is what it
     // comes to as a rule, and more when Plakar says late what it passed over.
     assert!(in_vain <= distinct, "{reads} reads for {distinct} changes");
 }

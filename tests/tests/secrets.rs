@@ -1,4 +1,4 @@
-//! A secret is seen by rclone and nobody else.
+//! A secret is seen by rclone alone.
 
 use plakbox_tests::env::{files_below, finish, run, within};
 use plakbox_tests::faulty_http_server::{Page, Web};

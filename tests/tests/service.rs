@@ -1,5 +1,5 @@
 //! One service runs the sessions of many tenants: each has its policy, its user and its
-//! directories, and who is nobody's tenant has nothing.
+//! directories, and a client without a tenant has nothing.
 
 use plakbox_tests::env::{run, within};
 use plakbox_tests::plugin::Importer;

@@ -249,7 +249,7 @@ async fn who_is_no_tenant_any_more_is_told_so() {
     let others = ours("").replace("\"ours\"", "\"others\"");
     fs::write(service.path("tenants.toml"), others).unwrap();
     service.read_again("the tenant `ours` was removed");
-    let failure = read(&mut importer).await.expect_err("a session of nobody goes on");
+    let failure = read(&mut importer).await.expect_err("the session of a removed tenant continues");
     assert!(
         failure.message().contains("`ours` is no longer a tenant of this service"),
         "{failure}"

@@ -38,7 +38,7 @@ async fn refused(connection: &mut Connected, directory: &Path) -> Status {
     connection.session(&local(directory)).await.err().expect("there is a session")
 }
 
-/// Lets somebody else be the tenant `ours`.
+/// Makes a different user the tenant `ours`.
 fn withdraw_the_user(service: &Service) {
     let users = format!("users = [{}]", rustix::process::getuid().as_raw());
     let elsewhere = ours("").replace(&users, "users = [4321]");

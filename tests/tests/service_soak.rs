@@ -167,7 +167,7 @@ impl Soak {
         }
     }
 
-    /// Lets the service read its files again: good ones, or one that makes no sense.
+    /// Lets the service read its files again: good ones, or one that is invalid.
     fn reloaded(&self, random: &mut Rng) {
         let file = self.service.path("tenants.toml");
         let good = fs::read_to_string(&file).unwrap();

@@ -267,7 +267,7 @@ fn each_tenant_is_refused_what_its_own_policy_denies() {
     let host = TestEnv::bare();
     let mut tenants: Vec<_> = (0..3).map(Tenant::new).collect();
     for tenant in &tenants {
-        // Nobody waits for these here.
+        // Nothing waits for these here.
         tenant.web.put("open/slow", Page::new("fast"));
     }
     let service = service(&host, &mut tenants);

@@ -1,4 +1,4 @@
-//! docs/write-a-connector.md does what it says: whoever follows it from an empty
+//! docs/write-a-connector.md does what it says: a reader who follows it from an empty
 //! directory has the example, and a backup.
 
 use plakbox_tests::env::run;

@@ -92,13 +92,13 @@ fn failure(message: &str) -> Failure {
 async fn misuse(how: &str) -> Result<Location, Failure> {
     match how {
         "spawn" => loop {
-            // Nobody reads what they list.
+            // Their listings aren't read.
             std::mem::forget(rclone::list(ALL).await?);
         },
         "hold" => loop {
             std::mem::forget(Reader::start(String::new()).await?);
         },
-        // Contents that nobody reads: `unread-SIZE-FILE`, where the size need not be true.
+        // Contents that aren't read: `unread-SIZE-FILE`, where the size need not be true.
         how if how.starts_with("unread-") => {
             let (size, file) = how["unread-".len()..].split_once('-').unwrap_or_default();
             let reader = Reader::start(String::new()).await?;
@@ -236,11 +236,11 @@ impl exporter::Guest for Rogue {
         match how() {
             "out-write" => trap(),
             "out-never" => forever().await,
-            // Batches that nobody sends.
+            // Batches that are never sent.
             "out-batches" => loop {
                 std::mem::forget(batch().await?);
             },
-            // A file that grows until somebody stops it.
+            // A file that grows until its reader stops.
             "out-flood" => {
                 entry.path = "flood".into();
                 entry.metadata.size = None;

@@ -142,7 +142,7 @@ fn backup(place: &TestEnv, prepare: impl Fn(&mut Command)) -> Duration {
     took
 }
 
-/// Ends with whoever has it.
+/// Ends with its owner.
 struct Readers(Child);
 
 impl Drop for Readers {

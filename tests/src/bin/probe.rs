@@ -430,7 +430,7 @@ fn memory(mebibytes: usize) -> io::Result<String> {
     Ok(held.capacity().to_string())
 }
 
-/// Maps so many MiB, and lets nobody unmap them.
+/// Maps so many MiB, and never unmaps them.
 fn map(mebibytes: usize, protection: i32, flags: i32, file: i32) -> io::Result<*mut u8> {
     match unsafe { libc::mmap(std::ptr::null_mut(), mebibytes << 20, protection, flags, file, 0) } {
         libc::MAP_FAILED => Err(io::Error::last_os_error()),

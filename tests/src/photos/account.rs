@@ -30,7 +30,7 @@ impl Photos {
         self.add_album(title, items, false)
     }
 
-    /// Adds an album that somebody else shares, with these items.
+    /// Adds an album that a different user shares, with these items.
     pub fn shared_album(&self, title: &str, items: &[impl AsRef<str>]) -> String {
         self.add_album(title, items, true)
     }

@@ -25,7 +25,7 @@ impl Refusal {
         Self { status, message: message.into() }
     }
 
-    /// What was asked for makes no sense.
+    /// The request is invalid.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(400, message)
     }

@@ -1,4 +1,4 @@
-//! Items' bytes, by URLs that expire. Whoever has such a URL needs no token.
+//! Items' bytes, by URLs that expire. A request with such a URL needs no token.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -37,7 +37,7 @@ impl Item {
 pub struct Album {
     pub id: String,
     pub title: String,
-    /// Somebody else's.
+    /// A different user's.
     pub shared: bool,
     pub(super) items: Vec<usize>,
     holds: HashSet<usize>,

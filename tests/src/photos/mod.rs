@@ -193,7 +193,7 @@ impl Photos {
         self.google().grants.forget();
     }
 
-    /// The quotas start anew.
+    /// Resets the quotas.
     pub fn next_day(&self) {
         let google = &mut *self.google();
         (google.used, google.downloaded) = (0, 0);

@@ -57,7 +57,7 @@ pub fn certificates(http2: bool) -> (Certificates, String) {
     (HOSTS.into_iter().map(of_host).collect(), pem)
 }
 
-/// Serves whoever connects, for ever.
+/// Serves all connections, for ever.
 pub async fn serve(listener: TcpListener, shared: Shared, certificates: Certificates) {
     let certificates = Arc::new(certificates);
     while let Ok((stream, _)) = listener.accept().await {
