@@ -36,7 +36,7 @@ impl ListOptions {
 pub struct ListOutput {
     pub items: Vec<Item>,
     pub errors: Vec<ListError>,
-    /// How the run ended.
+    /// End of the run.
     pub result: Result<(), Failure>,
 }
 

@@ -1,7 +1,7 @@
 //! Creation of a store, and its configuration.
 
 use super::names::{CONFIG, KINDS};
-use super::retry::{LIST_PATIENCE_MS, READ_PATIENCE_MS, is_final, put_parcel, retry};
+use super::retry::{LIST_RETRY_MS, READ_RETRY_MS, is_final, put_parcel, retry};
 use crate::bindings::plakar::connector::objects::{self, Extent, Parcel};
 use crate::bindings::plakar::connector::rclone::{self, ListOptions};
 use crate::bindings::plakar::connector::types::{Failure, Reason};
@@ -22,7 +22,7 @@ const RIVAL_MS: u32 = 2000;
 /// There is something already, or the store could not be written.
 pub async fn create(root: &SnapshotRoot, configuration: Vec<u8>) -> Result<(), Failure> {
     let stat = async || objects::stat(CONFIG.to_owned()).await;
-    if retry(LIST_PATIENCE_MS, is_final, stat).await?.is_some() {
+    if retry(LIST_RETRY_MS, is_final, stat).await?.is_some() {
         let message = format!("there is already a store at `{}`", root.path());
         let help = "open it, or choose another path";
         return Err(Failure::new(Reason::Denied, message).with_help(help));
@@ -32,7 +32,7 @@ pub async fn create(root: &SnapshotRoot, configuration: Vec<u8>) -> Result<(), F
     // of each from the first concurrent uploads.
     let directories = || KINDS.map(|kind| kind.directory().to_owned()).to_vec();
     let make = async || objects::create_directories(directories()).await;
-    retry(READ_PATIENCE_MS, is_final, make).await?;
+    retry(READ_RETRY_MS, is_final, make).await?;
     let parcel = Parcel::receive(contents::of_bytes(configuration.clone())).await?;
     put_parcel(&parcel, CONFIG, || true).await?;
     // Of two that create a store at the same moment, the last configuration stays: both have to
@@ -42,7 +42,7 @@ pub async fn create(root: &SnapshotRoot, configuration: Vec<u8>) -> Result<(), F
         let content = rclone::cat(CONFIG.to_owned(), None).await?;
         contents::collect(content, MAX_CONFIG_BYTES).await
     };
-    if retry(READ_PATIENCE_MS, is_final, read).await? != configuration {
+    if retry(READ_RETRY_MS, is_final, read).await? != configuration {
         let message = format!("another store was created at `{}` at the same time", root.path());
         return Err(Failure::new(Reason::Denied, message).with_help("open that one"));
     }
@@ -51,7 +51,7 @@ pub async fn create(root: &SnapshotRoot, configuration: Vec<u8>) -> Result<(), F
 
 /// Checks that nothing is at the root.
 async fn check_empty(root: &SnapshotRoot) -> Result<(), Failure> {
-    let first = retry(LIST_PATIENCE_MS, is_final, async || {
+    let first = retry(LIST_RETRY_MS, is_final, async || {
         let mut first = None;
         let end = run::for_each(ListOptions::children(""), |item| {
             first.get_or_insert(item.path);
@@ -84,7 +84,7 @@ pub async fn configuration(root: &SnapshotRoot) -> Result<Vec<u8>, Failure> {
         let content = Extent::join(&[(&extent, 0, extent.size())])?;
         contents::collect(content, MAX_CONFIG_BYTES).await
     };
-    retry(READ_PATIENCE_MS, is_final, read).await.map_err(|failure| match failure.reason {
+    retry(READ_RETRY_MS, is_final, read).await.map_err(|failure| match failure.reason {
         Reason::NotFound => {
             let message =
                 format!("there is no Kloset store at `{}`: it has no `{CONFIG}`", root.path());

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tokio::sync::Mutex;
 
 use super::names::{ObjectName, from_hex, is_hex_digit, to_hex};
-use super::retry::{LIST_PATIENCE_MS, is_final, retry};
+use super::retry::{LIST_RETRY_MS, is_final, retry};
 use crate::bindings::exports::plakar::connector::store::{Mac, ObjectKind};
 use crate::bindings::plakar::connector::rclone::ListOptions;
 use crate::bindings::plakar::connector::types::{Failure, Reason};
@@ -191,7 +191,7 @@ impl Layouts {
 
 /// Returns the layout that the children of a kind's directory show, if there are any.
 async fn look_at(kind: ObjectKind) -> Result<Option<Layout>, Failure> {
-    retry(LIST_PATIENCE_MS, is_final, async || {
+    retry(LIST_RETRY_MS, is_final, async || {
         let mut shown = None;
         let end = run::for_each(ListOptions::children(kind.directory()), |item| {
             shown = shown.or(shown_by(kind, &item));

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 
 use super::layout::{Layout, parse};
 use super::names::{CONFIG, to_hex};
-use super::retry::{LIST_PATIENCE_MS, is_final, retry};
+use super::retry::{LIST_RETRY_MS, is_final, retry};
 use crate::bindings::exports::plakar::connector::store::{Mac, ObjectKind};
 use crate::bindings::plakar::connector::objects;
 use crate::bindings::plakar::connector::rclone::ListOptions;
@@ -42,10 +42,10 @@ struct Objects {
 ///
 /// The listing isn't complete, or contradicts itself, or the store doesn't exist.
 pub async fn list(kind: ObjectKind) -> Result<Vec<Listed>, Failure> {
-    let objects = retry(LIST_PATIENCE_MS, is_final, async || list_once(kind).await).await?;
+    let objects = retry(LIST_RETRY_MS, is_final, async || list_once(kind).await).await?;
     let listed = objects.end()?;
     let stat = async || objects::stat(CONFIG.to_owned()).await;
-    if listed.is_empty() && retry(LIST_PATIENCE_MS, is_final, stat).await?.is_none() {
+    if listed.is_empty() && retry(LIST_RETRY_MS, is_final, stat).await?.is_none() {
         let message = format!("no {} was found, and there is no `{CONFIG}`", kind.noun());
         let help = "check that the path still leads to the store, and that it can be listed";
         return Err(Failure::new(Reason::NotFound, message).with_help(help));

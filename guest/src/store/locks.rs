@@ -12,8 +12,7 @@ use super::layout::Layout;
 use super::listing::Listed;
 use super::names::to_hex;
 use super::retry::{
-    DELETE_PATIENCE_MS, LIST_PATIENCE_MS, READ_PATIENCE_MS, is_final, is_final_for_upload,
-    put_parcel, retry,
+    DELETE_RETRY_MS, LIST_RETRY_MS, READ_RETRY_MS, is_final, is_final_for_upload, put_parcel, retry,
 };
 use crate::bindings::exports::plakar::connector::store::{Mac, ObjectKind};
 use crate::bindings::plakar::connector::objects::{self, Parcel};
@@ -41,7 +40,7 @@ pub struct Locks {
 /// Lock of this session.
 #[derive(Default)]
 struct OwnLock {
-    /// What is in the store; `None` until it is there.
+    /// The lock in the store; `None` until it is there.
     parcel: Option<Rc<Parcel>>,
     /// Whether it is to be removed, or was.
     is_released: bool,
@@ -93,7 +92,7 @@ impl Locks {
         let listed = self.listed.borrow().get(&name).cloned();
         let bytes = match listed {
             Some(bytes) => bytes,
-            None => retry(READ_PATIENCE_MS, is_final, async || fetch(name).await).await?,
+            None => retry(READ_RETRY_MS, is_final, async || fetch(name).await).await?,
         };
         Ok(contents::of_bytes(bytes))
     }
@@ -127,7 +126,7 @@ impl Locks {
         if self.own.borrow().get(&name).is_some_and(|own| own.parcel.is_some()) {
             return Ok(None);
         }
-        retry(LIST_PATIENCE_MS, is_final, async || fetch(name).await).await.map(Some)
+        retry(LIST_RETRY_MS, is_final, async || fetch(name).await).await.map(Some)
     }
 
     /// Removes a lock.
@@ -141,7 +140,7 @@ impl Locks {
         }
         let _turn = self.turn.lock().await;
         let delete = async || objects::delete(path(name)).await;
-        retry(DELETE_PATIENCE_MS, is_final_for_upload, delete).await?;
+        retry(DELETE_RETRY_MS, is_final_for_upload, delete).await?;
         self.own.borrow_mut().remove(&name);
         self.listed.borrow_mut().remove(&name);
         Ok(())
@@ -168,7 +167,7 @@ impl Locks {
     /// Removes a lock of this session, whose uploads have ended.
     async fn delete_now(&self, name: Mac) -> Result<(), Failure> {
         let delete = async || objects::delete(path(name)).await;
-        retry(DELETE_PATIENCE_MS, is_final_for_upload, delete).await?;
+        retry(DELETE_RETRY_MS, is_final_for_upload, delete).await?;
         self.own.borrow_mut().remove(&name);
         Ok(())
     }

@@ -33,7 +33,7 @@ use listing::{Listed, layouts_of};
 use locks::Locks;
 use names::{CONFIG, ObjectName, to_hex};
 use read_cache::ReadCache;
-use retry::{DELETE_PATIENCE_MS, is_final_for_upload, retry};
+use retry::{DELETE_RETRY_MS, is_final_for_upload, retry};
 use states::States;
 use uploads::Uploads;
 
@@ -199,7 +199,7 @@ impl Store {
         for layout in self.layouts.occupied(kind) {
             let path = layout.path(object);
             let delete = async || objects::delete(path.clone()).await;
-            retry(DELETE_PATIENCE_MS, is_final_for_upload, delete).await?;
+            retry(DELETE_RETRY_MS, is_final_for_upload, delete).await?;
             self.uploads.forget(&path);
         }
         self.cache.forget(object);

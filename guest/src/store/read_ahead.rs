@@ -54,7 +54,7 @@ struct Run {
 /// Fetches for one read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What the read needs, and what is fetched with it.
+    /// The range that the read needs, enlarged to blocks.
     pub now: Range<u64>,
     /// Further fetches, of which each was reserved.
     pub ahead: Vec<Range<u64>>,

@@ -15,7 +15,7 @@ use super::blocks::{BlockId, Blocks, Evict};
 use super::layout::Layouts;
 use super::names::{ObjectName, to_hex};
 use super::read_ahead::MAX_BLOCK_BYTES;
-use super::retry::{Backoff, READ_PATIENCE_MS, is_final, retry};
+use super::retry::{Backoff, READ_RETRY_MS, is_final, retry};
 use crate::bindings::plakar::connector::objects::{self, Extent};
 use crate::bindings::plakar::connector::types::{Content, Failure, Reason};
 use crate::bindings::{wit_future, wit_stream};
@@ -71,7 +71,7 @@ impl ReadCache {
         size: Option<u64>,
     ) -> Result<Content, Failure> {
         let read = async || self.layouts.locate(object, |path| objects::read(path, size)).await;
-        let (_, content) = retry(READ_PATIENCE_MS, is_final, read).await?;
+        let (_, content) = retry(READ_RETRY_MS, is_final, read).await?;
         Ok(content)
     }
 
@@ -111,7 +111,7 @@ impl ReadCache {
         object: ObjectName,
         range: Range<u64>,
     ) -> Result<Content, Failure> {
-        let mut backoff = Backoff::new(READ_PATIENCE_MS);
+        let mut backoff = Backoff::new(READ_RETRY_MS);
         loop {
             let failure = match self.try_read(object, &range).await {
                 Ok(Some(content)) => return Ok(content),
@@ -227,7 +227,7 @@ impl ReadCache {
     /// The object does end there, or its size can't be found out.
     async fn check_size(&self, object: ObjectName, range: &Range<u64>) -> Result<Failure, Failure> {
         let look_up = async || self.look_up_size(object).await;
-        let size = retry(READ_PATIENCE_MS, is_final, look_up).await?;
+        let size = retry(READ_RETRY_MS, is_final, look_up).await?;
         self.forget(object);
         let (kind, name) = (object.0.noun(), to_hex(object.1));
         if size >= range.end {

@@ -4,17 +4,17 @@ use crate::bindings::plakar::connector::objects::{self, Parcel};
 use crate::bindings::plakar::connector::types::{Failure, Reason};
 
 /// Time that an upload is retried for, in milliseconds.
-pub const PUT_PATIENCE_MS: u32 = 15 * 60 * 1000;
+pub const PUT_RETRY_MS: u32 = 15 * 60 * 1000;
 
 /// Time that a read is retried for, in milliseconds.
-pub const READ_PATIENCE_MS: u32 = 2 * 60 * 1000;
+pub const READ_RETRY_MS: u32 = 2 * 60 * 1000;
 
 /// Time that a listing is retried for, in milliseconds.
-pub const LIST_PATIENCE_MS: u32 = 7 * 1000;
+pub const LIST_RETRY_MS: u32 = 7 * 1000;
 
 /// Time that a removal is retried for, in milliseconds. Plakar doesn't wait much longer when
 /// it ends.
-pub const DELETE_PATIENCE_MS: u32 = 15 * 1000;
+pub const DELETE_RETRY_MS: u32 = 15 * 1000;
 
 /// Delay before the first retry, in milliseconds. Each later one is twice as long.
 const FIRST_DELAY_MS: u32 = 1000;
@@ -31,8 +31,8 @@ pub struct Backoff {
 
 impl Backoff {
     /// Creates the delays of a call that is retried for a time.
-    pub fn new(patience_ms: u32) -> Self {
-        Self { next_ms: FIRST_DELAY_MS, left_ms: patience_ms }
+    pub fn new(retry_ms: u32) -> Self {
+        Self { next_ms: FIRST_DELAY_MS, left_ms: retry_ms }
     }
 
     /// Returns the next delay, or `None` if the time is over.
@@ -77,11 +77,11 @@ pub fn is_final_for_upload(failure: &Failure) -> bool {
 ///
 /// The last attempt failed.
 pub async fn retry<T>(
-    patience_ms: u32,
+    retry_ms: u32,
     is_final: impl Fn(&Failure) -> bool,
     mut action: impl AsyncFnMut() -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let mut backoff = Backoff::new(patience_ms);
+    let mut backoff = Backoff::new(retry_ms);
     loop {
         let result = action().await;
         match result {
@@ -106,7 +106,7 @@ pub async fn put_parcel(
     is_wanted: impl Fn() -> bool,
 ) -> Result<u64, Failure> {
     let is_final = |failure: &Failure| is_final_for_upload(failure) || !is_wanted();
-    retry(PUT_PATIENCE_MS, is_final, async || {
+    retry(PUT_RETRY_MS, is_final, async || {
         if !is_wanted() {
             return Err(Failure::new(Reason::Cancelled, format!("`{path}` was removed meanwhile")));
         }
@@ -122,10 +122,10 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_a_minute_and_last_for_the_time_given() {
-        let mut backoff = Backoff::new(PUT_PATIENCE_MS);
+        let mut backoff = Backoff::new(PUT_RETRY_MS);
         let delays: Vec<_> = std::iter::from_fn(|| backoff.next()).collect();
         assert_eq!(delays[..7], [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000]);
-        assert_eq!(delays.iter().sum::<u32>(), PUT_PATIENCE_MS);
+        assert_eq!(delays.iter().sum::<u32>(), PUT_RETRY_MS);
         assert!(delays.iter().all(|delay| *delay <= MAX_DELAY_MS));
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, Notify, Semaphore};
 use super::layout::Layouts;
 use super::locks::Locks;
 use super::names::ObjectName;
-use super::retry::{Backoff, LIST_PATIENCE_MS, PUT_PATIENCE_MS, is_final, put_parcel, retry};
+use super::retry::{Backoff, LIST_RETRY_MS, PUT_RETRY_MS, is_final, put_parcel, retry};
 use crate::bindings::exports::plakar::connector::store::ObjectKind;
 use crate::bindings::plakar::connector::objects::Parcel;
 use crate::bindings::plakar::connector::rclone::ListOptions;
@@ -123,7 +123,7 @@ impl Uploads {
         let _turn = self.verification.lock().await;
         let expected = self.unverified.borrow().clone();
         // A backend may need some time to show an object.
-        let mut backoff = Backoff::new(LIST_PATIENCE_MS);
+        let mut backoff = Backoff::new(LIST_RETRY_MS);
         while let Err(failure) = look_up(&expected).await? {
             if !backoff.wait().await {
                 return Err(failure);
@@ -143,7 +143,7 @@ async fn look_up(expected: &BTreeMap<String, u64>) -> Result<Result<(), Failure>
     if expected.is_empty() {
         return Ok(Ok(()));
     }
-    let sizes = retry(PUT_PATIENCE_MS, is_final, async || sizes(expected).await).await?;
+    let sizes = retry(PUT_RETRY_MS, is_final, async || sizes(expected).await).await?;
     let wrong = expected.iter().find_map(|(path, size)| match sizes.get(path) {
         None => Some(format!("`{path}` was uploaded and isn't there any more")),
         // A size of -1 is one that the backend doesn't tell.
