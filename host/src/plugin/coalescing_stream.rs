@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Maximum number of bytes that wait to be sent with others. Larger writes aren't worth a copy.
 const MAX_BUFFERED_BYTES: usize = 64 << 10;
-/// How often a flush yields to all other tasks: a reply passes through several of them. A yield
+/// Number of times that a flush yields to all other tasks: a reply passes through several of them. A yield
 /// at which none has anything to do costs next to nothing.
 const MAX_YIELDS: u32 = 12;
 /// Time limit of these yields, for tasks that compute.

@@ -36,7 +36,7 @@ enum Part {
     Packfile,
     State,
     Lock,
-    /// What an interrupted upload has left.
+    /// A file that an interrupted upload has left.
     Temporary,
     Foreign,
 }
@@ -81,7 +81,7 @@ impl<T> Sample<T> {
     }
 }
 
-/// What a listing of a store shows.
+/// Contents of a store, by its listing.
 #[derive(Debug, Default)]
 struct Survey {
     packfiles: Total,

@@ -81,7 +81,7 @@ struct Sentence {
     quiet: Option<&'static str>,
     object: Object,
     decision: Decision,
-    /// What the user can do.
+    /// The remedy.
     help: Option<&'static str>,
 }
 
