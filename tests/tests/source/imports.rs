@@ -8,7 +8,7 @@ use syn::visit::Visit;
 
 use super::{Module, has_cfg_test, is_test, modules};
 
-/// What one file imports, by `use` and by paths in its code, tests aside.
+/// The imports of one file, by `use` and by paths in its code, tests aside.
 struct Imports {
     module: Module,
     found: BTreeSet<Vec<String>>,

@@ -1,4 +1,4 @@
-//! What the user can do is the help of a message, and begins with an imperative.
+//! The remedy of a failure is its help, and begins with an imperative.
 
 use plakbox_tests::tools;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ const REMEDY_VERBS: &str = "add ask build change check choose clear close connec
                             rename repeat replace restart restore retry run say see send set start \
                             stop take try unset update upgrade use wait write";
 
-/// What stands between a message and its help.
+/// Separator of a message and its help.
 const SEPARATOR: &str = "; help: ";
 
 fn is_remedy_verb(word: &str) -> bool {
