@@ -9,7 +9,7 @@ use wit_parser::{
 
 use crate::tools;
 
-/// What the page begins with.
+/// The beginning of the page.
 const HEAD: &str = "\
 # The contract
 
@@ -20,7 +20,7 @@ const HEAD: &str = "\
 pub struct Contract {
     resolve: Resolve,
     package: PackageId,
-    /// What has no comment, by its full name.
+    /// Items without a comment, by their full names.
     pub silent: Vec<String>,
 }
 

@@ -18,7 +18,7 @@ pub struct TestEnv {
     last: RefCell<Option<String>>,
 }
 
-/// What a program did.
+/// The result of a program's run.
 #[derive(Debug)]
 pub struct Run {
     pub ok: bool,

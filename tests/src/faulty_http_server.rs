@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// How a file is served.
+/// A file, and the faults with which it is served.
 #[derive(Clone)]
 pub struct Page {
     pub bytes: Vec<u8>,
@@ -16,9 +16,9 @@ pub struct Page {
     pub sized: bool,
     /// After how many bytes the connection breaks.
     pub breaks: Option<usize>,
-    /// How often it breaks, if not always.
+    /// Number of times that it breaks, if not always.
     pub times: Option<u32>,
-    /// Whether it is listed and then can't be had.
+    /// Whether it is listed and then not found.
     pub gone: bool,
     /// A pause in the middle.
     pub stalls: Duration,

@@ -50,13 +50,13 @@ impl Account {
         run(command.envs(self.photos.environment()))
     }
 
-    /// What can be seen of the account: its photos, and its albums with theirs.
+    /// The visible state of the account: its photos, and its albums with theirs.
     pub fn state(&self) -> (BTreeSet<String>, Vec<(String, BTreeSet<String>)>) {
         let photos = self.photos.items().into_iter().map(|item| item.digest).collect();
         (photos, self.photos.albums())
     }
 
-    /// How many photos its albums hold together.
+    /// Number of photos in all its albums.
     pub fn in_albums(&self) -> usize {
         self.photos.albums().iter().map(|(_, photos)| photos.len()).sum()
     }

@@ -167,7 +167,7 @@ impl Exporter {
     }
 }
 
-/// What Plakar sends to an exporter. Dropping it ends the restore.
+/// The messages from Plakar to an exporter. Dropping it ends the restore.
 pub struct Packets(tokio::sync::mpsc::Sender<ExportRequest>);
 
 impl Packets {
@@ -186,7 +186,7 @@ impl Packets {
     }
 }
 
-/// What an exporter answers. Dropping it kills the exporter.
+/// The replies of an exporter. Dropping it kills the exporter.
 pub struct Results {
     stream: Streaming<ExportResponse>,
     _child: Child,
@@ -199,7 +199,7 @@ impl Results {
     }
 }
 
-/// What Plakar would pass of a remote that is a directory of this machine.
+/// The options that Plakar would pass of a remote that is a directory of this machine.
 pub fn local(directory: &Path) -> [(&'static str, &str); 3] {
     let remote = directory.to_str().unwrap();
     [("location", "rclone://"), ("rclone_type", "alias"), ("rclone_remote", remote)]

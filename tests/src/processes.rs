@@ -1,4 +1,4 @@
-//! What runs, and what it says of itself in /proc.
+//! Running processes, and their state in /proc.
 
 use crate::env::within;
 use rustix::process::{Pid, Signal};
@@ -101,12 +101,12 @@ pub fn share_of_memory(id: u32) -> u64 {
     field(&format!("/proc/{id}/smaps_rollup"), "Pss:")
 }
 
-/// How many files and connections a process has open.
+/// Number of files and connections that a process has open.
 pub fn open_files(id: u32) -> usize {
     fs::read_dir(format!("/proc/{id}/fd")).map_or(0, Iterator::count)
 }
 
-/// How many threads a process has.
+/// Number of threads of a process.
 pub fn threads(id: u32) -> usize {
     fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count)
 }

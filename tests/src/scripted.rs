@@ -17,7 +17,7 @@ pub struct Request {
     pub headers: Vec<String>,
 }
 
-/// What is answered: status, headers and body. A length is added.
+/// A reply: status, headers and body. A length is added.
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use crate::env::files_below;
 
-/// How much is read at once.
-const PIECE: u64 = 4 << 20;
+/// Number of bytes that are read at once.
+const PIECE_BYTES: u64 = 4 << 20;
 
-/// How much address space wasmtime leaves unused behind a linear memory, at least.
-const RESERVED: u64 = 3 << 30;
+/// Minimum of the bytes of address space that wasmtime leaves unused after a linear memory.
+const RESERVED_BYTES: u64 = 3 << 30;
 
 /// A part of a process's address space.
 struct Mapping {
@@ -40,7 +40,8 @@ pub fn components<'a>(id: u32, texts: &[&'a str]) -> Vec<Vec<&'a str>> {
             accessible.push(mapping);
             continue;
         }
-        let reserved = mapping.permissions == "---p" && mapping.end - mapping.start > RESERVED;
+        let reserved =
+            mapping.permissions == "---p" && mapping.end - mapping.start > RESERVED_BYTES;
         let memory = std::mem::take(&mut accessible);
         if reserved && !memory.is_empty() {
             components.push(held(id, memory.into_iter(), texts));
@@ -97,8 +98,8 @@ fn held<'a>(id: u32, mappings: impl Iterator<Item = Mapping>, texts: &[&'a str])
     // What lies across the border of two pieces is in both.
     let overlap = texts.iter().map(|text| text.len() as u64).max().unwrap_or(0);
     let pieces = mappings.flat_map(|Mapping { start, end, .. }| {
-        let starts = (start..end).step_by(usize::try_from(PIECE).unwrap());
-        starts.map(move |at| (at, (at + PIECE + overlap).min(end)))
+        let starts = (start..end).step_by(usize::try_from(PIECE_BYTES).unwrap());
+        starts.map(move |at| (at, (at + PIECE_BYTES + overlap).min(end)))
     });
     union(pieces.map(|(start, end)| {
         let mut bytes = Vec::new();

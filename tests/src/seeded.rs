@@ -3,8 +3,8 @@
 use std::env;
 use std::time::Duration;
 
-/// How long a round may take before it counts as hanging.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Time after which a round counts as hanging.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs a hundred rounds, or more by `just concurrency 5000`: the even numbers with
 /// a fast reader, the odd ones with a slow one.
@@ -14,7 +14,7 @@ pub fn all(slow: bool, round: impl AsyncFn(u64, bool)) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for number in 0..rounds {
         let number = number * 2 + u64::from(slow);
-        let round = async { tokio::time::timeout(LIMIT, round(number, slow)).await };
+        let round = async { tokio::time::timeout(TIMEOUT, round(number, slow)).await };
         runtime.block_on(round).unwrap_or_else(|_| panic!("round {number} hangs"));
     }
 }

@@ -15,8 +15,8 @@ use crate::env::{Run, run, within};
 use crate::plugin::{Importer, local};
 use crate::{TestEnv, processes, tools};
 
-/// How long a service may take to be there.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for the start, a reload and the end of a service.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The name in the certificates of services that listen to TCP.
 pub const HOST: &str = "plakbox.example";
@@ -62,7 +62,7 @@ impl Service {
         let log = fs::File::create(directory.join("log")).unwrap();
         let child = command.stderr(Stdio::from(log)).spawn().unwrap();
         let mut service = Self { child, directory };
-        let ready = within(PATIENCE, || {
+        let ready = within(TIMEOUT, || {
             let gone = service.child.try_wait().unwrap().is_some();
             gone || service.log().contains("the service is ready")
         });
@@ -70,7 +70,7 @@ impl Service {
         service
     }
 
-    /// What it has logged.
+    /// Its log.
     pub fn log(&self) -> String {
         let mut text = String::new();
         fs::File::open(self.directory.join("log")).unwrap().read_to_string(&mut text).unwrap();
@@ -90,13 +90,13 @@ impl Service {
     pub fn read_again(&self, said: &str) {
         let before = self.log().len();
         processes::hang_up(self.pid());
-        let told = within(PATIENCE, || self.log()[before..].contains(said));
+        let told = within(TIMEOUT, || self.log()[before..].contains(said));
         assert!(told, "it didn't say `{said}`:\n{}", self.log());
     }
 
     /// Waits until it has ended.
     pub fn ended(&mut self) -> bool {
-        within(PATIENCE, || self.child.try_wait().unwrap().is_some())
+        within(TIMEOUT, || self.child.try_wait().unwrap().is_some())
     }
 
     /// Lets a command's plugins be clients of this service.
@@ -133,7 +133,7 @@ pub fn ask(mut connection: impl Read + Write, request: &str) -> String {
     answer
 }
 
-/// How a service shows itself over TCP, and whom it believes.
+/// The certificates of a service over TCP, and those that it accepts.
 pub struct Tls<'a> {
     pub authority: &'a Authority,
     pub valid: Valid,

@@ -18,7 +18,7 @@ pub fn example() -> PathBuf {
     existing(repository().join("examples/documents/bin").join(package_of("documents")))
 }
 
-/// How `plakar pkg create` calls a package here.
+/// Name that `plakar pkg create` gives a package on this machine.
 pub fn package_of(name: &str) -> String {
     let arch = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
     format!("{name}_v0.1.0_linux_{arch}.ptar")

@@ -117,7 +117,7 @@ fn set_directory_times(directory: &Path) {
     }
 }
 
-/// What of a tree must be the same after it was restored.
+/// The parts of a tree that must be the same after it was restored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
     /// Names and bytes, and where the remote has no directories, no empty ones.

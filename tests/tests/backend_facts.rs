@@ -1,4 +1,4 @@
-//! What the host and the guest both know about rclone's backends is the same.
+//! The host and the guest have the same facts about rclone's backends.
 
 use plakbox_tests::tools;
 use std::fs;

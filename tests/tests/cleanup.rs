@@ -6,7 +6,8 @@ use plakbox_tests::{TestEnv, processes};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(30);
+/// Time limit for the start of a read, and for the end of all processes.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A remote on which a backup hangs for a while, and the backup at that point.
 fn hanging(web: &Web, place: &TestEnv) -> (std::process::Child, Instant) {
@@ -17,7 +18,7 @@ fn hanging(web: &Web, place: &TestEnv) -> (std::process::Child, Instant) {
     let mut command = place.backup_command("@web");
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let here = place.path("");
-    assert!(within(SOON, || !web.reads().is_empty()), "the backup doesn't read");
+    assert!(within(TIMEOUT, || !web.reads().is_empty()), "the backup doesn't read");
     assert!(!processes::rclones(&here).is_empty() && !processes::plakboxes(&here).is_empty());
     (child, start)
 }
@@ -25,8 +26,8 @@ fn hanging(web: &Web, place: &TestEnv) -> (std::process::Child, Instant) {
 /// Nothing may run or lie around, at the latest after another start.
 fn nothing_stays(web: &Web, place: &TestEnv) {
     let here = place.path("");
-    assert!(within(SOON, || processes::rclones(&here).is_empty()), "rclone still runs");
-    assert!(within(SOON, || processes::plakboxes(&here).is_empty()), "plakbox still runs");
+    assert!(within(TIMEOUT, || processes::rclones(&here).is_empty()), "rclone still runs");
+    assert!(within(TIMEOUT, || processes::plakboxes(&here).is_empty()), "plakbox still runs");
     web.put("file", Page::new("content").chunked());
     place.backup("@web").good();
     let left: Vec<_> = files_below(&place.state())

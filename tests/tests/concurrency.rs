@@ -8,7 +8,7 @@ use plakbox_tests::{TestEnv, seeded, tree};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// What Plakar does with a file.
+/// Plakar's treatment of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Deed {
     Read,
@@ -124,7 +124,10 @@ fn check(round: u64, path: &str, page: &Page, deed: Deed, outcome: Result<Vec<u8
             );
         }
         Ok(bytes) => {
-            assert!(page.breaks.is_none(), "round {round}: {path} broke, and no error was reported");
+            assert!(
+                page.breaks.is_none(),
+                "round {round}: {path} broke, and no error was reported"
+            );
             assert!(bytes == page.bytes, "round {round}: {path} has other bytes");
         }
         Err(status) => {

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Go's bit for a directory in a file's mode.
 const DIRECTORY: u32 = 1 << 31;
 
-/// What happens to a file on its way.
+/// The course of a file's transfer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Way {
     Whole,
@@ -54,7 +54,7 @@ impl Buckets {
     }
 }
 
-/// What is restored, in Plakar's order: a directory before what is in it.
+/// The entries of a restore, in Plakar's order: a directory before its contents.
 fn tree(random: &mut Rng, target: &Path, refuses: bool) -> BTreeMap<String, Option<File>> {
     let mut tree = BTreeMap::new();
     for at in 0..3 + random.u64(..40) {

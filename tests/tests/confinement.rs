@@ -19,7 +19,7 @@ fn place(attempts: &[(&str, &str)]) -> TestEnv {
     place
 }
 
-/// What `plakbox ls` says with the probe in rclone's place.
+/// Output of `plakbox ls` with the probe in rclone's place.
 fn probe(place: &TestEnv) -> Run {
     let mut command = place.command(tools::plakbox());
     run(command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", "probe:"])).good()
@@ -192,7 +192,7 @@ fn arguments_that_calls_are_not_made_with_are_refused() {
 }
 
 #[test]
-fn its_own_directory_is_no_way_to_what_lies_beside_it() {
+fn its_own_directory_does_not_lead_to_its_neighbours() {
     let outside = tempfile::tempdir().unwrap();
     let file = outside.path().join("file").display().to_string();
     fs::write(&file, "x").unwrap();
@@ -244,7 +244,7 @@ fn it_can_t_connect_by_other_names_of_tcp_or_answer_anybody() {
 }
 
 #[test]
-fn it_can_t_reach_an_abstract_socket_of_somebody_else() {
+fn it_can_t_reach_an_abstract_socket_of_another_process() {
     use std::os::linux::net::SocketAddrExt;
     let name = format!("plakbox-test-{}", std::process::id());
     let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
@@ -390,7 +390,7 @@ fn it_can_t_use_more_than_its_limits() {
 }
 
 /// Limits of what the kernel doesn't limit.
-const HELD: &str = "limits = { rclone-memory = \"600MiB\", tasks = 100, temporary-disk = \"1GiB\", temporary-files = 10000 }";
+const LIMITS: &str = "limits = { rclone-memory = \"600MiB\", tasks = 100, temporary-disk = \"1GiB\", temporary-files = 10000 }";
 
 #[test]
 fn it_is_ended_when_it_has_more_than_the_kernel_would_hold_it_to() {
@@ -408,7 +408,7 @@ fn it_is_ended_when_it_has_more_than_the_kernel_would_hold_it_to() {
         for (what, value, limit) in attempts {
             scope.spawn(move || {
                 let place = place(&[(what, value), ("wait", "30")]);
-                strict(&place, HELD);
+                strict(&place, LIMITS);
                 let mut command = place.command(tools::plakbox());
                 command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", "probe:"]);
                 let run = run(&mut command);
@@ -421,7 +421,7 @@ fn it_is_ended_when_it_has_more_than_the_kernel_would_hold_it_to() {
 }
 
 #[test]
-fn it_goes_on_with_less_than_these_limits() {
+fn it_continues_below_these_limits() {
     let place = place(&[
         ("disk", "1"),
         ("inodes", "5000"),
@@ -429,7 +429,7 @@ fn it_goes_on_with_less_than_these_limits() {
         ("threads", "60"),
         ("wait", "2"),
     ]);
-    strict(&place, HELD);
+    strict(&place, LIMITS);
     probe(&place).says("/wait done").says("/threads done 60").says("/disk done");
 }
 

@@ -67,7 +67,7 @@ fn run_doctor(command: &mut Command, remote: &str) -> Run {
 }
 
 #[test]
-fn what_a_configuration_of_google_photos_lacks_is_said() {
+fn what_a_configuration_of_google_photos_lacks_is_reported() {
     let (place, photos) = (TestEnv::bare(), Photos::start());
     photos.fill(3, 0, 0, 1);
     let config = photos.config("p");
@@ -86,7 +86,7 @@ fn what_a_configuration_of_google_photos_lacks_is_said() {
 }
 
 #[test]
-fn what_google_refuses_is_said_with_the_remedy() {
+fn what_google_refuses_is_reported_with_the_remedy() {
     let (place, photos) = (TestEnv::bare(), Photos::start());
     let config = photos.config("p");
     photos.revoke();
@@ -102,7 +102,7 @@ fn what_google_refuses_is_said_with_the_remedy() {
 }
 
 #[test]
-fn what_the_policy_refuses_or_rclone_has_hidden_is_said() {
+fn what_the_policy_refuses_or_rclone_has_hidden_is_reported() {
     let place = TestEnv::bare();
     let look = |text: &str| doctor(&mut place.command(tools::plakbox()), text);
     look("[x]\ntype = sftp\nssh = touch here\n")
@@ -157,7 +157,7 @@ fn an_rclone_that_is_missing_or_too_old_is_a_problem() {
 }
 
 #[test]
-fn no_secret_is_told() {
+fn no_secret_is_printed() {
     const MARKER: &str = "MARKER-4711-SECRET";
     let (place, photos) = (TestEnv::bare(), Photos::start());
     let token = format!(

@@ -42,7 +42,7 @@ impl Account {
         output.stdout
     }
 
-    /// What rclone says when it fails.
+    /// rclone's message when it fails.
     #[track_caller]
     fn bad(&self, args: &[&str]) -> String {
         let output = self.rclone(args);
@@ -261,7 +261,7 @@ fn said_by_copy(account: &Account, to: &str) -> String {
 }
 
 #[test]
-fn the_quota_of_the_day_ends_and_starts_anew() {
+fn the_daily_quota_ends_and_is_reset() {
     let account = Account::new(Settings { quota: 3, ..Settings::default() });
     account.photos.fill(400, 0, 0, 1);
     let said = account.bad(&["lsf", "photos:media/all"]);

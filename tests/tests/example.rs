@@ -59,7 +59,7 @@ fn says_of(run: &Run, path: &str, why: &str) {
 }
 
 #[test]
-fn every_document_comes_back_and_nothing_else() {
+fn every_document_is_restored_and_nothing_else() {
     let place = with_example();
     let written = place.path("written");
     write(&written);

@@ -77,9 +77,9 @@ fn no_type() {
         .soon()
         .bad("has neither `rclone_type` nor the name of a remote");
     place
-        .backup("rclone://nobody:x")
+        .backup("rclone://unknown:x")
         .soon()
-        .bad("your rclone.conf has no remote `nobody`: `rclone listremotes` lists them");
+        .bad("your rclone.conf has no remote `unknown`: `rclone listremotes` lists them");
 }
 
 #[test]

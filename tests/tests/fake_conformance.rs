@@ -1,4 +1,4 @@
-//! What the scenarios promise with the fake rclone, the real one keeps, too: on a disk,
+//! The real rclone keeps the promises of the scenarios, as the fake one does: on a disk,
 //! on the web where it breaks, and in Google Photos.
 
 use futures::future::join_all;
@@ -21,11 +21,11 @@ const DIRECTORY: u32 = 1 << 31;
 const SYMLINK: u32 = 1 << 27;
 const PIPE: u32 = 1 << 25;
 
-/// What rclone says of a directory on the web: 2000-01-01.
+/// rclone's time of a directory on the web: 2000-01-01.
 const NO_TIME: tree::Time = (946_684_800, 0);
 
-/// How long a scenario may take before it counts as hanging.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Time after which a scenario counts as hanging.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The real scenarios of one kind, each kept.
 fn all(kind: impl Fn(&Scenario) -> bool, keep: impl Fn(&Scenario) -> Vec<Check>) {
@@ -47,7 +47,7 @@ fn all(kind: impl Fn(&Scenario) -> bool, keep: impl Fn(&Scenario) -> Vec<Check>)
 
 /// Waits for what is done with a scenario.
 fn done<T>(doing: impl Future<Output = T>) -> T {
-    let limited = async { tokio::time::timeout(LIMIT, doing).await };
+    let limited = async { tokio::time::timeout(TIMEOUT, doing).await };
     tokio::runtime::Runtime::new().unwrap().block_on(limited).expect("it hangs")
 }
 
@@ -322,7 +322,7 @@ async fn send(restore: &Restore, packets: Packets) {
     }
 }
 
-/// What became of each record. Plakar is told no reasons of single paths, so those that
+/// Outcome of each record. Plakar receives no reasons for single paths, so those that
 /// fail have the reason that was promised.
 async fn outcomes(restore: &Restore, mut results: Results) -> Vec<(String, Result<(), Failure>)> {
     let mut outcomes = Vec::new();

@@ -23,8 +23,8 @@ fn for_a_while(mut attempt: impl FnMut(u64)) {
     println!("{target}: {tried} inputs in {} s", start.elapsed().as_secs());
 }
 
-/// How long anything may take to fail.
-const SOON: Duration = Duration::from_secs(60);
+/// Time limit for a failure.
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[test]
 fn nonsense_in_place_of_plakar_s_requests_ends_the_plugin_without_a_panic() {
@@ -57,7 +57,7 @@ fn nonsense_in_place_of_plakar_s_requests_ends_the_plugin_without_a_panic() {
         drop(stdin);
         let start = Instant::now();
         while child.try_wait().unwrap().is_none() {
-            assert!(start.elapsed() < SOON, "it hangs: {seed}");
+            assert!(start.elapsed() < FAILURE_TIMEOUT, "it hangs: {seed}");
             std::thread::sleep(Duration::from_millis(1));
         }
         reading.join().unwrap();
@@ -67,8 +67,8 @@ fn nonsense_in_place_of_plakar_s_requests_ends_the_plugin_without_a_panic() {
     });
 }
 
-/// How long an answer to a stream of messages is waited for: it may want more of them.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Time limit for a reply to a stream of messages: the plugin may wait for more of them.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The bytes with a few of them changed, removed, doubled or made up.
 fn changed(bytes: &[u8], random: &mut Rng) -> Vec<u8> {
@@ -113,10 +113,10 @@ fn nonsense_in_sound_frames_of_grpc_is_answered_without_a_panic() {
                 let (method, message) = (methods[pick].0, &methods[pick].1);
                 let count = 1 + random.u64(..4);
                 let messages = (0..count).map(|_| changed(message, &mut random).into()).collect();
-                let _ = tokio::time::timeout(PATIENCE, plugin.call(method, messages)).await;
+                let _ = tokio::time::timeout(REPLY_TIMEOUT, plugin.call(method, messages)).await;
             }
         };
-        let work = async { tokio::time::timeout(SOON, work).await };
+        let work = async { tokio::time::timeout(FAILURE_TIMEOUT, work).await };
         assert!(runtime.block_on(work).is_ok(), "it hangs: {seed}");
         let said = std::fs::read_to_string(said).unwrap();
         assert!(!said.contains("panicked"), "{seed}: {said}");
@@ -152,15 +152,18 @@ fn nonsense_in_place_of_rclone_s_replies_is_a_failure_of_that_file() {
                     scan.settle(record).await;
                 }
             };
-            tokio::time::timeout(SOON, work).await.unwrap_or_else(|_| panic!("it hangs: {seed}"));
+            tokio::time::timeout(FAILURE_TIMEOUT, work)
+                .await
+                .unwrap_or_else(|_| panic!("it hangs: {seed}"));
         });
-        assert!(
-            plakbox_tests::env::within(SOON, || processes::plakboxes(&place.path("")).is_empty())
-        );
+        assert!(plakbox_tests::env::within(FAILURE_TIMEOUT, || processes::plakboxes(
+            &place.path("")
+        )
+        .is_empty()));
     });
 }
 
-/// How many bytes a file has, if it can be read.
+/// Number of bytes of a file, if it can be read.
 async fn whole(importer: &mut Importer, path: &str) -> Result<i64, tonic::Status> {
     let mut content = importer.open(path).await?;
     let mut count = 0;

@@ -48,7 +48,7 @@ fn a_backup_costs_few_calls_and_one_download_of_each_photo() {
 }
 
 #[test]
-fn every_photo_and_album_comes_back_to_an_empty_account() {
+fn every_photo_and_album_is_restored_to_an_empty_account() {
     let account = five_hundred();
     account.photos.album("Straße / 🏖 été", &[account.photos.items()[3].id.clone()]);
     let before = account.state();
@@ -93,7 +93,7 @@ fn a_restore_that_was_interrupted_is_completed_by_another() {
 }
 
 #[test]
-fn addresses_that_expire_during_a_backup_are_asked_for_anew() {
+fn addresses_that_expire_during_a_backup_are_requested_again() {
     let account = Account::new(Settings {
         url_life: Duration::from_secs(3),
         latency: Duration::from_millis(100),
@@ -186,7 +186,7 @@ fn a_snapshot_is_checked_searched_and_restored_in_parts() {
 }
 
 #[test]
-fn photos_go_to_a_directory_and_a_tree_of_folders_comes_to_google() {
+fn photos_are_restored_to_a_directory_and_folders_to_google() {
     let account = Account::new(Settings::default());
     account.photos.fill(10, 1, 0, 1);
     account.backup("").good();
@@ -260,7 +260,7 @@ fn archived_photos_are_backed_up_where_rclones_option_says_so() {
 }
 
 #[test]
-fn originals_come_by_the_proxy_that_rclone_is_told_of() {
+fn originals_are_read_through_the_configured_proxy() {
     let (photos, web) = (Photos::start(), Web::new());
     let id = photos.add("IMG.jpg", photo(1, 1, 900));
     web.put(&format!("id/{id}"), Page::new("the original"));

@@ -90,7 +90,7 @@ fn a_restore_to_another_account_keeps_albums_of_one_title_apart_however_often_it
 }
 
 #[test]
-fn an_empty_album_comes_back_once() {
+fn an_empty_album_is_restored_once() {
     let (account, ids) = with_photos(2);
     account.photos.album("Trip", &ids[..1]);
     account.photos.album("2024/Plans", &[""; 0]);

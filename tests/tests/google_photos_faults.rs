@@ -56,7 +56,7 @@ fn tokens_that_expire_during_a_run_are_renewed() {
 }
 
 #[test]
-fn what_google_refuses_for_a_while_is_asked_for_again() {
+fn what_google_refuses_for_a_while_is_requested_again() {
     let account = filled(30, Settings::default());
     let backups = [
         (Call::Search, 429),

@@ -1,4 +1,4 @@
-//! What a user of Google Photos reads on Plakar's output, before and when things
+//! Messages to a user of Google Photos on Plakar's output, before and when things
 //! go wrong: one clear line with the remedy.
 
 use std::fs;
@@ -31,7 +31,7 @@ fn directory(account: &Account, files: &[(&str, Bytes)]) {
     account.place.backup("rclone://pictures:").good();
 }
 
-/// How many lines contain this.
+/// Number of lines that contain this.
 fn count(run: &Run, words: &str) -> usize {
     run.text.lines().filter(|line| line.contains(words)).count()
 }
@@ -47,7 +47,7 @@ const QUALITY: &str = "through its API Google gives photos without their locatio
 const CLIENT: &str = "the remote has no `client_id` and uses rclone's shared one";
 
 #[test]
-fn what_google_keeps_back_is_said_once_for_each_remote() {
+fn what_google_withholds_is_reported_once_for_each_remote() {
     let account = Account::new(Settings::default());
     account.photos.fill(3, 1, 0, 1);
     let first = backup(&account).good();
@@ -61,7 +61,7 @@ fn what_google_keeps_back_is_said_once_for_each_remote() {
 }
 
 #[test]
-fn nothing_is_said_of_quality_where_originals_are_had() {
+fn originals_have_no_notice_of_quality() {
     let photos = Photos::start();
     let config = format!("{}proxy = http://127.0.0.1:9\n", photos.config("photos"));
     // There is nothing to download: nothing listens at that address.
@@ -71,7 +71,7 @@ fn nothing_is_said_of_quality_where_originals_are_had() {
 }
 
 #[test]
-fn a_remote_without_a_client_of_its_own_is_told_each_time_until_it_fails() {
+fn a_remote_without_its_own_client_has_a_notice_each_time_until_it_fails() {
     let photos = Photos::start();
     let config = photos.config("photos");
     let lines = config.lines().filter(|line| !line.starts_with("client_"));
@@ -115,7 +115,7 @@ fn an_access_token_that_google_forgot_is_the_same() {
 }
 
 #[test]
-fn a_remote_that_an_old_rclone_connected_has_to_be_connected_anew() {
+fn a_remote_that_an_old_rclone_connected_must_be_connected_again() {
     let account = Account::new(Settings::before_1_70());
     account.photos.fill(3, 1, 0, 1);
     backup(&account).bad(
@@ -215,7 +215,7 @@ fn a_restore_without_access_says_the_same() {
 }
 
 #[test]
-fn what_google_denies_for_another_reason_is_not_taken_for_an_old_remote() {
+fn a_denial_for_another_reason_is_not_attributed_to_an_old_remote() {
     let account = Account::new(Settings::default());
     account.photos.fill(3, 1, 0, 1);
     account.photos.fail(Call::Search, 403, 9999);

@@ -39,7 +39,7 @@ fn one_photo_is_restored_to_a_directory_and_to_an_account() {
 }
 
 #[test]
-fn a_library_is_restored_to_a_remote_of_another_kind_and_comes_back_from_there() {
+fn a_library_is_restored_to_a_remote_of_another_kind_and_from_there_again() {
     let account = Account::new(Settings::default());
     account.photos.fill(20, 2, 2, 1);
     account.photos.add("film.mp4", video(1, 1, 9 << 20));

@@ -21,7 +21,7 @@ fn in_turn(place: &TestEnv, sources: [(&str, &[u8]); 2]) {
 }
 
 #[test]
-fn two_remotes_of_one_type_are_told_apart() {
+fn two_remotes_of_one_type_are_distinguished() {
     let place = TestEnv::new();
     alike(&place.directory_remote("one"), b"first");
     alike(&place.directory_remote("two"), b"other");
@@ -31,7 +31,7 @@ fn two_remotes_of_one_type_are_told_apart() {
 }
 
 #[test]
-fn two_servers_of_one_user_are_told_apart() {
+fn two_servers_of_one_user_are_distinguished() {
     let place = TestEnv::new();
     let directories = [place.path("a"), place.path("b")];
     alike(&directories[0], b"first");
@@ -43,7 +43,7 @@ fn two_servers_of_one_user_are_told_apart() {
 }
 
 #[test]
-fn accounts_that_differ_in_the_token_alone_are_told_apart_and_a_refresh_is_not_an_account() {
+fn accounts_that_differ_in_the_token_alone_are_distinguished_and_a_refresh_is_not_an_account() {
     let place = TestEnv::new();
     let directories = [place.path("a"), place.path("b")];
     alike(&directories[0], b"first");

@@ -1,4 +1,4 @@
-//! What hasn't changed isn't read again.
+//! Files that haven't changed aren't read again.
 
 use plakbox_tests::TestEnv;
 use plakbox_tests::faulty_http_server::{Page, Web};
@@ -28,7 +28,7 @@ fn a_second_backup_reads_only_what_changed() {
 }
 
 #[test]
-fn few_changes_among_many_files_fetch_nothing_in_vain() {
+fn few_changes_among_many_files_fetch_nothing_needlessly() {
     let (place, web) = (TestEnv::new(), Web::new());
     let put = |number: u64, date: &str| {
         let page = Page::new(format!("content {number} of {date}"));

@@ -6,8 +6,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-/// What plakbox may have resident.
-const LIMIT: u64 = 150 << 20;
+/// Maximum of plakbox's resident memory, in bytes.
+const MAX_RESIDENT_BYTES: u64 = 150 << 20;
 
 #[test]
 fn many_files_and_a_huge_one_fit_in_little_memory() {
@@ -33,5 +33,5 @@ fn many_files_and_a_huge_one_fit_in_little_memory() {
         thread::sleep(Duration::from_millis(50));
     }
     assert!(child.wait().unwrap().success());
-    assert!(peak > 0 && peak < LIMIT, "{} MiB", peak >> 20);
+    assert!(peak > 0 && peak < MAX_RESIDENT_BYTES, "{} MiB", peak >> 20);
 }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-/// What in an option's name makes it worth a look.
+/// Parts of names of options that may concern files, programs or addresses.
 const PARTS: [&str; 27] = [
     "address",
     "cache",
@@ -115,7 +115,7 @@ struct Example {
     value: String,
 }
 
-/// What in an option's name makes it one that may name a host.
+/// Parts of names of options that may name a host.
 const HOSTLIKE: [&str; 20] = [
     "account",
     "address",
@@ -184,7 +184,7 @@ fn table() -> Table {
     toml::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// What rclone prints as JSON.
+/// rclone's output, which is JSON.
 fn rclone<T: DeserializeOwned>(args: &[&str]) -> T {
     let output = TestEnv::bare().command(tools::rclone()).args(args).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -200,7 +200,7 @@ fn declared() -> BTreeSet<(String, String)> {
     backends.into_iter().flat_map(of).collect()
 }
 
-/// What the table says of each option.
+/// The table's entry of each option.
 fn said(table: &Table) -> Vec<((String, String), &Group)> {
     let pairs = |group: &Group| -> Vec<_> {
         let of = |backend: &String| {
@@ -260,7 +260,7 @@ fn every_option_that_may_name_a_host_is_in_the_table() {
 }
 
 #[test]
-fn an_option_that_may_name_a_host_is_told_by_its_name_its_help_or_its_values() {
+fn an_option_that_may_name_a_host_shows_it_in_its_name_its_help_or_its_values() {
     let option = |name: &str, help: &str, default_str: &str, example: &str| BackendOption {
         name: name.to_owned(),
         help: help.to_owned(),

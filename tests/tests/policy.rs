@@ -44,7 +44,7 @@ fn plakar_backs_up_what_a_policy_allows_and_nothing_else() {
 }
 
 #[test]
-fn a_policy_that_makes_no_sense_allows_nothing() {
+fn an_invalid_policy_allows_nothing() {
     let place = TestEnv::bare();
     place.directory_remote("source");
     place.policy("[[alow]]\n");
@@ -254,7 +254,7 @@ fn limits_of_a_policy_hold() {
 }
 
 #[test]
-fn the_audit_log_tells_what_was_decided_and_done_and_no_secret() {
+fn the_audit_log_has_what_was_decided_and_done_and_no_secret() {
     let (place, web) = (TestEnv::bare(), Web::new());
     web.put("file", Page::new("content"));
     let secret = "MARKER-0815-SECRET";
@@ -354,7 +354,7 @@ fn what_can_t_be_noted_is_not_done() {
 }
 
 #[test]
-fn the_audit_log_tells_what_was_allowed_and_could_not_begin() {
+fn the_audit_log_has_what_was_allowed_and_could_not_start() {
     let (place, web) = (TestEnv::bare(), Web::new());
     place.remote("web", &[("type", "http"), ("url", &web.url)]);
     let log = place.path("audit.jsonl");
@@ -375,7 +375,7 @@ fn the_audit_log_tells_what_was_allowed_and_could_not_begin() {
 }
 
 #[test]
-fn the_audit_log_tells_whose_configuration_was_refused() {
+fn the_audit_log_has_whose_configuration_was_refused() {
     let place = TestEnv::bare();
     place.remote("evil", &[("type", "sftp"), ("host", "h"), ("ssh", "touch x")]);
     let log = place.path("audit.jsonl");

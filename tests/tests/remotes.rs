@@ -27,7 +27,7 @@ fn large(path: &Path) {
 }
 
 #[test]
-fn a_tree_of_2000_difficult_files_comes_back_from_a_local_remote() {
+fn a_tree_of_2000_difficult_files_is_restored_from_a_local_remote() {
     let place = TestEnv::new();
     let source = place.directory_remote("source");
     tree::grow(&source, 2000, true);
@@ -40,7 +40,7 @@ fn a_tree_of_2000_difficult_files_comes_back_from_a_local_remote() {
 }
 
 #[test]
-fn a_tree_comes_back_from_webdav() {
+fn a_tree_is_restored_from_webdav() {
     let place = TestEnv::new();
     let (source, target) = (place.path("source"), place.path("target"));
     tree::grow(&source, 300, true);
@@ -57,7 +57,7 @@ fn a_tree_comes_back_from_webdav() {
 }
 
 #[test]
-fn a_tree_comes_back_from_s3() {
+fn a_tree_is_restored_from_s3() {
     let place = TestEnv::new();
     let (source, target) = (place.path("source"), place.path("target"));
     let tree = place.path("tree");
@@ -78,7 +78,7 @@ fn a_tree_comes_back_from_s3() {
 }
 
 #[test]
-fn a_tree_comes_back_encrypted_over_another_remote() {
+fn a_tree_is_restored_from_an_encrypted_remote() {
     let place = TestEnv::new();
     let target = place.path("target");
     fs::create_dir(&target).unwrap();

@@ -16,7 +16,7 @@ const MARKER: &str = "it-ran";
 struct Attack {
     remotes: &'static [(&'static str, &'static [(&'static str, &'static str)])],
     variables: &'static [(&'static str, &'static str)],
-    /// What plakbox says to it; nothing where it goes on without it.
+    /// plakbox's refusal; empty if it continues without the value.
     refusal: &'static str,
     /// Whether rclone alone runs the command.
     works: bool,
@@ -279,7 +279,7 @@ async fn a_value_can_t_become_another_option_or_section() {
 }
 
 #[tokio::test]
-async fn rclone_reads_each_value_as_it_was_said() {
+async fn rclone_reads_each_value_as_it_was_configured() {
     for value in [
         "x\\",
         "a # b",

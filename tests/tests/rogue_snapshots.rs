@@ -24,7 +24,7 @@ fn record(path: &str, mode: u32, size: i64) -> Record {
     }
 }
 
-/// What an exporter answers to these records, each file with a content of four bytes, and
+/// The replies of an exporter to these records, each file with a content of four bytes, and
 /// how it ends.
 async fn restored(
     place: &TestEnv,
@@ -75,7 +75,7 @@ async fn restored_in(
     (answers, end)
 }
 
-/// What lies in a place beside the destination and the home.
+/// Files of a place, apart from the destination and the home.
 fn outside(place: &TestEnv) -> Vec<PathBuf> {
     let mut files = files_below(&place.path(""));
     files.retain(|file| {

@@ -84,7 +84,7 @@ fn a_component_that_imports_more_is_refused_with_the_import_s_name() {
 }
 
 #[test]
-fn what_is_no_component_is_refused() {
+fn a_file_that_is_not_a_component_is_refused() {
     let place = with_remote();
     fs::write(place.path("text.wasm"), "hello").unwrap();
     let mut command = place.command(tools::plakbox());
@@ -135,7 +135,7 @@ fn a_component_that_starts_processes_without_end_has_eight_and_is_stopped() {
 }
 
 #[test]
-fn a_component_that_leaves_contents_unread_hears_that_they_are_too_many() {
+fn a_component_with_too_many_unread_contents_receives_an_error() {
     std::thread::scope(|scope| {
         for (what, file) in [
             ("unread-3145728", "big"),
@@ -159,7 +159,7 @@ fn a_component_that_leaves_contents_unread_hears_that_they_are_too_many() {
 }
 
 #[test]
-fn a_component_that_never_goes_on_is_stopped() {
+fn a_component_that_never_yields_is_stopped() {
     for what in ["deaf", "scan-never"] {
         under_limits(what).bad("the policy lets a session last 4s");
     }
@@ -252,7 +252,7 @@ async fn absurd_sizes_times_and_messages_reach_plakar_as_what_it_can_take() {
 }
 
 #[test]
-fn code_compiled_ahead_is_run_only_if_it_is_this_component_s_and_nobody_else_may_write_it() {
+fn precompiled_code_is_run_only_if_it_is_this_component_s_and_only_its_owner_may_write_it() {
     let place = TestEnv::bare();
     let directory = place.directory_remote("directory");
     fs::write(directory.join("file"), "x").unwrap();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 const MARKER: &str = "MARKER-4711-SECRET";
 
-/// What is in the guest's memory for certain.
+/// A text that is certainly in the guest's memory.
 const LISTING: &str = "rclone's listing";
 
 #[test]

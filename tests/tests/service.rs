@@ -43,7 +43,7 @@ fn plakar_backs_up_and_restores_through_a_service_what_its_tenant_may() {
 }
 
 #[test]
-fn who_is_no_tenant_is_refused_and_noted() {
+fn a_client_without_a_tenant_is_refused_and_noted() {
     let place = place();
     let audit = place.path("audit.jsonl");
     let settings = format!("[audit]\nfile = {audit:?}\n");
@@ -177,7 +177,7 @@ async fn a_service_that_is_killed_ends_its_clients_and_leaves_no_process() {
 }
 
 #[tokio::test]
-async fn a_reload_is_all_or_nothing_and_told() {
+async fn a_reload_is_all_or_nothing_and_reported() {
     let place = place();
     let service = Service::start(&place, "", &ours(""));
     fs::write(service.path("tenants.toml"), "[[tenant]]\nname = \"ours\"\n").unwrap();
@@ -191,7 +191,7 @@ async fn a_reload_is_all_or_nothing_and_told() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_told_to_stop_lets_its_sessions_end() {
+async fn a_service_that_receives_a_stop_signal_lets_its_sessions_end() {
     let place = place();
     let mut service = Service::start(&place, "", &ours(""));
     let mut importer = session(&place, &service).await;

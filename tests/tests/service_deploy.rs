@@ -1,4 +1,4 @@
-//! What operators are given works: the page that goes from an empty machine to three
+//! The means of deployment work: the page that goes from an empty machine to three
 //! tenants, the privileges of the systemd unit, and the configuration for Kubernetes.
 
 use plakbox_tests::certificates::{Authority, Valid};
@@ -42,7 +42,7 @@ fn moved(place: &TestEnv, text: &str) -> String {
 }
 
 #[test]
-fn whoever_follows_the_page_has_three_tenants() {
+fn the_steps_of_the_page_lead_to_three_tenants() {
     let place = TestEnv::new();
     if is_root() {
         open_to_users(&place);

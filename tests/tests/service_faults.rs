@@ -1,4 +1,4 @@
-//! What goes wrong with a service is told to its clients, clearly and soon, and leaves
+//! A fault of a service is reported to its clients, clearly and soon, and leaves
 //! nothing behind.
 
 use fastrand::Rng;
@@ -9,8 +9,8 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How soon a client has to fail when its service is gone.
-const SOON: Duration = Duration::from_secs(5);
+/// Time limit for a client to fail when its service is gone.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sessions that run when the service is killed.
 const SESSIONS: usize = 20;
@@ -62,18 +62,18 @@ fn a_kill_amid_twenty_sessions_fails_each_client_soon_and_leaves_nothing() {
         let took = killed.elapsed();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{id} went well:\n{text}");
-        assert!(took < SOON, "{id} failed after {took:?} only:\n{text}");
+        assert!(took < TIMEOUT, "{id} failed after {took:?} only:\n{text}");
         assert!(text.contains("the service at `"), "{id} doesn't say what has happened:\n{text}");
     }
     let gone = || processes::rclones(&state).is_empty();
-    assert!(within(SOON, gone), "processes are left");
-    assert!(within(SOON, || processes::plakboxes(&place.path("")).is_empty()));
+    assert!(within(TIMEOUT, gone), "processes are left");
+    assert!(within(TIMEOUT, || processes::plakboxes(&place.path("")).is_empty()));
     drop(service);
     let again = Service::start(&place, "", &tenants);
     assert_eq!(files_of_sessions(&again), [""; 0]);
 }
 
-/// What is left of sessions and their configurations.
+/// Remaining files of sessions and of their configurations.
 fn files_of_sessions(service: &Service) -> Vec<String> {
     let state = service.path("state/tenants/ours");
     let left = ["sessions", "remotes"].map(|name| fs::read_dir(state.join(name)).unwrap());
@@ -98,7 +98,7 @@ fn with_full_disk(place: &TestEnv, command: &Command) -> Command {
 }
 
 #[test]
-fn a_full_disk_fails_sessions_with_its_name_and_the_service_goes_on() {
+fn a_full_disk_fails_sessions_with_its_name_and_the_service_continues() {
     let place = place();
     service::write(&place, "socket = \"socket\"\n", "", &ours(""));
     let mut command = with_full_disk(&place, &service::command(&place));
@@ -135,8 +135,8 @@ async fn a_client_that_is_killed_ends_its_session_and_its_processes() {
     assert!(!processes::rclones(&state).is_empty(), "a reader runs");
     // Dropped, it is killed.
     drop((content, scan, importer));
-    assert!(within(SOON, || processes::rclones(&state).is_empty()));
+    assert!(within(TIMEOUT, || processes::rclones(&state).is_empty()));
     let listed = || service.sessions(&place, ["list"]).text.lines().count();
-    assert!(within(SOON, || listed() == 1));
-    assert!(within(SOON, || files_of_sessions(&service).is_empty()));
+    assert!(within(TIMEOUT, || listed() == 1));
+    assert!(within(TIMEOUT, || files_of_sessions(&service).is_empty()));
 }

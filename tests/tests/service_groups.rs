@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(10);
+/// Time limit for the end of a process.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A control group of the test's, as systemd would delegate one.
 struct Group(PathBuf);
@@ -54,7 +55,7 @@ impl Drop for Group {
             }
             !self.0.exists()
         };
-        within(SOON, gone);
+        within(TIMEOUT, gone);
     }
 }
 
@@ -96,12 +97,12 @@ async fn a_session_s_processes_have_a_group_that_ends_with_it() {
     assert!(groups.len() >= 2 && groups.iter().all(|group| group.contains('-')), "{groups:?}");
     assert_eq!(group.sessions().len(), 2);
     drop(first);
-    assert!(within(SOON, || group.sessions().len() == 1), "{:?}", group.sessions());
+    assert!(within(TIMEOUT, || group.sessions().len() == 1), "{:?}", group.sessions());
     assert!(second.open("/file").await.is_ok(), "another session's end is its own");
 
     processes::kill(service.pid());
     drop((second, service));
-    assert!(within(SOON, || processes::rclones(&state).is_empty()));
+    assert!(within(TIMEOUT, || processes::rclones(&state).is_empty()));
     let again = group.service(&place);
     assert_eq!(group.sessions(), [""; 0], "groups of a killed service are left");
     drop(reading(&place, &again).await);

@@ -10,10 +10,10 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// What is in the way: EACCES.
+/// A refusal by the kernel: EACCES.
 const REFUSED: &str = "refused 13";
 
-/// What came of an attempt of the tenant `ours`, in whose rclone's place the probe is.
+/// Outcome of an attempt of the tenant `ours`, which has the probe in rclone's place.
 async fn attempt(service: &Service, what: &str, value: &str) -> String {
     let option = format!("rclone_try_{what}");
     let config = [("location", "rclone://"), ("rclone_type", "memory"), (&*option, value)];
@@ -27,7 +27,7 @@ async fn attempt(service: &Service, what: &str, value: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_rclone_that_was_taken_over_reaches_nothing_of_another_tenant() {
+async fn a_compromised_rclone_reaches_nothing_of_another_tenant() {
     let (place, authority) = (TestEnv::bare(), Authority::new());
     let granted = place.directory_remote("granted");
     tree::file(&granted.join("file"), b"of the other", tree::time(0));

@@ -54,7 +54,7 @@ fn start(place: &TestEnv) -> Service {
 }
 
 #[test]
-fn who_takes_the_service_over_has_no_right_over_the_machine() {
+fn an_attacker_in_the_service_has_no_rights_on_the_machine() {
     if !is_possible() {
         return;
     }

@@ -1,4 +1,4 @@
-//! What operators see of a service and do with it: metrics and health, limits that hold and
+//! The operators' view of a service, and their tools: metrics and health, limits that hold and
 //! can be changed at work, and what systemd and it tell each other.
 
 use plakbox_tests::env::within;
@@ -169,7 +169,7 @@ async fn bytes_pass_no_faster_than_a_tenant_or_all_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_too_much_memory_loses_the_session_that_began_last() {
+async fn a_tenant_with_too_much_memory_loses_its_newest_session() {
     let of_tenant = ours("[tenant.limits]\nmemory = \"96MiB\"\n");
     loses_the_last("", &of_tenant, "the tenant `ours` together used more than their 96").await;
     let of_all = "[limits]\nmemory = \"96MiB\"\n";
@@ -205,7 +205,7 @@ async fn loses_the_last(of_all: &str, tenants: &str, why: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_that_change_at_work_hold_for_those_who_are_there() {
+async fn changed_limits_apply_to_running_sessions() {
     let place = place();
     let service = Service::start(&place, "[limits]\nsessions = 4\n", &ours(""));
     let mut old = session(&place, &service).await.unwrap();
@@ -242,7 +242,7 @@ async fn limits_that_change_at_work_hold_for_those_who_are_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_no_tenant_any_more_is_told_so() {
+async fn a_removed_tenant_receives_the_reason() {
     let place = place();
     let service = Service::start(&place, "", &ours(""));
     let mut importer = session(&place, &service).await.unwrap();
@@ -258,7 +258,7 @@ async fn who_is_no_tenant_any_more_is_told_so() {
     assert!(session(&place, &service).await.is_ok(), "we are `others` now");
 }
 
-/// What a service says to systemd next, at this socket.
+/// The service's next message to systemd, at this socket.
 fn told(systemd: &UnixDatagram) -> String {
     let mut text = vec![0; 1000];
     let length = systemd.recv(&mut text).expect("it says nothing");
@@ -283,7 +283,7 @@ fn pass(command: &mut std::process::Command, listener: &impl AsRawFd) {
 }
 
 #[test]
-fn systemd_passes_the_socket_and_is_told_what_becomes_of_the_service() {
+fn systemd_passes_the_socket_and_is_notified_of_the_service_s_state() {
     let place = place();
     service::write(&place, "socket = \"socket\"\n", "", &ours(""));
     let directory = service::directory(&place);

@@ -18,7 +18,8 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tonic::Status;
 
-const SOON: Duration = Duration::from_secs(10);
+/// Time limit for a change of a metric or of a connection.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A place with a directory that the tenant `ours` may read.
 fn granted() -> (TestEnv, PathBuf) {
@@ -33,7 +34,7 @@ async fn connected(service: &Service) -> Connected {
     Connected::at(&service.path("socket")).await.unwrap()
 }
 
-/// What is said in place of a session with this directory.
+/// The refusal of a session with this directory.
 async fn refused(connection: &mut Connected, directory: &Path) -> Status {
     connection.session(&local(directory)).await.err().expect("there is a session")
 }
@@ -83,7 +84,7 @@ async fn a_session_that_waits_does_not_begin_under_a_policy_that_was_replaced() 
     let directory = granted.clone();
     let second = tokio::spawn(async move { refused(&mut connection, &directory).await });
     let waiting = || service.metric("plakbox_queued_sessions{tenant=\"ours\"}");
-    assert!(within(SOON, || waiting() == 1.0));
+    assert!(within(TIMEOUT, || waiting() == 1.0));
     policy(&place, "ours.toml", &place.path("other"), &tools::rclone());
     service.read_again("the tenant `ours` has a different policy");
     drop(first);
@@ -92,7 +93,7 @@ async fn a_session_that_waits_does_not_begin_under_a_policy_that_was_replaced() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_is_no_tenant_s_any_more_has_no_session_left_and_begins_none() {
+async fn a_removed_user_has_no_session_left_and_starts_none() {
     let (place, granted) = granted();
     let service = Service::start(&place, "", &ours(""));
     let mut running = service.session(&granted).await.unwrap();
@@ -114,7 +115,7 @@ fn with_certificates(place: &TestEnv, authority: &Authority) -> (Service, String
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_is_believed_no_more_gives_no_session_to_who_has_shown_it() {
+async fn a_certificate_that_is_no_longer_trusted_gives_no_session_on_an_open_connection() {
     let (place, granted) = granted();
     let authority = Authority::new();
     let (service, address) = with_certificates(&place, &authority);
@@ -124,7 +125,7 @@ async fn a_certificate_that_is_believed_no_more_gives_no_session_to_who_has_show
         command.arg("importer").env("PLAKBOX_CONNECT", &client);
         let connection = Connected::by(command).await;
         let begun = || service.log().matches("session started").count() == number;
-        assert!(within(SOON, begun), "{}", service.log());
+        assert!(within(TIMEOUT, begun), "{}", service.log());
         connection
     };
     let mut connection = connect(1).await;
@@ -194,8 +195,11 @@ async fn a_connection_without_a_session_ends_and_a_session_without_a_request_doe
     let mut stream = UnixStream::connect(service.path("socket")).await.unwrap();
     greet(&mut stream).await.unwrap();
     let mut rest = Vec::new();
-    tokio::time::timeout(SOON, stream.read_to_end(&mut rest)).await.expect("it is kept").unwrap();
+    tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut rest))
+        .await
+        .expect("it is kept")
+        .unwrap();
     let idle = || service.metric("plakbox_rejected_connections_total{cause=\"idle\"}");
-    assert!(within(SOON, || idle() == 2.0), "{}", idle());
+    assert!(within(TIMEOUT, || idle() == 2.0), "{}", idle());
     assert!(importer.scan().await.is_ok(), "Plakar's own hooks may take their time");
 }

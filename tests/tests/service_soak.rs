@@ -15,13 +15,13 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 use tonic::Status;
 
-/// How long it takes if `PLAKBOX_SOAK` says nothing else, in minutes.
+/// Duration in minutes, unless `PLAKBOX_SOAK` sets another one.
 const MINUTES: f64 = 2.0;
 
-/// How many do something at the same time.
+/// Number of concurrent workers.
 const WORKERS: u64 = 8;
 
-/// How long they do before the service is looked at.
+/// Time between two measurements of the service.
 const EPOCH: Duration = Duration::from_secs(8);
 
 /// Part of the time after which the service has all that it keeps.
@@ -29,17 +29,17 @@ const WARM: f64 = 0.3;
 
 const FILES: u64 = 30;
 
-/// How much memory it may have more in the end: what an allocator keeps goes up and down.
+/// Maximum growth of its memory: what an allocator keeps goes up and down.
 const MORE: u64 = 12 << 20;
 
-/// How many more threads: those that wait for files and names stay as long as there is work for
+/// Maximum growth of its threads: those that wait for files and names stay as long as there is work for
 /// one in ten seconds. One for each session would be hundreds.
 const MORE_THREADS: usize = 8;
 
-/// How long one who was refused waits before the next try.
-const BREATH: Duration = Duration::from_millis(100);
+/// Delay of the next attempt after a refusal.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// What it has when nothing runs.
+/// Resources of the service when nothing runs.
 #[derive(Debug, Clone, Copy)]
 struct Has {
     memory: u64,
@@ -58,7 +58,7 @@ impl Has {
     }
 }
 
-/// What happened, so that it is known that something did.
+/// Counts of the outcomes, so that a run without any is noticed.
 #[derive(Debug, Default)]
 struct Counts {
     good: Cell<u64>,
@@ -196,7 +196,7 @@ impl Soak {
             Err(_) => {
                 count(&self.counts.failed);
                 // Who hears that all are busy comes again a little later.
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }

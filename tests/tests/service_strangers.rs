@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpSocket;
 
-const SOON: Duration = Duration::from_secs(10);
+/// Time limit for a change of a metric or of a connection.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A place with a directory that the tenant `ours` may read.
 fn granted() -> (TestEnv, PathBuf) {
@@ -56,7 +57,7 @@ async fn a_host_that_says_nothing_keeps_no_tenant_out() {
     assert!(open < before + 100, "one host has {} connections", open - before);
     let crowded =
         || service.metric("plakbox_rejected_connections_total{cause=\"too-many-pending\"}");
-    assert!(within(SOON, || crowded() == 280.0 - 64.0), "{}", crowded());
+    assert!(within(TIMEOUT, || crowded() == 280.0 - 64.0), "{}", crowded());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,9 +75,9 @@ async fn refusals_of_a_host_are_summed_up_in_the_log_and_in_the_audit_log() {
         };
         of("tls") + of("too-many-pending")
     };
-    assert!(within(SOON, || counted() == 300.0), "{}", counted());
+    assert!(within(TIMEOUT, || counted() == 300.0), "{}", counted());
     let summed = || service.log().contains("more rejections from 127.0.0.2 in ");
-    assert!(within(SOON, summed), "{}", service.log());
+    assert!(within(TIMEOUT, summed), "{}", service.log());
     let noted = fs::read_to_string(audit).unwrap();
     assert!(noted.contains("more rejections from 127.0.0.2 in "), "{noted}");
     for text in [noted, service.log()] {
@@ -86,7 +87,7 @@ async fn refusals_of_a_host_are_summed_up_in_the_log_and_in_the_audit_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_holds_the_operators_connections_takes_nothing_from_tenants_or_operators() {
+async fn connections_that_are_held_open_take_nothing_from_tenants_or_operators() {
     let (place, granted) = granted();
     let address = service::free_address();
     service::write(&place, "socket = \"socket\"\n", "", &ours(""));
@@ -112,13 +113,13 @@ async fn whoever_holds_the_operators_connections_takes_nothing_from_tenants_or_o
     assert!(health().starts_with("HTTP/1.1 200"), "operators are kept out");
     assert!(service.session(&granted).await.is_ok(), "tenants are kept out");
     let free = || processes::open_files(service.pid()) <= before + 2;
-    assert!(within(SOON, free), "half a request may stay: {}", service.log());
+    assert!(within(TIMEOUT, free), "half a request may stay: {}", service.log());
     assert!(service.metric("plakbox_rejected_connections_total{cause=\"admin\"}") > 200.0);
     drop(slow);
 
     let long = format!("GET /health?{} HTTP/1.1\r\nX: y", "x".repeat(1 << 20));
     let mut connection = TcpStream::connect(&address).unwrap();
     let _ = connection.write_all(long.as_bytes());
-    assert!(within(SOON, free), "a head without end is taken");
+    assert!(within(TIMEOUT, free), "a head without end is taken");
     assert!(health().starts_with("HTTP/1.1 200"));
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
 
-/// What is looked for: what only one tenant's remote has, its secret, its files' names and
+/// Texts that only one tenant's remote has: its secret, its files' names and
 /// their contents.
 const SECRETS: [&str; 3] = ["secret-of-alpha-7c1e", "secret-of-beta-7c1e", "secret-of-gamma-7c1e"];
 const FILES: [&str; 3] = ["name-of-alpha-7c1e", "name-of-beta-7c1e", "name-of-gamma-7c1e"];
@@ -25,7 +25,7 @@ const CONTENTS: [&str; 3] =
 /// The first of the users that tenants' processes run as.
 const FIRST_USER: u32 = 72_000;
 
-/// How long the last file of each backup is held up, while everything is searched.
+/// Delay of the last file of each backup, during which everything is searched.
 const STALL: Duration = Duration::from_secs(20);
 
 fn everything() -> Vec<&'static str> {
@@ -111,7 +111,7 @@ impl Tenant {
     }
 }
 
-/// What was found of each tenant where it may be, so that it is known to be found.
+/// Finds of each tenant where they may be, so that a search that finds nothing is noticed.
 #[derive(Default)]
 struct Seen {
     rclones: BTreeSet<u32>,

@@ -86,7 +86,7 @@ fn a_tenant_backs_up_and_restores_by_its_certificate() {
 }
 
 #[test]
-fn another_tenant_s_certificate_gives_what_that_tenant_may_and_not_more() {
+fn another_tenant_s_certificate_gives_the_rights_of_that_tenant_alone() {
     let tenants = Tenants::new(Valid::Now);
     let client = tenants.good_client("beta.example");
     tenants.backup(&client, "@beta").good();
@@ -171,7 +171,7 @@ fn a_service_of_an_unknown_authority_is_not_believed() {
 }
 
 #[test]
-fn a_service_of_another_name_is_not_believed() {
+fn a_service_with_another_name_is_rejected() {
     let tenants = Tenants::new(Valid::Now);
     let client = tenants.good_client("alpha.example");
     let text = fs::read_to_string(&client).unwrap();
@@ -181,7 +181,7 @@ fn a_service_of_another_name_is_not_believed() {
 }
 
 #[test]
-fn an_address_where_nobody_listens_is_named() {
+fn an_address_where_nothing_listens_is_named() {
     let tenants = Tenants::new(Valid::Now);
     let mut client = tenants.good_client("alpha.example");
     tenants.backup(&client, "@alpha").good();

@@ -1,4 +1,4 @@
-//! What a policy lets a session do with a store.
+//! The rights of a session on a store, by its policy.
 
 use plakbox_tests::env::{finish, run};
 use plakbox_tests::plugin::local;
@@ -77,7 +77,7 @@ fn a_store_that_is_appended_to_takes_backups_and_gives_them_back() {
     assert_eq!(objects(&kloset, "locks"), []);
 }
 
-/// What a client that means no good may not do where a store is only appended to.
+/// Tries what a malicious client may not do with an append-only store.
 async fn assert_only_appended(client: &mut StoreClient, store: &Path) {
     for kind in [PACKFILE, STATE] {
         client.put(kind, name(1), b"what must stay").await.unwrap();

@@ -1,5 +1,5 @@
-//! What rclone is seen to call of the kernel, whatever it does and with every backend at
-//! hand, is what its confinement allows.
+//! Each system call that rclone is seen to make, in all its uses and with every backend at
+//! hand, is one that its confinement allows.
 
 use plakbox_tests::daemons::{self, Daemon};
 use plakbox_tests::env::run;

@@ -1,15 +1,15 @@
-//! What has no known size comes whole or not at all, and so does what breaks.
+//! A file without a known size is read completely or fails, even if its transfer breaks.
 
 use plakbox_tests::faulty_http_server::{Page, Web};
 use plakbox_tests::{TestEnv, tree};
 
 /// Larger than what a batch or a reader would take.
-const LARGE: usize = 20 << 20;
+const LARGE_BYTES: usize = 20 << 20;
 
 #[test]
 fn files_of_unknown_size_are_backed_up_whole() {
     let (place, web) = (TestEnv::new(), Web::new());
-    let [small, large] = [30_000, LARGE].map(|size| tree::seeded_bytes(size as u64, size));
+    let [small, large] = [30_000, LARGE_BYTES].map(|size| tree::seeded_bytes(size as u64, size));
     web.put("small", Page::new(small.clone()).chunked());
     web.put("large", Page::new(large.clone()).chunked());
     web.put("none", Page::new("").chunked());
@@ -24,7 +24,7 @@ fn files_of_unknown_size_are_backed_up_whole() {
 #[test]
 fn a_transfer_that_breaks_is_an_error_of_its_path_and_never_a_short_file() {
     let (place, web) = (TestEnv::new(), Web::new());
-    for (name, size) in [("small", 30_000), ("large", LARGE)] {
+    for (name, size) in [("small", 30_000), ("large", LARGE_BYTES)] {
         let page = Page::new(tree::seeded_bytes(size as u64, size)).breaking(size / 2);
         web.put(&format!("sized-{name}"), page.clone());
         web.put(&format!("chunked-{name}"), page.chunked());
@@ -52,7 +52,7 @@ fn a_transfer_that_breaks_is_an_error_of_its_path_and_never_a_short_file() {
 fn a_transfer_that_starts_over_half_way_is_never_taken_for_the_file() {
     let (place, web) = (TestEnv::new(), Web::new());
     let mut contents = Vec::new();
-    for (size, times) in [(30_000, 1), (30_000, 2), (3 << 20, 1), (3 << 20, 2), (LARGE, 1)] {
+    for (size, times) in [(30_000, 1), (30_000, 2), (3 << 20, 1), (3 << 20, 2), (LARGE_BYTES, 1)] {
         let bytes = tree::seeded_bytes(size as u64, size);
         let page = Page::new(bytes.clone()).breaking_first(size / 2, times);
         for (kind, page) in [("sized", page.clone()), ("chunked", page.chunked())] {

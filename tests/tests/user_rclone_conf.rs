@@ -182,7 +182,7 @@ fn two_sessions_at_once_share_what_is_renewed() {
 }
 
 #[test]
-fn a_file_that_can_t_be_changed_is_told_once_and_the_copy_is_kept() {
+fn a_file_that_can_t_be_changed_is_reported_once_and_the_copy_is_kept() {
     let own = Own::new(rotating());
     fs::set_permissions(own.file(), Permissions::from_mode(0o400)).unwrap();
     let before = own.text();
@@ -204,7 +204,7 @@ fn a_file_that_can_t_be_changed_is_told_once_and_the_copy_is_kept() {
 }
 
 #[test]
-fn the_token_of_a_remote_that_another_one_wraps_comes_back_too() {
+fn the_token_of_a_wrapped_remote_is_written_back_too() {
     let own = Own::new(rotating());
     let id = own.photos.add("one.jpg", photo(9, 1, 900));
     own.photos.album("Trip", &[id]);

@@ -27,7 +27,7 @@ fn it_shows_the_whole_example_which_is_short() {
 }
 
 #[test]
-fn whoever_follows_it_from_an_empty_directory_has_a_backup() {
+fn its_steps_lead_from_an_empty_directory_to_a_backup() {
     let place = TestEnv::bare();
     let (repository, here) = (tools::repository(), place.path("documents"));
     fs::create_dir_all(here.join("src")).unwrap();

@@ -17,7 +17,7 @@ use wit_bindgen::{FutureReader, StreamReader, spawn_local};
 
 struct Rogue;
 
-/// What it was told to do.
+/// The action that an option selects.
 static HOW: OnceLock<String> = OnceLock::new();
 
 fn how() -> &'static str {
@@ -88,7 +88,7 @@ fn failure(message: &str) -> Failure {
     Failure { reason: Reason::Internal, message: message.into(), help: None }
 }
 
-/// What may be done with the capability in a session that only reads.
+/// Uses of the capability in a session that only reads.
 async fn misuse(how: &str) -> Result<Location, Failure> {
     match how {
         "spawn" => loop {

@@ -154,7 +154,7 @@ fn local(name: &str, rounds: usize, fill: impl Fn(&Path), again: bool) {
     case(name, rounds, ways);
 }
 
-/// What the number of streams and of transfers is worth, on a server 40 ms away.
+/// Measures numbers of streams and of transfers, on a server 40 ms away.
 fn sweep(what: &str, rounds: usize) {
     let place = TestEnv::new();
     let files = place.path("files");

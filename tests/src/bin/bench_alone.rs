@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const ENTRIES: u64 = 1_000_000;
 
-/// How long `plakbox ls` took to list a remote, and the most memory that it had.
+/// Time that `plakbox ls` takes to list a remote, and its peak memory.
 fn list(place: &TestEnv, remote: &str) -> (Duration, u64) {
     let mut command = place.command(tools::plakbox());
     command.env("PLAKBOX_RCLONE", tools::probe()).args(["ls", remote]).stdout(Stdio::null());

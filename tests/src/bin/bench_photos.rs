@@ -1,4 +1,4 @@
-//! What Google Photos costs: calls, downloads and seconds of a backup, of another one
+//! The cost of Google Photos: calls, downloads and seconds of a backup, of another one
 //! without changes, and of a restore to an empty account.
 //!
 //! `bench_photos [ITEMS ALBUMS]`: without arguments 500 photos in 5 albums, 1,000 in 10

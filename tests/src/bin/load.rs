@@ -1,4 +1,4 @@
-//! What a service bears, and what it costs: each figure beside its goal. Fails when one is
+//! Capacity and cost of a service: each figure next to its goal. Fails when one is
 //! missed.
 //!
 //! `load [CASE]`: `clients`, `idle`, `starts`, `fairness` or `throughput`.
@@ -93,7 +93,7 @@ async fn clients() -> bool {
     row("memory of the service and its processes then", "< 6 GiB", &figure, memory < 6 << 30) && met
 }
 
-/// What one more session costs that does nothing.
+/// Measures the cost of one more session that does nothing.
 async fn idle() -> bool {
     const SESSIONS: u64 = 100;
     let place = place(1, 10);
@@ -111,7 +111,7 @@ async fn idle() -> bool {
     row("one more idle session, in the service", "< 5 MiB", &figure, each < 5 * MIB)
 }
 
-/// How many sessions begin in a second, without rclone.
+/// Measures how many sessions start in a second, without rclone.
 async fn starts() -> bool {
     const SESSIONS: usize = 1000;
     let place = place(1, 10);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use plakbox_tests::photos::{Photos, Settings};
 
-/// What can be told, and what it is unless told. Lives are in seconds, the latency in
+/// Settings, and their defaults. Lifetimes are in seconds, the latency in
 /// milliseconds.
 const ARGUMENTS: [(&str, u64); 8] = [
     ("items", 500),

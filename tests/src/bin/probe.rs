@@ -104,7 +104,7 @@ fn replies(verb: &str, seed: u64) {
     }
 }
 
-/// What it says of itself: the name of its directory after `says `, if there is one.
+/// The version that it prints: the name of its directory after `says `, if there is one.
 fn version() -> String {
     let path = std::env::args().next().unwrap_or_default();
     let directory = std::path::Path::new(&path).parent().and_then(|path| path.file_name());

@@ -34,18 +34,18 @@ use crate::{TestEnv, processes};
 const USER: &str = "daemon";
 const USER_ID: u32 = 1;
 
-/// How often another port is tried, where someone else took the one that was free.
-const TRIES: u32 = 5;
+/// Number of ports that are tried, as another process may take one that was free.
+const MAX_TRIES: u32 = 5;
 
 /// A server that ends with the test.
 pub struct Daemon {
     child: Child,
     pub port: u16,
-    /// What it serves.
+    /// The directory that it serves.
     pub served: PathBuf,
     /// The path of this directory on the server.
     pub path: &'static str,
-    /// What rclone.conf says of it, beside its port.
+    /// Its options in rclone.conf, except for its port.
     options: Vec<(&'static str, String)>,
 }
 
@@ -148,7 +148,7 @@ impl Setting {
         configuration: impl Fn(&Self, u16) -> String,
         options: impl Fn(u16) -> Vec<(&'static str, String)>,
     ) -> Daemon {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let port = free_port();
             fs::write(self.path("conf"), configuration(&self, port)).unwrap();
             let log = File::create(self.path("output")).unwrap();

@@ -1,4 +1,4 @@
-//! What the account holds, as a test makes it and looks at it.
+//! Contents of the account, as a test creates and inspects them.
 
 use std::collections::BTreeSet;
 

@@ -10,7 +10,7 @@ use super::answers::Refusal;
 use super::library::Album;
 use super::{downloads, oauth, pages};
 
-/// How many albums a page holds unless told, and at most.
+/// Number of albums of a page by default, and at most.
 const PAGE: (usize, usize) = (20, 50);
 /// The most items of one change, and of one album.
 const CHANGES: usize = 50;

@@ -19,7 +19,7 @@ const DAY_IS_OVER: &str = "Quota exceeded for quota metric 'All requests' and li
     per day' of service 'photoslibrary.googleapis.com' for consumer \
     'project_number:202264815644'.";
 
-/// What kind of call a request is, and the id in its path.
+/// Returns the kind of a call, and the id in its path.
 pub fn kind<'a>(method: &Method, path: &'a str) -> (Call, &'a str) {
     let reads = method == Method::GET;
     let writes = method == Method::POST;

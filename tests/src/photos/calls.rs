@@ -51,11 +51,11 @@ pub struct Calls {
     counts: BTreeMap<Call, u64>,
     /// When a kind was asked for, first and last.
     times: BTreeMap<Call, (Instant, Instant)>,
-    /// How often each item was downloaded, by its id.
+    /// Number of downloads of each item, by its id.
     pub downloads: BTreeMap<String, u64>,
-    /// How often the same bytes were uploaded.
+    /// Number of uploads of the same bytes.
     pub uploads: BTreeMap<Digest, u64>,
-    /// How many items each `batchCreate` held.
+    /// Number of items in each `batchCreate`.
     pub batches: Vec<usize>,
     /// The most `batchCreate` calls at one time.
     pub batches_at_once: usize,
@@ -85,12 +85,12 @@ impl Calls {
         self.counts.iter().filter(|(call, _)| call.of_api()).map(|(_, count)| count).sum()
     }
 
-    /// How often the photo was downloaded that was downloaded most.
+    /// Number of downloads of the photo that was downloaded most.
     pub fn most_downloads(&self) -> u64 {
         self.downloads.values().copied().max().unwrap_or_default()
     }
 
-    /// How often the photo was uploaded that was uploaded most.
+    /// Number of uploads of the photo that was uploaded most.
     pub fn most_uploads(&self) -> u64 {
         self.uploads.values().copied().max().unwrap_or_default()
     }

@@ -1,11 +1,11 @@
-//! What goes wrong, where a test says so.
+//! Faults that a test has ordered.
 
 use std::collections::HashMap;
 
 use super::answers::Refusal;
 use super::calls::Call;
 
-/// What was ordered to go wrong.
+/// The faults that are in force.
 #[derive(Default)]
 pub struct Faults {
     failing: HashMap<Call, (u16, String, u64)>,
@@ -75,7 +75,7 @@ impl Faults {
     }
 }
 
-/// What Google says with a status.
+/// Google's message for a status.
 fn said_with(status: u16) -> &'static str {
     match status {
         401 => super::oauth::NO_CREDENTIALS,

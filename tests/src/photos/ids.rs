@@ -2,9 +2,9 @@
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// How long an item's id is. rclone finds ids of 55 characters or more in file names.
+/// Length of an item's id. rclone finds ids of 55 characters or more in file names.
 pub const ITEM: usize = 98;
-/// How long an album's id is.
+/// Length of an album's id.
 pub const ALBUM: usize = 77;
 
 /// Gives one new id after the other.

@@ -10,7 +10,7 @@ use super::filters::Filters;
 use super::library::Item;
 use super::{downloads, pages};
 
-/// How many items a page holds unless told, and at most.
+/// Number of items of a page by default, and at most.
 const PAGE: (usize, usize) = (25, 100);
 
 #[derive(Deserialize, Default)]
@@ -59,7 +59,7 @@ pub fn search(google: &Google, body: &[u8]) -> Result<Value, Refusal> {
     Ok(answer)
 }
 
-/// What is asked for, whatever the page.
+/// The request without its page token.
 fn question(body: &[u8]) -> u64 {
     let mut question: Value = serde_json::from_slice(body).unwrap_or_default();
     if let Some(fields) = question.as_object_mut() {

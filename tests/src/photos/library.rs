@@ -117,7 +117,7 @@ impl Library {
         }
     }
 
-    /// How many items were ever added.
+    /// Number of items that were ever added.
     pub fn added(&self) -> usize {
         self.items.len()
     }

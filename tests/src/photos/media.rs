@@ -1,4 +1,4 @@
-//! What is a photo or a video: told by its first bytes, as Google does.
+//! Photos and videos, recognised by their first bytes, as Google does.
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};

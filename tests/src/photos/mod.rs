@@ -145,7 +145,7 @@ impl Photos {
     }
 }
 
-/// What goes wrong, and what was asked.
+/// Faults, and the calls that were received.
 impl Photos {
     /// The next calls of a kind are answered with this status, as Google words it.
     pub fn fail(&self, call: Call, status: u16, times: u64) {

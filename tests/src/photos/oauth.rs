@@ -24,7 +24,7 @@ pub const READ: &str = "https://www.googleapis.com/auth/photoslibrary.readonly.a
 pub const APPEND: &str = "https://www.googleapis.com/auth/photoslibrary.appendonly";
 /// Changes albums.
 pub const EDIT: &str = "https://www.googleapis.com/auth/photoslibrary.edit.appcreateddata";
-/// What rclone before 1.70 asks for. Since 2025-03-31 it allows nothing.
+/// The scope that rclone before 1.70 requests. Since 2025-03-31 it allows nothing.
 pub const OLD: &str = "https://www.googleapis.com/auth/photoslibrary";
 
 pub(super) const NO_CREDENTIALS: &str = "Request had invalid authentication credentials. \

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::answers::Refusal;
 
-/// What was listed last: an item's creation time and place, or a place alone.
+/// The last position of a page: an item's creation time and place, or a place alone.
 pub type Position = (i64, usize);
 
 /// A question without its page token.

@@ -27,7 +27,7 @@ use super::{Shared, api, downloads, oauth};
 
 const HOSTS: [&str; 3] = [api::HOST, oauth::HOST, downloads::HOST];
 
-/// What each host shows as its certificate.
+/// Certificates of the hosts.
 type Certificates = HashMap<&'static str, Arc<ServerConfig>>;
 
 /// Makes the hosts' certificates; gives them and the authority's, in PEM.

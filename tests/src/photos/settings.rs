@@ -1,4 +1,4 @@
-//! How the emulated account behaves. Unless a test says otherwise: as Google's do.
+//! Behaviour of the emulated account. By default, it is that of Google's.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use super::oauth;
 pub struct Settings {
     /// Ids, tokens and bytes follow from it.
     pub seed: u64,
-    /// How long an access token lives. rclone asks for another ten seconds earlier.
+    /// Lifetime of an access token. rclone requests a new one ten seconds earlier.
     pub token_life: Duration,
     /// Whether a refresh token is good for one access token, which comes with the next.
     pub rotates: bool,
     /// Whether rclone's own client still works, which it is to do until some time in 2026.
     pub shared_client: bool,
-    /// What the owner allowed.
+    /// Scopes that the owner allowed.
     pub scopes: Vec<&'static str>,
     /// Whether shared albums are listed. Google answers 403 since 2025-03-31.
     pub sharing: bool,
-    /// How long an item's bytes can be had by the URL that a listing gave.
+    /// Lifetime of the URL of an item's bytes in a listing.
     pub url_life: Duration,
     /// Calls of the API in a day.
     pub quota: u64,
     /// Downloads in a day.
     pub download_quota: u64,
-    /// How much later every answer comes.
+    /// Delay of every reply.
     pub latency: Duration,
-    /// How long a `batchCreate` takes beyond that: another one in this time is refused.
+    /// Additional delay of a `batchCreate`, during which another one is refused.
     pub commit: Duration,
     /// Whether downloads tell their length.
     pub sized: bool,

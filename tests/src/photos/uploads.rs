@@ -19,11 +19,11 @@ const NOT_CREATED: &str = "Failed: There was an error while trying to create thi
 pub(super) const OVERLAP: &str = "Quota exceeded for quota 'concurrent write request' of service \
     'photoslibrary.googleapis.com'.";
 
-/// What was uploaded and isn't an item yet.
+/// Uploads that aren't items yet.
 pub struct Uploads {
     ids: Ids,
     waiting: HashMap<String, (String, Bytes)>,
-    /// How many `batchCreate` calls are being answered.
+    /// Number of `batchCreate` calls in progress.
     pub committing: usize,
 }
 

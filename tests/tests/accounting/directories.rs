@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The user that owns nothing.
-const NOBODY: u32 = 65534;
+const OTHER_UID: u32 = 65534;
 
 /// Gives a directory and all below it to a user.
 fn give(path: &Path, user: u32) {
@@ -32,10 +32,10 @@ fn backup_by_another_user(place: &TestEnv, source: &str) -> Run {
     for (name, program) in [("plakar", tools::plakar()), ("rclone", tools::rclone())] {
         fs::copy(program, programs.join(name)).unwrap();
     }
-    give(&place.path(""), NOBODY);
+    give(&place.path(""), OTHER_UID);
     let mut command = place.command(programs.join("plakar"));
     command.args(["at", &place.store(), "backup", source]);
-    command.env("PATH", &programs).uid(NOBODY).gid(NOBODY);
+    command.env("PATH", &programs).uid(OTHER_UID).gid(OTHER_UID);
     place.note(run(&mut command))
 }
 

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The longest that a run may take after its remote has stopped answering.
-const LIMIT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[track_caller]
 fn in_time(run: Run) -> Run {
-    assert!(run.took < LIMIT, "it took {:?}:\n{}", run.took, run.text);
+    assert!(run.took < TIMEOUT, "it took {:?}:\n{}", run.took, run.text);
     run
 }
 
@@ -110,7 +110,7 @@ fn a_server_that_stops_for_good_ends_the_backup_with_one_reason() {
         drop(server);
         let stopped = Instant::now();
         let run = finish(child, start);
-        assert!(stopped.elapsed() < LIMIT, "it took {:?}", stopped.elapsed());
+        assert!(stopped.elapsed() < TIMEOUT, "it took {:?}", stopped.elapsed());
         assert!(run.text.contains("KO") || !run.ok, "{}", run.text);
         let reasons: std::collections::BTreeSet<_> = run
             .text

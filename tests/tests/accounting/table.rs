@@ -42,7 +42,7 @@ const KINDS: [&str; 18] = [
     "exclud",
 ];
 
-/// How rclone's functions that log begin.
+/// Names of rclone's functions that log.
 const LOGS: [&str; 5] = ["fs.Errorf(", "fs.Logf(", "fs.Infof(", "fs.Debugf(", "fs.Noticef("];
 
 #[derive(Deserialize)]
@@ -115,7 +115,7 @@ fn go_files(directory: &Path) -> Vec<PathBuf> {
     files.filter(is_source).collect()
 }
 
-/// What a file logs of objects: line numbers and sentences.
+/// The messages about objects in a source file: line numbers and sentences.
 fn sentences(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (at, line) in text.lines().enumerate() {

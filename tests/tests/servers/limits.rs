@@ -88,7 +88,7 @@ fn one_stream_needs_three_connections() {
 }
 
 #[test]
-fn a_user_who_wants_too_much_at_once_loses_nothing() {
+fn too_many_concurrent_files_lose_nothing() {
     let place = TestEnv::new();
     let Some(daemon) = daemons::vsftpd(&place, "max_per_ip=5\n") else { return };
     daemon.remote(&place, "server");

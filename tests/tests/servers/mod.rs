@@ -1,4 +1,4 @@
-//! What is promised, on real servers. A test whose server isn't installed is skipped.
+//! The promises, on real servers. A test whose server isn't installed is skipped.
 
 mod limits;
 mod obstacles;

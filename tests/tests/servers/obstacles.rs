@@ -1,5 +1,5 @@
-//! What stands at a destination in another thing's place stays, and is an error of what
-//! should go there alone.
+//! A file in the place of a directory, or the reverse, stays at the destination, and is an error of the
+//! entry that should go there alone.
 
 use plakbox_tests::daemons::{self, Daemon};
 use plakbox_tests::{Run, TestEnv, tree};

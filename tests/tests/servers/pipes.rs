@@ -1,4 +1,4 @@
-//! What a server shows without an end: files that never answer, and links in a circle.
+//! Remotes without an end: files that never answer, and links in a circle.
 
 use plakbox_tests::{TestEnv, daemons, tree};
 use std::os::unix::fs::symlink;

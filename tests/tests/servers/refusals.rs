@@ -1,4 +1,4 @@
-//! What servers refuse is said in a line that tells what to do.
+//! A server's refusal is reported in one line with its remedy.
 
 use plakbox_tests::{TestEnv, daemons, servers, tree};
 use std::fs;

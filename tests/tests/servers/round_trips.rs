@@ -51,7 +51,7 @@ fn backed_up(place: &TestEnv, daemon: &Daemon) -> PathBuf {
     source
 }
 
-/// How many processes read files since this was asked last.
+/// Number of processes that have read files since the last call.
 fn reads(audit: &Path) -> usize {
     let text = fs::read_to_string(audit).unwrap();
     fs::remove_file(audit).unwrap();
@@ -75,35 +75,35 @@ fn round_trip(place: &TestEnv, daemon: &Daemon, keep: Keep) {
 }
 
 #[test]
-fn a_tree_comes_back_from_openssh() {
+fn a_tree_is_restored_from_openssh() {
     let place = TestEnv::new();
     let Some(daemon) = daemons::sshd(&place, "") else { return };
     round_trip(&place, &daemon, Keep::Files);
 }
 
 #[test]
-fn a_tree_comes_back_from_vsftpd() {
+fn a_tree_is_restored_from_vsftpd() {
     let place = TestEnv::new();
     let Some(daemon) = daemons::vsftpd(&place, "") else { return };
     round_trip(&place, &daemon, Keep::Files);
 }
 
 #[test]
-fn a_tree_comes_back_from_proftpd_with_tls() {
+fn a_tree_is_restored_from_proftpd_with_tls() {
     let place = TestEnv::new();
     let Some(daemon) = daemons::proftpd(&place, "") else { return };
     round_trip(&place, &daemon, Keep::Files);
 }
 
 #[test]
-fn a_tree_comes_back_from_samba() {
+fn a_tree_is_restored_from_samba() {
     let place = TestEnv::new();
     let Some(daemon) = daemons::samba(&place) else { return };
     round_trip(&place, &daemon, Keep::Files);
 }
 
 #[test]
-fn a_tree_comes_back_from_apache_s_mod_dav() {
+fn a_tree_is_restored_from_apache_s_mod_dav() {
     let place = TestEnv::new();
     let Some(daemon) = daemons::apache(&place) else { return };
     round_trip(&place, &daemon, Keep::Files);

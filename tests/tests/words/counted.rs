@@ -1,4 +1,4 @@
-//! What is counted of a session is what went by.
+//! The counters of a session are those of its traffic.
 
 use plakbox_tests::env::run;
 use plakbox_tests::{TestEnv, tools, tree};

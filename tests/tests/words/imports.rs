@@ -57,7 +57,7 @@ fn an_encrypted_remote_with_a_password_is_imported_by_what_is_advised() {
 }
 
 #[test]
-fn a_hidden_password_comes_back_by_what_is_advised() {
+fn a_hidden_password_is_recovered_by_the_documented_command() {
     let place = TestEnv::new();
     let directory = place.path("served");
     tree::file(&directory.join("file"), b"x", tree::time(1));

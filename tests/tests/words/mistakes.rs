@@ -15,7 +15,7 @@ fn with_source() -> TestEnv {
 }
 
 #[test]
-fn a_remote_without_its_colon_is_told_to_lack_it() {
+fn the_missing_colon_of_a_remote_is_reported() {
     let place = with_source();
     place.backup("rclone://source").bad("write `rclone://source:`");
     place.backup("rclone://source/album/X").bad("write `rclone://source:album/X`");
@@ -23,7 +23,7 @@ fn a_remote_without_its_colon_is_told_to_lack_it() {
 }
 
 #[test]
-fn an_imported_remote_with_a_name_in_its_location_is_told_the_location() {
+fn an_imported_remote_with_a_name_in_its_location_is_reported_with_its_location() {
     let place = with_source();
     let set = |location: &str| place.plakar(["source", "set", "source", location]).good();
     set("location=rclone://source:album/X");
@@ -33,7 +33,7 @@ fn an_imported_remote_with_a_name_in_its_location_is_told_the_location() {
 }
 
 #[test]
-fn an_empty_import_is_told_from_the_name_that_rclone_does_not_have() {
+fn an_empty_import_is_distinguished_from_an_unknown_name() {
     let place = with_source();
     shell(&place, "rclone config show tpyo | plakar source import -rclone").good();
     place
@@ -64,7 +64,7 @@ fn a_whole_remote_that_no_path_of_a_policy_allows_is_called_so() {
 }
 
 #[test]
-fn a_log_level_that_is_none_is_named_and_the_rest_goes_on() {
+fn an_invalid_log_level_is_named_and_the_rest_continues() {
     let place = with_source();
     for wrong in ["verbose", "plakbox=loud"] {
         let mut command = place.command(tools::plakbox());
@@ -107,7 +107,7 @@ fn what_rclone_is_not_given_of_the_environment_is_named() {
 }
 
 #[test]
-fn a_status_is_said_once() {
+fn a_status_is_printed_once() {
     let account = Account::new(Settings::default());
     account.photos.fill(3, 0, 0, 1);
     account.photos.fail(Call::Download, 404, 1000);

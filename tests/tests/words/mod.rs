@@ -28,7 +28,7 @@ fn shell(place: &TestEnv, command: &str) -> plakbox_tests::Run {
     run(place.command("sh").args(["-c", command]))
 }
 
-/// What Plakar knows of its sources or destinations.
+/// Plakar's sources or destinations.
 fn known(place: &TestEnv, kind: &str) -> String {
     fs::read_to_string(place.path("home/.config/plakar").join(format!("{kind}s.yml"))).unwrap()
 }

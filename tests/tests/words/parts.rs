@@ -6,7 +6,7 @@ use plakbox_tests::photos::Settings;
 use plakbox_tests::{TestEnv, tree};
 
 #[test]
-fn one_album_backed_up_alone_comes_back_as_that_album_by_the_documented_command() {
+fn one_album_backed_up_alone_is_restored_as_that_album_by_the_documented_command() {
     let account = Account::new(Settings::default());
     account.photos.fill(12, 2, 0, 1);
     let albums = account.photos.albums();
@@ -25,7 +25,7 @@ fn one_album_backed_up_alone_comes_back_as_that_album_by_the_documented_command(
 }
 
 #[test]
-fn one_album_of_a_whole_snapshot_comes_back_as_that_album() {
+fn one_album_of_a_whole_snapshot_is_restored_as_that_album() {
     let account = Account::new(Settings::default());
     account.photos.fill(12, 2, 0, 1);
     let albums = account.photos.albums();
@@ -41,7 +41,7 @@ fn one_album_of_a_whole_snapshot_comes_back_as_that_album() {
 }
 
 #[test]
-fn a_location_that_is_a_file_is_told_with_its_directory() {
+fn a_location_that_is_a_file_is_reported_with_its_directory() {
     let place = TestEnv::new();
     let source = place.directory_remote("source");
     tree::file(&source.join("a/top"), b"x", tree::time(1));

@@ -17,7 +17,7 @@ fn block(beginning: &str) -> String {
 }
 
 #[test]
-fn plakbox_is_in_path_after_what_is_said_of_it() {
+fn plakbox_is_in_path_after_the_documented_command() {
     let place = TestEnv::new();
     let line = block("mkdir -p ~/.local/bin");
     run(place.command("sh").args(["-c", &line])).good();

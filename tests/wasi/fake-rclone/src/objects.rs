@@ -21,7 +21,7 @@ use crate::remote;
 use crate::run_state::{RunState, check_path, io_failure, run_state};
 use crate::writing::read_all;
 
-/// How much shorter the fake waits than it is asked to.
+/// Divisor of the requested waits.
 const WAIT_DIVISOR: u32 = 200;
 
 /// Time at which every object was uploaded.

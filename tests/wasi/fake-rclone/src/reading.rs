@@ -175,7 +175,7 @@ fn is_redirected(path: &str) -> bool {
 /// Bytes of a file as rclone reads them.
 struct ReadResult {
     bytes: Vec<u8>,
-    /// How the read ends, or `None` if it never does.
+    /// End of the read, or `None` if it never ends.
     end: Option<Result<(), Failure>>,
 }
 

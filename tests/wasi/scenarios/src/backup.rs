@@ -8,7 +8,7 @@ use crate::{Check, Failure, Reason, Scenario};
 /// Plan of a backup, and its promises.
 #[derive(Debug, Clone)]
 pub struct Backup {
-    /// How the files are read.
+    /// Order of the reads.
     pub reading: Reading,
     /// Number of scans, one after the other.
     pub scans: usize,
@@ -16,7 +16,7 @@ pub struct Backup {
     pub tree: Vec<Node>,
     /// Paths whose outcome differs from the tree.
     pub exceptions: BTreeMap<String, Outcome>,
-    /// How each scan ends. The last element also applies to all further scans.
+    /// End of each scan. The last element also applies to all further scans.
     pub ends: Vec<Result<(), Reason>>,
     /// Whether sizes are known before files are read.
     pub sizes: bool,

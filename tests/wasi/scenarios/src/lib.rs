@@ -72,7 +72,7 @@ pub type Named = (&'static str, fn() -> Scenario);
 #[derive(Debug)]
 pub struct Check {
     pub promise: String,
-    /// How the promise is broken, if it is.
+    /// The error, if the promise is broken.
     pub broken: Option<String>,
 }
 

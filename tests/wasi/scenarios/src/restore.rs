@@ -18,7 +18,7 @@ pub struct Restore {
     pub opens: Result<(), Reason>,
     /// Properties of the entries that are kept.
     pub keeps: Keeps,
-    /// How the restore ends.
+    /// End of the restore.
     pub finishes: Result<(), Reason>,
 }
 
@@ -87,7 +87,7 @@ pub struct Observed {
     pub opened: Result<(), Failure>,
     /// Result of each entry, in the order of their arrival.
     pub outcomes: Vec<(String, Result<(), Failure>)>,
-    /// How the restore ended, if that was observed.
+    /// End of the restore, if it was observed.
     pub finished: Option<Result<(), Failure>>,
     /// Contents of the destination.
     pub left: BTreeMap<String, Node>,

@@ -18,7 +18,7 @@ scenarios![
     a_listing_that_breaks_off_in_a_line_fails_the_scan,
     a_listing_that_breaks_off_between_lines_fails_the_scan,
     a_listing_without_its_bracket_fails_the_scan,
-    a_listing_that_goes_on_after_its_end_fails_the_scan,
+    a_listing_that_continues_after_its_end_fails_the_scan,
     a_listing_that_fails_at_its_end_fails_the_scan,
     each_reason_of_a_failed_listing_is_passed_on,
     each_reason_of_a_listing_that_cannot_begin_is_passed_on,
@@ -84,7 +84,7 @@ fn a_listing_without_its_bracket_fails_the_scan() -> Scenario {
     failing(Reason::Corrupted).fault(Fault::NoBracket)
 }
 
-fn a_listing_that_goes_on_after_its_end_fails_the_scan() -> Scenario {
+fn a_listing_that_continues_after_its_end_fails_the_scan() -> Scenario {
     failing(Reason::Corrupted).fault(Fault::After("{\"Path\":\"b\"}\n"))
 }
 

@@ -7,13 +7,13 @@ use crate::tree::{CONTROL_NAMES, DIFFICULT_NAMES, directory, file};
 use crate::{Reason, Scenario, scenarios};
 
 scenarios![
-    a_tree_comes_whole,
+    a_tree_is_read_completely,
     files_read_at_once_keep_their_own_bytes,
     files_read_backwards_keep_their_own_bytes,
     difficult_names_come_as_they_are,
     names_with_control_characters_come_as_they_are,
     directories_called_data_are_not_confused,
-    a_large_file_comes_whole,
+    a_large_file_is_read_completely,
     files_of_unknown_size_come_whole,
     a_read_that_breaks_once_is_made_again,
     a_read_that_breaks_fails_its_file_alone,
@@ -31,15 +31,15 @@ scenarios![
     files_are_read_without_any_reader,
     many_reads_need_few_look_ups,
     a_reader_that_cannot_list_still_reads,
-    files_are_fetched_before_they_are_asked_for,
-    a_fetch_that_failed_is_made_again_when_the_file_is_asked_for,
+    files_are_fetched_before_they_are_requested,
+    a_fetch_that_failed_is_repeated_when_the_file_is_requested,
     no_more_streams_than_allowed_are_open,
     nothing_is_fetched_ahead_where_nothing_may_be_held,
     unchanged_files_are_not_read,
     several_processes_share_the_reads,
 ];
 
-fn a_tree_comes_whole() -> Scenario {
+fn a_tree_is_read_completely() -> Scenario {
     let large = [file("dir/mib", 1 << 20), file("dir/mib and one", (1 << 20) + 1)];
     Scenario::backup([small_tree(), large.into()].concat()).and_real()
 }
@@ -67,7 +67,7 @@ fn directories_called_data_are_not_confused() -> Scenario {
     Scenario::backup([&nodes[..], &files].concat()).and_real()
 }
 
-fn a_large_file_comes_whole() -> Scenario {
+fn a_large_file_is_read_completely() -> Scenario {
     let nodes = vec![file("large", 20 << 20), file("medium", 6 << 20), file("small", 10)];
     Scenario::backup(nodes).calls("cat", 1..=1).and_real()
 }
@@ -187,11 +187,11 @@ fn a_reader_that_cannot_list_still_reads() -> Scenario {
     Scenario::backup(many(200)).fault(Fault::NoWarmUp).calls("warm", 1..=1)
 }
 
-fn files_are_fetched_before_they_are_asked_for() -> Scenario {
+fn files_are_fetched_before_they_are_requested() -> Scenario {
     Scenario::backup(many(400)).fault(Fault::Slow(50)).calls("at-once", 32..=65)
 }
 
-fn a_fetch_that_failed_is_made_again_when_the_file_is_asked_for() -> Scenario {
+fn a_fetch_that_failed_is_repeated_when_the_file_is_requested() -> Scenario {
     // By the reader, then by a process of its own.
     let fault = Fault::Breaks { path: "many/0050", at: 5, reported: true, times: 2 };
     Scenario::backup(many(100)).fault(fault).calls("cat", 1..=1)

@@ -19,10 +19,10 @@ scenarios![
     names_that_the_backend_refuses_fail_alone,
     a_file_that_cannot_be_uploaded_fails_alone,
     each_reason_of_a_failed_upload_is_passed_on,
-    a_file_whose_fate_is_not_told_fails,
+    a_file_without_an_outcome_fails,
     an_outcome_reported_twice_counts_once,
     outcomes_of_unknown_files_are_ignored,
-    a_batch_that_dies_fails_what_was_not_told,
+    a_batch_that_dies_fails_what_has_no_outcome,
     a_batch_that_cannot_be_made_fails_its_entries,
     a_file_that_cannot_be_collected_fails_alone,
     a_content_that_breaks_leaves_nothing,
@@ -108,7 +108,7 @@ fn each_reason_of_a_failed_upload_is_passed_on() -> Scenario {
     })
 }
 
-fn a_file_whose_fate_is_not_told_fails() -> Scenario {
+fn a_file_without_an_outcome_fails() -> Scenario {
     Scenario::restore(walk_order(small_tree())).fault(Fault::NoOutcome("dir/one")).restoring(
         |restore| {
             restore.fails("dir/one", Reason::Internal);
@@ -126,7 +126,7 @@ fn outcomes_of_unknown_files_are_ignored() -> Scenario {
     Scenario::restore(walk_order(small_tree())).fault(Fault::UnknownOutcomes)
 }
 
-fn a_batch_that_dies_fails_what_was_not_told() -> Scenario {
+fn a_batch_that_dies_fails_what_has_no_outcome() -> Scenario {
     let nodes: Vec<_> = (0..9).map(|number| file(&format!("{number}"), 9)).collect();
     let fault = Fault::BatchEnds { after: 4, reason: Reason::RateLimited };
     Scenario::restore(nodes).fault(fault).restoring(|restore| {

@@ -14,8 +14,8 @@ scenarios![
     store_is_not_created_where_something_is,
     store_that_was_created_by_another_at_the_same_time_is_noticed,
     store_gets_its_directories_before_its_configuration,
-    store_tells_its_configuration,
-    store_that_is_not_there_is_said_so,
+    store_returns_its_configuration,
+    store_that_does_not_exist_is_reported,
     store_is_pinged_by_one_call,
     store_options_are_known_by_name,
     store_has_no_options_of_an_importer,
@@ -33,7 +33,7 @@ scenarios![
     store_that_is_gone_has_no_empty_listing,
     store_object_that_is_there_twice_is_listed_once,
     store_objects_of_one_name_that_differ_are_an_error,
-    store_tells_its_size,
+    store_returns_its_size,
 ];
 
 fn store_is_created_in_an_empty_place() -> Scenario {
@@ -64,7 +64,7 @@ fn store_gets_its_directories_before_its_configuration() -> Scenario {
     Scenario::store(Vec::new(), [vec![Create(Ok(()))], order.to_vec()].concat())
 }
 
-fn store_tells_its_configuration() -> Scenario {
+fn store_returns_its_configuration() -> Scenario {
     let fault = Fault::FetchFails { below: "CONFIG", reason: Reason::Unavailable, times: 2 };
     Scenario::store(store_with([]), vec![Configuration(Ok(()))])
         .fault(fault)
@@ -72,7 +72,7 @@ fn store_tells_its_configuration() -> Scenario {
         .calls("wait", 2..=2)
 }
 
-fn store_that_is_not_there_is_said_so() -> Scenario {
+fn store_that_does_not_exist_is_reported() -> Scenario {
     let missing = Configuration(Err((Reason::NotFound, "no Kloset store at `/backups/kloset`")));
     let nodes = vec![directory("backups"), directory("backups/kloset")];
     Scenario::store(nodes, vec![missing]).with_root("backups/kloset").calls("wait", 0..=0)
@@ -216,7 +216,7 @@ fn store_objects_of_one_name_that_differ_are_an_error() -> Scenario {
         .calls("wait", 0..=6)
 }
 
-fn store_tells_its_size() -> Scenario {
+fn store_returns_its_size() -> Scenario {
     let nodes = [packfile(1, 1000).as_flat(), packfile(2, 500).as_flat(), state(1, 70).as_flat()];
     let steps = vec![Size(1570), Calls("directory states".to_owned(), 1..=1)];
     Scenario::store(store_with(nodes.into_iter().chain([lock(1).as_flat()])), steps)
