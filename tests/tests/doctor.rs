@@ -116,7 +116,7 @@ fn what_the_policy_refuses_or_rclone_has_hidden_is_reported() {
         );
     }
     look("[none]\n# couldn't find type of fs for \"none\"\n")
-        .bad("problem  rclone has no remote `none`: `rclone listremotes` lists them");
+        .bad("problem  rclone has no remote `none`; help: run `rclone listremotes` to list them");
     look("[a]\ntype = s3\n[b]\ntype = s3\n")
         .bad("problem  2 remotes came on stdin, and one is looked at");
     for (remote, said) in [("none", "names no remote"), ("none:", "has no remote `none`")] {

@@ -76,10 +76,9 @@ fn no_type() {
         .backup("rclone://nothing")
         .soon()
         .bad("has neither `rclone_type` nor the name of a remote");
-    place
-        .backup("rclone://unknown:x")
-        .soon()
-        .bad("your rclone.conf has no remote `unknown`: `rclone listremotes` lists them");
+    place.backup("rclone://unknown:x").soon().bad(
+        "your rclone.conf has no remote `unknown`; help: run `rclone listremotes` to list them",
+    );
 }
 
 #[test]

@@ -68,6 +68,9 @@ pub fn is_encrypted(text: &str) -> bool {
     text.starts_with("# Encrypted rclone configuration File") || text.contains("RCLONE_ENCRYPT_V0:")
 }
 
+/// The help of a failure for an unknown name.
+const LIST_REMOTES: &str = "run `rclone listremotes` to list them";
+
 /// Parses the output of `rclone config show NAME`: the name and options of one remote.
 ///
 /// # Errors
@@ -78,10 +81,10 @@ pub fn parse_shown(text: &str) -> Result<(String, Section), Failure> {
     let no_configuration = || invalid("stdin has no rclone configuration").with_help(HOW);
     let mut remotes = ini::parse(text).map_err(|_| no_configuration())?;
     match (remotes.pop_last(), remotes.len()) {
-        (Some((name, section)), 0) if section.is_empty() => Err(invalid(format!(
-            "rclone has no remote `{}`: `rclone listremotes` lists them",
-            name.escape_debug()
-        ))),
+        (Some((name, section)), 0) if section.is_empty() => {
+            let message = format!("rclone has no remote `{}`", name.escape_debug());
+            Err(invalid(message).with_help(LIST_REMOTES))
+        }
         (Some(remote), 0) => Ok(remote),
         (Some(_), others) => {
             Err(invalid(format!("{} remotes came on stdin, and one is looked at", others + 1))
@@ -107,7 +110,7 @@ fn collect(all: &Sections, name: &str, sections: &mut Sections) -> Result<(), Fa
         return Ok(());
     }
     let section = all.get(name).ok_or_else(|| {
-        invalid(format!("your rclone.conf has no remote `{name}`: `rclone listremotes` lists them"))
+        invalid(format!("your rclone.conf has no remote `{name}`")).with_help(LIST_REMOTES)
     })?;
     sections.insert(name.to_owned(), section.clone());
     let names = policy::wrapped_targets(section)?.into_iter().filter_map(|target| target.name);
