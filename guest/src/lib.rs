@@ -14,13 +14,13 @@ mod bindings;
 mod contents;
 mod error;
 mod exporter;
-#[cfg(test)]
-#[path = "../../host/src/fuzzing.rs"]
-mod fuzzing;
 mod importer;
 mod lsjson;
 mod options;
 mod path;
+#[cfg(test)]
+#[path = "../../host/src/random_inputs.rs"]
+mod random_inputs;
 mod store;
 
 use bindings::exports::plakar::connector as exports;

@@ -21,14 +21,14 @@ mod cli;
 mod confinement;
 mod connector;
 mod direction;
-#[cfg(test)]
-mod fuzzing;
 mod invocation;
 mod kernel;
 mod logging;
 mod plugin;
 mod policy;
 mod quota;
+#[cfg(test)]
+mod random_inputs;
 mod rclone;
 mod sandbox;
 mod service;

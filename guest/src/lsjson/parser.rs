@@ -172,7 +172,7 @@ mod tests {
             1 => prop::collection::vec(any::<u8>(), 0..40),
         ];
         let input = (prop::collection::vec(word, 0..16), 1_usize..50);
-        crate::fuzzing::check_property(input, |(words, size)| {
+        crate::random_inputs::check_property(input, |(words, size)| {
             let bytes = words.concat();
             let read = |pieces: &[&[u8]]| {
                 let mut parser = Parser::default();

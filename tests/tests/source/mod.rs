@@ -63,7 +63,7 @@ fn modules(source: &Path) -> BTreeMap<Module, PathBuf> {
 
 /// Whether a module is for tests alone.
 fn is_test(module: &Module) -> bool {
-    module.iter().any(|name| name == "tests" || name == "fuzzing")
+    module.iter().any(|name| name == "tests" || name == "random_inputs")
 }
 
 #[test]

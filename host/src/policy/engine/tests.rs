@@ -199,7 +199,7 @@ fn assert_within_built_in(policy: &str, request: &Request<'_>) {
 #[test]
 fn whatever_policies_say_each_can_only_narrow_the_others() {
     let input = (policy(), policy(), request());
-    crate::fuzzing::check_property(input, |(one, other, (sections, path, direction))| {
+    crate::random_inputs::check_property(input, |(one, other, (sections, path, direction))| {
         let request = Request { name: "remote", sections: &sections, path: &path, direction };
         assert_narrowing(&one, &other, &request);
         assert_within_built_in(&one, &request);

@@ -176,7 +176,7 @@ mod tests {
             5 => prop::sample::select(words.to_vec()).prop_map(str::to_owned),
             1 => ".{0,12}",
         ];
-        crate::fuzzing::check_property(prop::collection::vec(word, 0..14), |words| {
+        crate::random_inputs::check_property(prop::collection::vec(word, 0..14), |words| {
             if let Err(failure) = parse(&words.concat()) {
                 assert!(failure.message.starts_with("`p.toml`:"), "{}", failure.message);
             }

@@ -340,7 +340,7 @@ mod tests {
             1 => (60_000_usize..70_000).prop_map(|length| vec![b'x'; length]),
         ];
         let input = (prop::collection::vec(line, 0..20), 1_usize..5000);
-        crate::fuzzing::check_property(input, |(lines, chunk)| {
+        crate::random_inputs::check_property(input, |(lines, chunk)| {
             let (sink, mut records) = mpsc::channel(LOG_CHANNEL_CAPACITY);
             let mut reader = LogReader {
                 verb: "test",

@@ -230,7 +230,7 @@ mod tests {
             8 => prop::sample::select(words.to_vec()).prop_map(str::to_owned),
             1 => ".{0,6}",
         ];
-        crate::fuzzing::check_property(prop::collection::vec(word, 0..24), |words| {
+        crate::random_inputs::check_property(prop::collection::vec(word, 0..24), |words| {
             let text = words.concat();
             let _ = set_option(&text, "a", "key", "value");
             let mut sections = match parse(&text) {

@@ -369,9 +369,9 @@ mod tests {
                 "\"", "x=y", "/a"]).prop_map(str::to_owned),
             1 => ".{0,16}",
         ];
-        crate::fuzzing::check_property(prop::collection::btree_map(key, value, 0..6), |config| {
-            let spec =
-                RemoteSpec { config: config.clone(), hostname: "h".into(), directory: "/".into() };
+        let inputs = prop::collection::btree_map(key, value, 0..6);
+        crate::random_inputs::check_property(inputs, |config| {
+            let spec = RemoteSpec { config: config.clone(), ..spec(&[]) };
             let Ok((remote, _)) = Remote::from_plakar(spec) else { return };
             // As rclone reads it: the test `rogue_configurations` compares it with rclone itself.
             let written = String::from_utf8(remote.to_ini()).unwrap();
