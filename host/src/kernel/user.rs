@@ -85,6 +85,11 @@ pub fn run_as<T>(user: Option<UserIds>, act: impl FnOnce() -> io::Result<T>) -> 
     act()
 }
 
+/// Calls `act`. Elsewhere, this thread has no file access rights of its own to change.
+///
+/// # Errors
+///
+/// `act` failed.
 #[cfg(not(target_os = "linux"))]
 pub fn run_as<T>(_: Option<UserIds>, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     act()

@@ -27,6 +27,7 @@ impl Default for Ports {
 }
 
 impl Ports {
+    /// Every port.
     pub const ANY: Self = Self::Any(AnyPort::Any);
 
     /// Returns the ports of either.

@@ -106,6 +106,7 @@ impl Drop for BufferReservation {
 }
 
 impl Buffers {
+    /// Makes the buffers of a session, with a limit of its own and budgets that it shares.
     pub fn new(
         limit: Option<ByteSize>,
         shared: impl Iterator<Item = Arc<Budget>>,

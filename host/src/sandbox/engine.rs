@@ -18,6 +18,7 @@ pub struct HostState {
 }
 
 impl HostState {
+    /// Makes the state of an instance with this capability.
     pub fn new(rclone: Rclone) -> Self {
         Self {
             limits: Limits::new(&rclone.grant().limits, rclone.account().clone()),

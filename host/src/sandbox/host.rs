@@ -13,6 +13,7 @@ use super::streams::{lift_content, lower_chunks, lower_content, lower_end, lower
 use crate::connector::types;
 use crate::rclone::{Batch, Rclone, Reader};
 
+/// Access to the store from an asynchronous function of the host.
 pub type HostAccessor = Accessor<HostState, HasSelf<HostState>>;
 
 /// The reason why a call has no result.

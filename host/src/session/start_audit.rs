@@ -15,6 +15,7 @@ pub struct StartAudit {
 }
 
 impl StartAudit {
+    /// Makes the guard of an authorized session.
     pub fn new(AuthorizedRemote { remote, trail, .. }: &AuthorizedRemote) -> Self {
         Self {
             trail: trail.clone(),

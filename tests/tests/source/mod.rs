@@ -1,5 +1,6 @@
-//! The source keeps to the house rules: layers, sizes, words and messages.
+//! The source keeps to the house rules: layers, sizes, words, docs and messages.
 
+mod docs;
 mod imports;
 mod messages;
 

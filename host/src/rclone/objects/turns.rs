@@ -29,14 +29,17 @@ pub struct Paths {
 }
 
 impl Paths {
+    /// Adds a path.
     pub fn add(&self, path: &str) {
         lock(&self.paths).insert(path.to_owned());
     }
 
+    /// Removes a path, if it is there.
     pub fn remove(&self, path: &str) {
         lock(&self.paths).remove(path);
     }
 
+    /// Returns whether a path is there.
     pub fn contains(&self, path: &str) -> bool {
         lock(&self.paths).contains(path)
     }

@@ -240,6 +240,7 @@ impl ConfigCopy {
         killed.file()
     }
 
+    /// Whether a user was warned that the copy is kept.
     pub fn has_warned(&self) -> bool {
         self.has_warned.load(Ordering::Relaxed)
     }

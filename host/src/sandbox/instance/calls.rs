@@ -35,6 +35,11 @@ pub enum Call {
 }
 
 impl Session {
+    /// Calls a function of the interface `store`, and waits for its result.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the component's function does, or the instance has ended.
     pub(super) async fn call_store<T>(
         &self,
         call: impl FnOnce(Reply<T>) -> StoreCall,
@@ -42,6 +47,7 @@ impl Session {
         self.start_store_call(call).await.wait().await
     }
 
+    /// Starts a call of a function of the interface `store`.
     pub(super) async fn start_store_call<T>(
         &self,
         call: impl FnOnce(Reply<T>) -> StoreCall,
