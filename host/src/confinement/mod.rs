@@ -13,15 +13,15 @@
 //!
 //! All of it is prepared before the fork. Between fork and exec only system calls are made.
 
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used, reason = "a measurement that can't continue fails")]
+mod bench;
 #[cfg(target_os = "linux")]
 mod capabilities;
 #[cfg(target_os = "linux")]
 mod close_fds;
 #[cfg(target_os = "linux")]
 mod landlock;
-#[cfg(all(test, target_os = "linux"))]
-#[allow(clippy::unwrap_used, reason = "a measurement that can't continue fails")]
-mod measured;
 mod profile;
 mod rlimits;
 #[cfg(target_os = "linux")]

@@ -61,7 +61,7 @@ impl ServiceCgroup {
         not(target_os = "linux"),
         allow(dead_code, reason = "only Linux has user namespaces")
     )]
-    pub fn give(&self, uid: u32, gid: u32) -> io::Result<()> {
+    pub fn chown(&self, uid: u32, gid: u32) -> io::Result<()> {
         for name in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
             chown(self.directory.join(name), Some(uid), Some(gid))?;
         }

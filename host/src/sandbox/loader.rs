@@ -38,7 +38,7 @@ pub fn compile(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     let code = engine(None)?.precompile_component(&bytes);
     let code = code.map_err(|error| not_a_component(path, &error))?;
-    Ok(precompiled::seal(code, &bytes))
+    Ok(precompiled::append_digest(code, &bytes))
 }
 
 /// Returns the file of a protocol's connector in a directory of them.

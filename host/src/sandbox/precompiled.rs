@@ -39,7 +39,7 @@ pub enum LoadError {
 }
 
 /// Appends the mark and the digest of the component that the code was compiled from.
-pub fn seal(mut code: Vec<u8>, component: &[u8]) -> Vec<u8> {
+pub fn append_digest(mut code: Vec<u8>, component: &[u8]) -> Vec<u8> {
     code.extend(MARK);
     code.extend(Sha256::digest(component));
     code
@@ -56,9 +56,9 @@ pub fn load(engine: &Engine, path: &Path, component: &[u8]) -> Result<Component,
     check(&file)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    let code = unseal(&bytes, component).ok_or(LoadError::OtherComponent)?;
+    let code = strip_digest(&bytes, component).ok_or(LoadError::OtherComponent)?;
     // SAFETY: only root and our own user, who could change this program as well, can have
-    // written the file, and `seal` marked it as that of this component.
+    // written the file, and `append_digest` marked it as that of this component.
     unsafe { Component::deserialize(engine, code) }.map_err(LoadError::Version)
 }
 
@@ -80,7 +80,7 @@ fn check(file: &File) -> Result<(), LoadError> {
 }
 
 /// Returns the code if it was compiled from this component.
-fn unseal<'a>(bytes: &'a [u8], component: &[u8]) -> Option<&'a [u8]> {
+fn strip_digest<'a>(bytes: &'a [u8], component: &[u8]) -> Option<&'a [u8]> {
     let (rest, digest) = bytes.split_last_chunk::<DIGEST_BYTES>()?;
     let code = rest.strip_suffix(MARK)?;
     (digest[..] == Sha256::digest(component)[..]).then_some(code)
@@ -94,12 +94,12 @@ mod tests {
 
     #[test]
     fn code_belongs_to_the_component_that_it_was_compiled_from() {
-        let sealed = seal(b"code".to_vec(), b"component");
-        assert_eq!(unseal(&sealed, b"component"), Some(&b"code"[..]));
-        assert_eq!(unseal(&sealed, b"another"), None);
-        assert_eq!(unseal(b"code", b"component"), None);
-        assert_eq!(unseal(&sealed[1..], b"component"), Some(&b"ode"[..]));
-        assert_eq!(unseal(&[], b""), None);
+        let signed = append_digest(b"code".to_vec(), b"component");
+        assert_eq!(strip_digest(&signed, b"component"), Some(&b"code"[..]));
+        assert_eq!(strip_digest(&signed, b"another"), None);
+        assert_eq!(strip_digest(b"code", b"component"), None);
+        assert_eq!(strip_digest(&signed[1..], b"component"), Some(&b"ode"[..]));
+        assert_eq!(strip_digest(&[], b""), None);
     }
 
     #[test]

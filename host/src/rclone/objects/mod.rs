@@ -4,7 +4,7 @@
 //! - [`server`]: the rclone servers through which objects are sent and fetched
 //! - [`lookup`]: sizes of objects, as the backend reports them
 //! - [`parcel`]: bytes on their way out, complete; [`space`], their space on disk
-//! - [`put`]: uploads of parcels; [`turns`], one after the other for each path
+//! - [`put`]: uploads of parcels; [`path_locks`], one after the other for each path
 //! - [`extent`]: parts of objects, held in memory
 //! - [`lock_notes`]: locks that are removed after a kill
 //! - [`temporary`]: names of uploads on backends that show incomplete files
@@ -14,11 +14,11 @@ mod guard;
 mod lock_notes;
 mod lookup;
 mod parcel;
+mod path_locks;
 mod put;
 mod server;
 mod space;
 mod temporary;
-mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -39,9 +39,9 @@ use crate::audit::Event;
 use crate::connector::{Content, Failure, Reason};
 use guard::Guard;
 use lock_notes::{AbandonedNote, LockNotes};
+use path_locks::{PathLocks, PathSet};
 use server::{Lookups, Server, Slot};
 use space::Space;
-use turns::{Paths, Turns};
 
 /// Number of objects whose size is remembered.
 const MAX_SIZES: usize = 20_000;
@@ -66,9 +66,9 @@ struct Shared {
     /// Whether files of interrupted uploads were looked for.
     swept: OnceCell<()>,
     notes: LockNotes,
-    turns: Turns,
+    path_locks: PathLocks,
     /// Paths whose last upload had no answer.
-    unanswered: Paths,
+    unanswered: PathSet,
 }
 
 impl Objects {
@@ -83,8 +83,8 @@ impl Objects {
             space: Arc::new(Space::new(&session)),
             swept: OnceCell::new(),
             notes,
-            turns: Turns::default(),
-            unanswered: Paths::default(),
+            path_locks: PathLocks::default(),
+            unanswered: PathSet::default(),
             session,
         };
         Self { shared: Arc::new(shared) }
@@ -167,7 +167,7 @@ impl Objects {
         let path = object_path(path)?;
         self.allow(self.shared.guard.check_delete(&path), &path)?;
         // An upload of it that is under way would bring it back.
-        let _turn = self.shared.turns.lock(&path).await;
+        let _lock = self.shared.path_locks.lock(&path).await;
         let deleted = lookup::delete(self, &path).await;
         if deleted.is_ok() {
             self.record(Event::ObjectDeleted { path: path.to_string() })?;

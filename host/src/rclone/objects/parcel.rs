@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::Objects;
 use super::server::Body;
-use super::space::Share;
+use super::space::DiskReservation;
 use crate::connector::{self, Content, Failure, Reason};
 use crate::quota::buffers::BufferReservation;
 
@@ -46,22 +46,22 @@ enum Storage {
 struct Spool {
     file: Arc<File>,
     size: u64,
-    share: Share,
+    reservation: DiskReservation,
     directory: PathBuf,
 }
 
 impl Spool {
     async fn create(objects: &Objects) -> Result<Self, Failure> {
-        let share = objects.shared.space.begin().await?;
+        let reservation = objects.shared.space.reserve().await?;
         let scratch = objects.session().scratch();
         let file = Arc::new(scratch.unnamed_file()?);
-        Ok(Self { file, size: 0, share, directory: scratch.state_root().to_owned() })
+        Ok(Self { file, size: 0, reservation, directory: scratch.state_root().to_owned() })
     }
 
     /// Appends bytes.
     async fn write(&mut self, bytes: Bytes) -> Result<(), Failure> {
         let (file, offset, length) = (self.file.clone(), self.size, bytes.len() as u64);
-        self.share.grow(length).await?;
+        self.reservation.grow(length).await?;
         // A disk may be slow.
         let written = tokio::task::spawn_blocking(move || file.write_all_at(&bytes, offset));
         self.size += length;
@@ -121,7 +121,7 @@ impl Parcel {
         connector::wait_end(content.end).await?;
         let bytes = match spool {
             Some(mut spool) => {
-                spool.share.complete();
+                spool.reservation.complete();
                 Storage::Disk(spool)
             }
             None => Storage::Memory(memory.freeze(), reservation),

@@ -44,7 +44,7 @@ async fn put(objects: Objects, parcel: Parcel, path: RemotePath) -> Result<PutOu
     let size = parcel.size();
     objects.allow(objects.shared.guard.check_put(&path, size), &path)?;
     // A broken upload is removed by name, so no other one of that name may run meanwhile.
-    let _turn = objects.shared.turns.lock(&path).await;
+    let _lock = objects.shared.path_locks.lock(&path).await;
     let must_stay = !objects.shared.guard.may_replace(&path);
     // A lock that is refreshed has the size of the former one.
     let may_be_there = objects.shared.unanswered.contains(&path) && !guard::is_lock(&path);

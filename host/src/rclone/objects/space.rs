@@ -52,11 +52,11 @@ impl Space {
     /// # Errors
     ///
     /// The session ends.
-    pub async fn begin(self: &Arc<Self>) -> Result<Share, Failure> {
+    pub async fn reserve(self: &Arc<Self>) -> Result<DiskReservation, Failure> {
         let permit = self.permits.clone().acquire_owned().await;
         let permit = permit.map_err(|_| Failure::cancelled())?;
         self.counts().growing += 1;
-        Ok(Share { space: self.clone(), bytes: 0, is_complete: false, _permit: permit })
+        Ok(DiskReservation { space: self.clone(), bytes: 0, is_complete: false, _permit: permit })
     }
 
     /// Whether everything that takes room waits for more.
@@ -71,14 +71,14 @@ impl Space {
 }
 
 /// The space of one parcel, until it is dropped.
-pub struct Share {
+pub struct DiskReservation {
     space: Arc<Space>,
     bytes: u64,
     is_complete: bool,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Share {
+impl DiskReservation {
     /// Waits for room for more bytes.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Share {
                 return Ok(());
             }
             let never_fits = self.bytes.saturating_add(bytes) > quota.max_disk_bytes();
-            let waiting = Waiting::begin(&self.space);
+            let waiting = WaitGuard::new(&self.space);
             if never_fits || self.space.is_stuck() {
                 return Err(too_large(quota.max_disk_bytes()));
             }
@@ -113,7 +113,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for DiskReservation {
     fn drop(&mut self) {
         self.space.session.quota().release_disk(self.bytes, 0);
         let mut counts = self.space.counts();
@@ -128,16 +128,16 @@ impl Drop for Share {
 }
 
 /// A parcel that waits for room, until this is dropped.
-struct Waiting<'a>(&'a Space);
+struct WaitGuard<'a>(&'a Space);
 
-impl<'a> Waiting<'a> {
-    fn begin(space: &'a Space) -> Self {
+impl<'a> WaitGuard<'a> {
+    fn new(space: &'a Space) -> Self {
         space.counts().waiting += 1;
         Self(space)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
         self.0.counts().waiting -= 1;
     }

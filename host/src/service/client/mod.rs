@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::config::{self, Tls, wrong};
 use super::server::connection;
-use super::server::handshake::{self, Answer, Hello, VERSION};
+use super::server::handshake::{self, Hello, Reply, VERSION};
 use super::server::tls;
 use crate::connector::{Failure, Reason};
 use crate::direction::Direction;
@@ -90,7 +90,7 @@ impl ServiceAddress {
         };
         let exchange = async {
             handshake::send(&mut connection, &Hello { version: VERSION, role }).await?;
-            handshake::receive::<Answer>(&mut connection).await
+            handshake::receive::<Reply>(&mut connection).await
         };
         exchange.await.map_err(|error| self.no_reply(&error))?.into_result()?;
         Ok(connection)

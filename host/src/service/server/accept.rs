@@ -10,7 +10,7 @@ use tracing::{debug, info, info_span, warn};
 
 use super::authorization::{Credentials, stopping};
 use super::connection::{self, ClientStream};
-use super::handshake::{self, Answer, Hello, VERSION};
+use super::handshake::{self, Hello, Reply, VERSION};
 use super::listener::{self, SocketFile};
 use super::pending::{PendingPermit, Source};
 use super::rejections::{Cause, Rejection};
@@ -192,10 +192,10 @@ impl Service {
             Err(rejection) => {
                 self.reject(&credentials.identity.to_string(), &rejection);
                 let Failure { message, help, .. } = rejection.failure;
-                let answer = Answer::Refused { message, help };
+                let reply = Reply::Refused { message, help };
                 tokio::select! {
                     // Fails if the client has disconnected already.
-                    _ = stream.send(&answer) => (),
+                    _ = stream.send(&reply) => (),
                     () = permit.evicted() => (),
                 }
             }
@@ -262,7 +262,7 @@ impl Service {
             credentials.clone(),
             account.clone(),
         );
-        if stream.send(&Answer::Welcome { session: id.to_string() }).await.is_err() {
+        if stream.send(&Reply::Welcome { session: id.to_string() }).await.is_err() {
             return;
         }
         let uid = match &credentials.identity {

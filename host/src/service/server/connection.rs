@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
-use super::handshake::{self, Answer, Hello};
+use super::handshake::{self, Hello, Reply};
 use crate::plugin::Connection;
 
 /// Enables keepalive probes, so that the system detects a vanished peer within two minutes.
@@ -49,10 +49,10 @@ impl ClientStream {
     /// # Errors
     ///
     /// See [`handshake::send`].
-    pub async fn send(&mut self, answer: &Answer) -> io::Result<()> {
+    pub async fn send(&mut self, reply: &Reply) -> io::Result<()> {
         match self {
-            Self::Local(socket) => handshake::send(socket, answer).await,
-            Self::Remote(stream) => handshake::send(stream, answer).await,
+            Self::Local(socket) => handshake::send(socket, reply).await,
+            Self::Remote(stream) => handshake::send(stream, reply).await,
         }
     }
 

@@ -26,7 +26,7 @@ pub struct Hello {
 /// Response of a service.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Answer {
+pub enum Reply {
     /// The session is granted; Plakar's bytes follow.
     Welcome { session: String },
     /// The session is refused.
@@ -37,7 +37,7 @@ pub enum Answer {
     },
 }
 
-impl Answer {
+impl Reply {
     /// Converts a refusal into an error.
     ///
     /// # Errors
@@ -104,9 +104,9 @@ mod tests {
         service.read_exact(&mut rest).await.unwrap();
         assert_eq!(&rest, b"after");
         let help = Some("ask its operator".to_owned());
-        let refused = Answer::Refused { message: "no".to_owned(), help };
+        let refused = Reply::Refused { message: "no".to_owned(), help };
         send(&mut service, &refused).await.unwrap();
-        let failure = receive::<Answer>(&mut client).await.unwrap().into_result().unwrap_err();
+        let failure = receive::<Reply>(&mut client).await.unwrap().into_result().unwrap_err();
         assert_eq!(failure, Failure::denied("no").with_help("ask its operator"));
         client.write_all(b"\0\x03yes").await.unwrap();
         assert!(receive::<Hello>(&mut service).await.is_err(), "it isn't a valid message");

@@ -44,7 +44,7 @@ pub fn give_up(
         .map_err(|error| Failure::internal(format!("root's groups can't be given up: {error}")))?;
     if has_namespace(users)? {
         let user = UserIds { uid: users.service(), gid: users.service() };
-        hand_over(settings, user, cgroup)?;
+        assign_ownership(settings, user, cgroup)?;
         check_owner(settings, user.uid)?;
         check_file(file, user)?;
         check_readable(settings, file, user)?;
@@ -139,7 +139,7 @@ fn check_file(file: &Path, user: UserIds) -> Result<(), Failure> {
 }
 
 /// Gives the service's own user the state directory, the audit log and the control group.
-fn hand_over(
+fn assign_ownership(
     settings: &Settings,
     user: UserIds,
     cgroup: Option<&ServiceCgroup>,
@@ -159,7 +159,7 @@ fn hand_over(
         })?;
     }
     if let Some(cgroup) = cgroup {
-        cgroup.give(user.uid, user.gid).map_err(|error| {
+        cgroup.chown(user.uid, user.gid).map_err(|error| {
             Failure::internal(format!("the owner of the control group can't be changed: {error}"))
         })?;
     }

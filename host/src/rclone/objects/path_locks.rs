@@ -1,34 +1,34 @@
-//! Paths that are in use, one upload at a time, and those whose last upload had no answer.
+//! Locks of paths, of which each is uploaded by one call at a time, and sets of paths.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// Turns at paths.
+/// One lock for each path.
 #[derive(Default)]
-pub struct Turns {
+pub struct PathLocks {
     paths: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
 }
 
-impl Turns {
-    /// Waits for the turn at a path.
+impl PathLocks {
+    /// Waits until the path is free, and holds it until the guard is dropped.
     pub async fn lock(&self, path: &str) -> OwnedMutexGuard<()> {
-        let turn = {
+        let path_lock = {
             let mut paths = lock(&self.paths);
-            paths.retain(|_, turn| Arc::strong_count(turn) > 1);
+            paths.retain(|_, path_lock| Arc::strong_count(path_lock) > 1);
             paths.entry(path.to_owned()).or_default().clone()
         };
-        turn.lock_owned().await
+        path_lock.lock_owned().await
     }
 }
 
 /// A set of paths.
 #[derive(Default)]
-pub struct Paths {
+pub struct PathSet {
     paths: Mutex<HashSet<String>>,
 }
 
-impl Paths {
+impl PathSet {
     /// Adds a path.
     pub fn add(&self, path: &str) {
         lock(&self.paths).insert(path.to_owned());

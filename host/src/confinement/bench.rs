@@ -11,10 +11,10 @@ use super::{Confinement, Profile, Scheduling};
 use crate::policy::{Limits, Ports};
 
 /// The largest delay of rclone's start.
-const LATER: Duration = Duration::from_millis(30);
+const MAX_START_DELAY: Duration = Duration::from_millis(30);
 
 /// Number of bytes that are read.
-const SIZE: usize = 256 << 20;
+const READ_BYTES: usize = 256 << 20;
 
 fn rclone() -> PathBuf {
     std::env::split_paths(&std::env::var_os("PATH").unwrap())
@@ -95,7 +95,7 @@ fn rclone_starts_within_30_ms_and_reads_as_fast_as_without_confinement() {
     let rounds = std::env::var("PLAKBOX_ROUNDS").ok().and_then(|it| it.parse().ok()).unwrap_or(5);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
-    std::fs::write(&file, vec![7; SIZE]).unwrap();
+    std::fs::write(&file, vec![7; READ_BYTES]).unwrap();
     let profile = Profile {
         read: [directory.path().to_owned()].into(),
         ports: Ports::ANY,
@@ -103,7 +103,7 @@ fn rclone_starts_within_30_ms_and_reads_as_fast_as_without_confinement() {
         ..Profile::default()
     };
     let cat = [Path::new("cat"), file.as_path()];
-    assert_eq!(run(Some(&profile), &cat).1, SIZE);
+    assert_eq!(run(Some(&profile), &cat).1, READ_BYTES);
 
     println!("| what | confined | not confined | |");
     println!("| --- | --- | --- | --- |");
@@ -111,7 +111,7 @@ fn rclone_starts_within_30_ms_and_reads_as_fast_as_without_confinement() {
     let later = ours.median.saturating_sub(plain.median);
     let [our, their] = [ours.median, plain.median];
     println!("| rclone version | {our:.1?} | {their:.1?} | {later:.1?} later |");
-    assert!(later < LATER, "{later:?}");
+    assert!(later < MAX_START_DELAY, "{later:?}");
     let [ours, plain] = Cost::of_both(20 * rounds, &profile, &cat);
     for (what, our, their) in [
         ("rclone cat, 256 MiB", ours.median, plain.median),
