@@ -126,9 +126,10 @@ fn answer(mut stream: &TcpStream, site: &Mutex<Site>) -> std::io::Result<bool> {
         write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
         return Ok(true);
     };
-    let length = match page.sized {
-        true => format!("Content-Length: {}", page.bytes.len()),
-        false => "Transfer-Encoding: chunked".to_owned(),
+    let length = if page.sized {
+        format!("Content-Length: {}", page.bytes.len())
+    } else {
+        "Transfer-Encoding: chunked".to_owned()
     };
     let kind =
         if path.is_empty() || path.ends_with('/') { "text/html" } else { "application/x-test" };

@@ -55,10 +55,10 @@ pub fn parse(kind: ObjectKind, path: &str) -> Option<(Mac, Layout)> {
 /// Returns the layout that a child of a kind's directory shows, if it shows any.
 fn shown_by(kind: ObjectKind, child: &Item) -> Option<Layout> {
     let is_prefix = child.is_dir && child.path.len() == 2 && child.path.bytes().all(is_hex_digit);
-    match child.is_dir {
-        true => is_prefix.then_some(Layout::Nested),
-        false => parse(kind, &child.path).map(|(_, layout)| layout),
+    if child.is_dir {
+        return is_prefix.then_some(Layout::Nested);
     }
+    parse(kind, &child.path).map(|(_, layout)| layout)
 }
 
 /// Layouts of one store, as far as they are known.

@@ -93,10 +93,8 @@ impl Order {
         let Some(position) = self.positions.get(&name).copied() else { return (None, 0..0) };
         if self.last != Some(position) {
             let follows = position.checked_sub(1).is_some_and(|before| self.last == Some(before));
-            self.window = match follows {
-                true => (self.window * 2).clamp(FIRST_WINDOW, MAX_WINDOW),
-                false => 0,
-            };
+            self.window =
+                if follows { (self.window * 2).clamp(FIRST_WINDOW, MAX_WINDOW) } else { 0 };
             self.last = Some(position);
         }
         let after = position + 1;

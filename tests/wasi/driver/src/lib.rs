@@ -40,10 +40,7 @@ impl bindings::exports::wasi::cli::run::Guest for Driver {
             list::all().for_each(|(name, _)| println!("{name}"));
             return if name.is_empty() { Ok(()) } else { Err(()) };
         };
-        match scenarios::report(&name, &checks(&name, &scenario).await) {
-            true => Ok(()),
-            false => Err(()),
-        }
+        if scenarios::report(&name, &checks(&name, &scenario).await) { Ok(()) } else { Err(()) }
     }
 }
 

@@ -22,11 +22,9 @@ pub async fn run(scenario: &Scenario, restore: &Restore, destination: &Path) -> 
         seen.outcomes = outcomes;
         seen.finished = Some(finished);
     }
-    seen.left = match scenario.is_photos() {
-        true => photos::show(destination),
-        false => tree::show(destination),
-    }
-    .unwrap();
+    let left =
+        if scenario.is_photos() { photos::show(destination) } else { tree::show(destination) };
+    seen.left = left.unwrap();
     judge(scenario, restore, &seen)
 }
 

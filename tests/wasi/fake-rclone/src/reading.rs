@@ -80,10 +80,8 @@ impl GuestReader for Reader {
                 "the server would take it for a different file",
             ));
         }
-        let photo = match state.scenario.is_photos() {
-            true => Some(self.photo(&state, &path)?),
-            false => None,
-        };
+        let is_photo = state.scenario.is_photos();
+        let photo = is_photo.then(|| self.photo(&state, &path)).transpose()?;
         if !self.is_warm.get() && photo.is_none() {
             state.log("look-up", &path);
         }

@@ -75,10 +75,8 @@ pub fn file(state: &RunState, path: &str) -> Option<Item> {
 }
 
 fn item(state: &RunState, Listed { path, size, modified }: Listed) -> Item {
-    let id = match state.has_fault(&Fault::Ids) {
-        true => format!("id-of-{path}-{size:?}"),
-        false => String::new(),
-    };
+    let id =
+        if state.has_fault(&Fault::Ids) { format!("id-of-{path}-{size:?}") } else { String::new() };
     let known = size.filter(|_| !state.has_fault(&Fault::NoSizes));
     Item {
         size: known.and_then(|size| size.try_into().ok()).unwrap_or(-1),

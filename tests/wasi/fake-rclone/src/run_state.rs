@@ -140,10 +140,8 @@ pub fn io_failure(error: std::io::Error) -> Failure {
 pub fn check_path(path: &str) -> Result<(), Failure> {
     let is_valid =
         !path.contains('\0') && path.split('/').all(|name| !matches!(name, "" | "." | ".."));
-    match is_valid {
-        true => Ok(()),
-        false => {
-            Err(Failure::new(Reason::Denied, format!("`{path}` is not a path below the root")))
-        }
+    if is_valid {
+        return Ok(());
     }
+    Err(Failure::new(Reason::Denied, format!("`{path}` is not a path below the root")))
 }

@@ -123,9 +123,10 @@ impl Batch {
         let (directories, files): (Vec<_>, Vec<_>) =
             nodes.into_values().partition(|node| node.bytes.is_none());
         for node in files {
-            let outcome = match is_concurrent {
-                true => Err(Failure::new(Reason::RateLimited, "concurrent write request")),
-                false => store(state, &node),
+            let outcome = if is_concurrent {
+                Err(Failure::new(Reason::RateLimited, "concurrent write request"))
+            } else {
+                store(state, &node)
             };
             reported.extend(outcomes(state, node.path, outcome));
             if let Some(reason) = early_end(state, reported.len()) {

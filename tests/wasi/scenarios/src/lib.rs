@@ -227,9 +227,10 @@ impl Scenario {
 
     /// Creates the remote in a directory.
     pub fn lay(&self, directory: &Path) -> std::io::Result<()> {
-        match self.is_photos() {
-            true => photos::lay(directory, &self.photos),
-            false => tree::lay(directory, &self.remote),
+        if self.is_photos() {
+            photos::lay(directory, &self.photos)
+        } else {
+            tree::lay(directory, &self.remote)
         }
     }
 
@@ -242,9 +243,10 @@ impl Scenario {
         let checks = self.calls.iter().map(|(word, times)| {
             let count = counts.get(word).copied().unwrap_or_default();
             let (min, max) = (times.start(), times.end());
-            let promise = match min == max {
-                true => format!("`{word}` is called {min} times"),
-                false => format!("`{word}` is called {min} to {max} times"),
+            let promise = if min == max {
+                format!("`{word}` is called {min} times")
+            } else {
+                format!("`{word}` is called {min} to {max} times")
             };
             Check::that(promise, times.contains(&count), format!("it is called {count} times"))
         });
