@@ -97,7 +97,9 @@ impl ReadCache {
                 }
             });
         }
-        fetches.into_iter().for_each(|fetch| self.fetch_all(object, fetch));
+        for fetch in fetches {
+            self.fetch_all(object, fetch);
+        }
         self.read_blocks(object, range).await
     }
 

@@ -317,7 +317,9 @@ impl Service {
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *loaded, new);
         drop(loaded);
-        changes.iter().for_each(|change| info!("{change}"));
+        for change in &changes {
+            info!("{change}");
+        }
         info!(changes = changes.len(), "limits, tenants, policies and certificates were reloaded");
         drop(old);
         self.close_removed_tenants();

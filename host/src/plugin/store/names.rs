@@ -53,7 +53,9 @@ fn invalid_name(bytes: &[u8]) -> Failure {
 pub fn to_bytes(names: &[Mac]) -> Vec<Bytes> {
     let mut all = BytesMut::with_capacity(names.len() * NAME_BYTES);
     for &(one, two, three, four) in names {
-        [one, two, three, four].into_iter().for_each(|word| all.put_u64(word));
+        for word in [one, two, three, four] {
+            all.put_u64(word);
+        }
     }
     let mut all = all.freeze();
     names.iter().map(|_| all.split_to(NAME_BYTES)).collect()

@@ -154,7 +154,9 @@ impl SharedResources {
         self.admission.resize(limits.sessions, limits.queue);
         self.limits.resize(limits.processes, limits.bandwidth);
         self.limits.buffers.resize(Some(limits.buffers));
-        runtimes.values().for_each(|runtime| runtime.apply_limits());
+        for runtime in runtimes.values() {
+            runtime.apply_limits();
+        }
         Ok(runtimes)
     }
 

@@ -55,7 +55,9 @@ mod tests {
 
     fn reported(messages: &[&str]) -> ReportedErrors {
         let mut reported = ReportedErrors::default();
-        messages.iter().for_each(|message| reported.record(message));
+        for message in messages {
+            reported.record(message);
+        }
         reported
     }
 
