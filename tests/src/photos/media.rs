@@ -3,11 +3,16 @@
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::ids::Numbers;
+use super::ids::seeded;
+use crate::tree;
+
+/// Minimum of the bytes after the magic number.
+const MIN_RANDOM_BYTES: usize = 8;
 
 /// The SHA-256 of an item's bytes, in hexadecimal.
 pub type Digest = String;
 
+/// The digest of an item's bytes.
 pub fn digest(bytes: &[u8]) -> Digest {
     format!("{:x}", Sha256::digest(bytes))
 }
@@ -41,15 +46,9 @@ pub fn video(seed: u64, number: u64, size: usize) -> Bytes {
 }
 
 fn blob(magic: &[u8], seed: u64, number: u64, size: usize) -> Bytes {
-    let mut numbers = Numbers::new(Numbers::new(seed).draw() ^ number);
-    let mut bytes = Vec::with_capacity(size + 16);
-    bytes.extend_from_slice(magic);
     // However small they are asked for, their number makes them differ.
-    bytes.extend_from_slice(&numbers.draw().to_le_bytes());
-    let least = bytes.len();
-    while bytes.len() < size {
-        bytes.extend_from_slice(&numbers.draw().to_le_bytes());
-    }
-    bytes.truncate(size.max(least));
+    let size = size.max(magic.len() + MIN_RANDOM_BYTES);
+    let mut bytes = magic.to_vec();
+    bytes.extend(tree::random_bytes(&mut seeded(number, seed), size - magic.len()));
     bytes.into()
 }

@@ -1,5 +1,6 @@
 //! Trees: generated, written to a directory, and read from it.
 
+use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
 use std::io;
@@ -16,6 +17,7 @@ pub struct Node {
     pub path: String,
     /// Contents of a file; `None` for a directory.
     pub bytes: Option<Vec<u8>>,
+    /// Modification time.
     pub modified: Time,
 }
 
@@ -30,19 +32,10 @@ pub fn directory(path: &str) -> Node {
     Node { path: path.to_owned(), bytes: None, modified: time(number(path)) }
 }
 
-/// Generates bytes, which are the same in every run (SplitMix64).
-pub fn bytes(mut seed: u64, size: usize) -> Vec<u8> {
-    let mut next = || {
-        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    };
-    let mut bytes = Vec::with_capacity(size + 8);
-    while bytes.len() < size {
-        bytes.extend_from_slice(&next().to_le_bytes());
-    }
-    bytes.truncate(size);
+/// Generates bytes, which are the same in every run. More bytes of a seed begin with fewer of it.
+pub fn bytes(seed: u64, size: usize) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    Rng::with_seed(seed).fill(&mut bytes);
     bytes
 }
 
@@ -141,6 +134,7 @@ pub fn show(root: &Path) -> io::Result<BTreeMap<String, Node>> {
 /// File or directory without its bytes.
 #[derive(Debug, Clone)]
 pub struct Listed {
+    /// Path below the root.
     pub path: String,
     /// Size of a file; `None` for a directory.
     pub size: Option<u64>,
