@@ -13,6 +13,7 @@ pub struct Authority {
 /// Until when a certificate may be used.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Valid {
+    /// Now, for a day at least.
     Now,
     /// It was, long ago.
     Formerly,
@@ -25,6 +26,7 @@ impl Default for Authority {
 }
 
 impl Authority {
+    /// Creates an authority with a key of its own.
     pub fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -30,6 +30,7 @@ pub fn directory() -> PathBuf {
 }
 
 impl Contract {
+    /// Parses the package.
     pub fn parse() -> Self {
         let mut resolve = Resolve::default();
         let (package, _) = resolve.push_dir(directory()).unwrap();

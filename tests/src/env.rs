@@ -21,9 +21,11 @@ pub struct TestEnv {
 /// The result of a program's run.
 #[derive(Debug)]
 pub struct Run {
+    /// Whether it succeeded.
     pub ok: bool,
     /// Both outputs, in the order in which they came as far as that is known.
     pub text: String,
+    /// Its duration.
     pub took: Duration,
 }
 
@@ -111,6 +113,7 @@ impl TestEnv {
         self.directory.path().join(name)
     }
 
+    /// The location of the store in this place.
     pub fn store(&self) -> String {
         self.path("store").to_str().unwrap().to_owned()
     }
@@ -133,6 +136,7 @@ impl TestEnv {
         command
     }
 
+    /// Runs Plakar.
     pub fn plakar<const N: usize>(&self, args: [&str; N]) -> Run {
         run(self.command(tools::plakar()).args(args))
     }
@@ -208,6 +212,7 @@ impl TestEnv {
         command
     }
 
+    /// Backs up a source to the store.
     pub fn backup(&self, source: &str) -> Run {
         self.backup_by(&mut self.backup_command(source))
     }
@@ -234,6 +239,7 @@ impl TestEnv {
         command
     }
 
+    /// Restores the last snapshot to a destination.
     pub fn restore(&self, destination: &str) -> Run {
         run(&mut self.restore_command(destination))
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 /// A file, and the faults with which it is served.
 #[derive(Clone)]
 pub struct Page {
+    /// Its bytes.
     pub bytes: Vec<u8>,
     /// Whether its size is told, or it comes in chunks.
     pub sized: bool,
@@ -27,6 +28,7 @@ pub struct Page {
 }
 
 impl Page {
+    /// Creates a file without faults.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self {
             bytes: bytes.into(),
@@ -39,10 +41,12 @@ impl Page {
         }
     }
 
+    /// Hides the length.
     pub fn chunked(self) -> Self {
         Self { sized: false, ..self }
     }
 
+    /// Breaks the transfer after this number of bytes.
     pub fn breaking(self, after: usize) -> Self {
         Self { breaks: Some(after), ..self }
     }
@@ -61,6 +65,7 @@ struct Site {
 
 /// A running site. Its pages can be changed at any time.
 pub struct Web {
+    /// The URL of its root.
     pub url: String,
     site: Arc<Mutex<Site>>,
 }
@@ -72,6 +77,7 @@ impl Default for Web {
 }
 
 impl Web {
+    /// Starts a server without files.
     pub fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());

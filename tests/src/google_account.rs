@@ -8,11 +8,14 @@ use crate::{Run, TestEnv, tools};
 
 /// An emulated account, and a place whose Plakar knows it as `photos`.
 pub struct Account {
+    /// The emulated account.
     pub photos: Photos,
+    /// The place with a remote that uses it.
     pub place: TestEnv,
 }
 
 impl Account {
+    /// Starts an account, and configures a remote for it.
     pub fn new(settings: Settings) -> Self {
         let photos = Photos::with(settings);
         let config = photos.config("photos");
@@ -35,6 +38,7 @@ impl Account {
         self.place.backup_by(self.place.backup_command("@photos").envs(self.photos.environment()))
     }
 
+    /// Restores a part of the last snapshot to the account.
     pub fn restore(&self, part: &str) -> Run {
         let location = format!("location=rclone://{part}");
         self.place.plakar(["destination", "set", "photos", &location]).good();

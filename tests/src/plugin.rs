@@ -26,6 +26,7 @@ use proto::plakar::exporter::exporter_client::ExporterClient;
 use proto::plakar::exporter::{ExportRequest, ExportResponse, InitRequest as ExporterInit};
 
 #[allow(clippy::all)]
+#[expect(missing_docs, reason = "generated code")]
 mod proto {
     pub mod plakar {
         pub mod connectors {
@@ -90,6 +91,7 @@ impl Importer {
         Connected::by(command).await.session(config).await
     }
 
+    /// Starts the scan.
     pub async fn scan(&mut self) -> Result<Scan, Status> {
         let (acknowledge, requests) = tokio::sync::mpsc::channel(16);
         let records = self.client.import(ReceiverStream::new(requests)).await?.into_inner();
@@ -171,6 +173,7 @@ impl Exporter {
 pub struct Packets(tokio::sync::mpsc::Sender<ExportRequest>);
 
 impl Packets {
+    /// Sends a record.
     pub async fn record(&self, record: Record) {
         self.send(Packet::Record(record)).await;
     }

@@ -61,18 +61,22 @@ pub fn kill_group(leader: u32) {
     }
 }
 
+/// Sends SIGKILL to a process.
 pub fn kill(id: u32) {
     signal(id, Signal::KILL);
 }
 
+/// Sends SIGINT to a process.
 pub fn interrupt(id: u32) {
     signal(id, Signal::INT);
 }
 
+/// Sends SIGTERM to a process.
 pub fn terminate(id: u32) {
     signal(id, Signal::TERM);
 }
 
+/// Sends SIGHUP to a process.
 pub fn hang_up(id: u32) {
     signal(id, Signal::HUP);
 }

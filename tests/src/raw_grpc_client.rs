@@ -18,6 +18,7 @@ pub struct RawGrpcClient {
 }
 
 impl RawGrpcClient {
+    /// Starts a plugin, and connects to it.
     pub async fn start(command: Command) -> Self {
         let (channel, child) = plugin(command).await;
         Self { channel, _child: child }

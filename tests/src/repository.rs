@@ -11,7 +11,9 @@ use crate::{TestEnv, tools};
 
 /// A store at a location, by plakar's commands.
 pub struct Repository<'a> {
+    /// The place that it is in.
     pub place: &'a TestEnv,
+    /// Its location for Plakar.
     pub location: String,
     last: RefCell<Option<String>>,
 }
@@ -29,6 +31,7 @@ impl<'a> Repository<'a> {
         repository
     }
 
+    /// Creates the store.
     pub fn create(&self) -> Run {
         self.plakar(&["create", "-plaintext"])
     }
@@ -40,6 +43,7 @@ impl<'a> Repository<'a> {
         command
     }
 
+    /// Runs Plakar on the store.
     pub fn plakar(&self, args: &[&str]) -> Run {
         run(&mut self.command(args))
     }

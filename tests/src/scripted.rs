@@ -9,9 +9,11 @@ use std::thread;
 /// One request, without its body.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// Its method.
     pub method: String,
     /// Without the query.
     pub path: String,
+    /// Its query.
     pub query: String,
     /// Lines as they came, in lower case.
     pub headers: Vec<String>,
@@ -19,16 +21,21 @@ pub struct Request {
 
 /// A reply: status, headers and body. A length is added.
 pub struct Answer {
+    /// Its HTTP status.
     pub status: u16,
+    /// Its headers.
     pub headers: Vec<(&'static str, String)>,
+    /// Its body.
     pub body: Vec<u8>,
 }
 
 impl Answer {
+    /// Creates a reply without headers.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { status, headers: Vec::new(), body: body.into() }
     }
 
+    /// Adds a header.
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self

@@ -7,14 +7,19 @@ use std::thread;
 
 use crate::{TestEnv, tools};
 
+/// Access key of the S3 server.
 pub const KEY: &str = "AKIAPLAKBOX";
+/// Secret key of the S3 server.
 pub const SECRET: &str = "a-secret-of-the-tests";
+/// User of the other servers.
 pub const USER: &str = "user";
+/// Password of the user.
 pub const PASSWORD: &str = "a-password-of-the-tests";
 
 /// A server that ends with the test.
 pub struct Server {
     child: Child,
+    /// Its address and port.
     pub address: String,
 }
 

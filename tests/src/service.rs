@@ -77,10 +77,12 @@ impl Service {
         text
     }
 
+    /// The path of a file in the service's directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
+    /// Its process ID.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -135,7 +137,9 @@ pub fn ask(mut connection: impl Read + Write, request: &str) -> String {
 
 /// The certificates of a service over TCP, and those that it accepts.
 pub struct Tls<'a> {
+    /// The authority of its certificate.
     pub authority: &'a Authority,
+    /// The validity of its certificate.
     pub valid: Valid,
 }
 

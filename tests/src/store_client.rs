@@ -29,10 +29,13 @@ mod proto {
     tonic::include_proto!("store");
 }
 
-/// The kinds of objects.
+/// The number of packfiles, as a kind of objects.
 pub const PACKFILE: i32 = 1;
+/// The number of states, as a kind.
 pub const STATE: i32 = 2;
+/// The number of locks, as a kind.
 pub const LOCK: i32 = 3;
+/// The number of states with error correction, as a kind.
 pub const ECC_STATE: i32 = 5;
 
 /// A running store. Dropping it kills the plugin.
@@ -45,7 +48,9 @@ pub struct StoreClient {
 
 /// An object on its way to the store. Dropping the chunks ends it.
 pub struct Upload {
+    /// The chunks that are sent.
     pub chunks: mpsc::Sender<PutRequest>,
+    /// The result, when it has ended.
     pub result: JoinHandle<Result<i64, Status>>,
 }
 
@@ -94,27 +99,33 @@ impl StoreClient {
         store
     }
 
+    /// The process ID of the plugin.
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap()
     }
 
+    /// Creates a store.
     pub async fn create(&mut self, configuration: &[u8]) -> Result<(), Status> {
         let config = Bytes::copy_from_slice(configuration);
         self.client.create(CreateRequest { config }).await.map(drop)
     }
 
+    /// Opens the store. Returns its configuration.
     pub async fn open(&mut self) -> Result<Bytes, Status> {
         Ok(self.client.open(OpenRequest {}).await?.into_inner().config)
     }
 
+    /// Reaches the remote.
     pub async fn ping(&mut self) -> Result<(), Status> {
         self.client.ping(PingRequest {}).await.map(drop)
     }
 
+    /// Returns what the store can be used for.
     pub async fn mode(&mut self) -> Result<i32, Status> {
         Ok(self.client.mode(ModeRequest {}).await?.into_inner().mode)
     }
 
+    /// Returns the number of bytes of all objects.
     pub async fn size(&mut self) -> Result<i64, Status> {
         Ok(self.client.size(SizeRequest {}).await?.into_inner().size)
     }
@@ -143,6 +154,7 @@ impl StoreClient {
         Upload { chunks, result }
     }
 
+    /// Uploads an object.
     pub async fn put(&self, kind: i32, mac: Bytes, bytes: &[u8]) -> Result<i64, Status> {
         let upload = self.begin(kind, mac).await;
         for chunk in bytes.chunks(1 << 20) {
@@ -169,10 +181,12 @@ impl StoreClient {
         Ok(bytes)
     }
 
+    /// Removes an object.
     pub async fn delete(&mut self, kind: i32, mac: Bytes) -> Result<(), Status> {
         self.client.delete(DeleteRequest { mac, r#type: kind }).await.map(drop)
     }
 
+    /// Ends the session.
     pub async fn close(&mut self) -> Result<(), Status> {
         self.client.close(CloseRequest {}).await.map(drop)
     }

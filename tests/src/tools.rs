@@ -44,10 +44,12 @@ pub fn probe() -> PathBuf {
     existing(repository().join("bin/probe"))
 }
 
+/// Plakar's executable.
 pub fn plakar() -> PathBuf {
     in_path("plakar")
 }
 
+/// rclone's executable.
 pub fn rclone() -> PathBuf {
     in_path("rclone")
 }

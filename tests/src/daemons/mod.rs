@@ -40,6 +40,7 @@ const MAX_TRIES: u32 = 5;
 /// A server that ends with the test.
 pub struct Daemon {
     child: Child,
+    /// Its port on 127.0.0.1.
     pub port: u16,
     /// The directory that it serves.
     pub served: PathBuf,

@@ -80,10 +80,12 @@ impl Photos {
         library.of_album(album, 0).map(|(_, item)| item.digest.clone()).collect()
     }
 
+    /// Makes an item a favourite.
     pub fn favourite(&self, id: &str) {
         self.change(id, |item| item.favourite = true);
     }
 
+    /// Archives an item.
     pub fn archive(&self, id: &str) {
         self.change(id, |item| item.archived = true);
     }

@@ -11,16 +11,20 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
+/// A reply with a body of any kind.
 pub type Answer = Response<BoxBody<Bytes, io::Error>>;
 
 /// Why a call is refused.
 #[derive(Debug)]
 pub struct Refusal {
+    /// Its HTTP status.
     pub status: u16,
+    /// Its message.
     pub message: String,
 }
 
 impl Refusal {
+    /// Creates a refusal.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
@@ -68,10 +72,12 @@ impl Refusal {
     }
 }
 
+/// Creates a reply with JSON.
 pub fn json(status: u16, value: &Value) -> Answer {
     typed(status, "application/json; charset=UTF-8", value.to_string().into())
 }
 
+/// Creates a reply with text.
 pub fn text(text: String) -> Answer {
     typed(200, "text/plain", text.into())
 }

@@ -13,6 +13,7 @@ use super::answers::{Answer, Refusal, json, text};
 use super::calls::Call;
 use super::{Google, Shared, albums, items, oauth, uploads};
 
+/// Host of the API.
 pub const HOST: &str = "photoslibrary.googleapis.com";
 
 const DAY_IS_OVER: &str = "Quota exceeded for quota metric 'All requests' and limit 'All requests \

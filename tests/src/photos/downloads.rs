@@ -12,6 +12,7 @@ use super::answers::{self, Answer, Refusal};
 use super::ids;
 use super::library::Item;
 
+/// Host of the downloads.
 pub const HOST: &str = "lh3.googleusercontent.com";
 
 /// A number in a URL: sixteen hexadecimal digits.

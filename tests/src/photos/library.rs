@@ -11,14 +11,21 @@ use super::media::{self, Digest};
 /// A photo or a video.
 #[derive(Clone, Debug)]
 pub struct Item {
+    /// Its id.
     pub id: String,
+    /// Its file name.
     pub name: String,
+    /// Its MIME type.
     pub media_type: &'static str,
     /// In whole seconds, as Google tells it.
     pub created: OffsetDateTime,
+    /// Its bytes.
     pub bytes: Bytes,
+    /// The digest of its bytes.
     pub digest: Digest,
+    /// Whether it is a favourite.
     pub favourite: bool,
+    /// Whether it is archived.
     pub archived: bool,
     /// Whether the application that is connected created it: it sees no others.
     pub app_created: bool,
@@ -27,6 +34,7 @@ pub struct Item {
 }
 
 impl Item {
+    /// Whether it is a video.
     pub fn is_video(&self) -> bool {
         self.media_type.starts_with("video/")
     }
@@ -35,7 +43,9 @@ impl Item {
 /// An album; its items in their order.
 #[derive(Clone, Debug)]
 pub struct Album {
+    /// Its id.
     pub id: String,
+    /// Its title.
     pub title: String,
     /// A different user's.
     pub shared: bool,
@@ -56,6 +66,7 @@ pub struct Library {
 }
 
 impl Library {
+    /// Creates an empty library.
     pub fn new(seed: u64) -> Self {
         Self {
             ids: Ids::new(seed ^ 0x11b),
@@ -122,18 +133,22 @@ impl Library {
         self.items.len()
     }
 
+    /// The item at a place.
     pub fn item(&self, place: usize) -> Option<&Item> {
         self.items.get(place)?.as_ref()
     }
 
+    /// The item at a place, to change it.
     pub fn item_mut(&mut self, place: usize) -> Option<&mut Item> {
         self.items.get_mut(place)?.as_mut()
     }
 
+    /// The place of the item with an id.
     pub fn place(&self, id: &str) -> Option<usize> {
         self.by_id.get(id).copied()
     }
 
+    /// All items that weren't removed.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         self.items.iter().flatten()
     }
@@ -161,18 +176,22 @@ impl Library {
         place
     }
 
+    /// All albums.
     pub fn albums(&self) -> &[Album] {
         &self.albums
     }
 
+    /// The album with an id.
     pub fn album(&self, id: &str) -> Option<&Album> {
         Some(&self.albums[*self.albums_by_id.get(id)?])
     }
 
+    /// The album with an id, to change it.
     pub fn album_mut(&mut self, id: &str) -> Option<&mut Album> {
         Some(&mut self.albums[*self.albums_by_id.get(id)?])
     }
 
+    /// The album at a place.
     pub fn album_at(&mut self, place: usize) -> &mut Album {
         &mut self.albums[place]
     }
@@ -196,6 +215,7 @@ impl Album {
         }
     }
 
+    /// Removes the item at a place from the album, if it is there.
     pub fn take_out(&mut self, place: usize) {
         if self.holds.remove(&place) {
             self.items.retain(|item| *item != place);

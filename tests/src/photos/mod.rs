@@ -82,6 +82,7 @@ impl Photos {
         Self::with(Settings::default())
     }
 
+    /// Starts an account with these settings.
     pub fn with(settings: Settings) -> Self {
         let (certificates, authority) = proxy::certificates(settings.http2);
         let directory = tempfile::tempdir().unwrap();

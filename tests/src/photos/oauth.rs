@@ -11,8 +11,11 @@ use super::Settings;
 use super::answers::{Answer, Refusal, json};
 use super::ids::Ids;
 
+/// Host of the tokens.
 pub const HOST: &str = "oauth2.googleapis.com";
+/// The id of the only client.
 pub const CLIENT: &str = "81000000000-plakbox.apps.googleusercontent.com";
+/// The secret of the client.
 pub const SECRET: &str = "GOCSPX-a-secret-of-the-tests";
 /// The one that rclone uses when the configuration names none.
 const RCLONES_CLIENT: &str =
@@ -40,6 +43,7 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// Creates the tokens of an account.
     pub fn new(seed: u64) -> Self {
         let mut ids = Ids::new(seed ^ 0x0a17);
         let refresh = ids.next("1//0", 103);

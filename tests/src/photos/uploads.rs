@@ -51,6 +51,7 @@ struct SimpleItem {
 }
 
 impl Uploads {
+    /// Starts without uploads.
     pub fn new(seed: u64) -> Self {
         Self { ids: Ids::new(seed ^ 0x0b10b), waiting: HashMap::new(), committing: 0 }
     }

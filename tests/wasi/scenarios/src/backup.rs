@@ -79,22 +79,29 @@ impl Backup {
 pub struct Observed {
     /// Absolute paths and records, in the order of the scan.
     pub records: Vec<(String, Record)>,
+    /// End of the scan.
     pub end: Result<(), Failure>,
 }
 
 /// Event of a scan.
 #[derive(Debug)]
 pub enum Record {
+    /// An entry that was found.
     Found(Seen),
+    /// A path that failed.
     Failed(Failure),
 }
 
 /// Entry, and the result of its read.
 #[derive(Debug)]
 pub struct Seen {
+    /// Whether it is a directory.
     pub directory: bool,
+    /// Size in bytes, if it is known.
     pub size: Option<u64>,
+    /// Modification time.
     pub modified: Time,
+    /// Identity of the object.
     pub identity: Option<u64>,
     /// Bytes read, and how the read ended.
     pub read: Option<(Vec<u8>, Result<(), Failure>)>,

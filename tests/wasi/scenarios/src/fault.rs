@@ -4,6 +4,7 @@ use crate::Reason;
 
 /// Fault. Its paths are relative to the session's root, as rclone takes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the comment of a fault describes its fields")]
 pub enum Fault {
     // Listings.
     /// The first listing is cut in two before its first byte, the next one after it...

@@ -41,12 +41,15 @@ pub struct Scenario {
     pub backend: &'static str,
     /// The path inside the remote that is backed up or restored to.
     pub root: &'static str,
+    /// Options of the user.
     pub options: Vec<(&'static str, &'static str)>,
     /// Contents of the remote, with paths relative to its own root and not to the session's.
     pub remote: Vec<Node>,
     /// Contents of the remote if it is Google Photos.
     pub photos: Vec<Photo>,
+    /// Faults of the remote or of its rclone.
     pub faults: Vec<Fault>,
+    /// The action, and its expected results.
     pub act: Act,
     /// Expected numbers of calls of the fake rclone: see [`Scenario::calls`].
     pub calls: Vec<(&'static str, RangeInclusive<usize>)>,
@@ -57,7 +60,9 @@ pub struct Scenario {
 /// Action.
 #[derive(Debug, Clone)]
 pub enum Act {
+    /// A backup of the remote.
     Backup(Backup),
+    /// A restore to the remote.
     Restore(Restore),
     /// Steps of a session of a store.
     Store(Vec<Step>),
@@ -71,6 +76,7 @@ pub type Named = (&'static str, fn() -> Scenario);
 /// Check of one promise.
 #[derive(Debug)]
 pub struct Check {
+    /// The promise, as a sentence.
     pub promise: String,
     /// The error, if the promise is broken.
     pub broken: Option<String>,
@@ -258,6 +264,7 @@ impl Scenario {
 #[macro_export]
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
+        /// The scenarios of this module.
         pub const SCENARIOS: &[$crate::Named] = &[$((stringify!($name), $name)),*];
     };
 }

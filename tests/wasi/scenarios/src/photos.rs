@@ -16,8 +16,11 @@ pub const BACKEND: &str = "google photos";
 pub struct Photo {
     /// ID of the same length as Google's.
     pub id: String,
+    /// Name of its file.
     pub name: String,
+    /// Its bytes.
     pub bytes: Vec<u8>,
+    /// Time at which it was taken.
     pub made: Time,
     /// Directories in which rclone shows it, in addition to `media/all`.
     pub shown: Vec<String>,

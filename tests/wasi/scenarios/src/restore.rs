@@ -25,6 +25,7 @@ pub struct Restore {
 /// Properties that a remote keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeps {
+    /// Files and directories, with their times.
     Everything,
     /// Names and bytes of files, but no directories and no times.
     Bytes,
@@ -33,7 +34,9 @@ pub enum Keeps {
 /// One entry of a snapshot.
 #[derive(Debug, Clone)]
 pub struct Entry {
+    /// The file or directory.
     pub node: Node,
+    /// Kind of the entry.
     pub kind: Kind,
     /// Inode in the snapshot.
     pub identity: Option<u64>,
@@ -43,10 +46,14 @@ pub struct Entry {
     pub announced: Option<u64>,
 }
 
+/// Kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// A file or a directory.
     Node,
+    /// A symbolic link.
     Symlink,
+    /// An entry that no remote can store.
     Other,
 }
 
@@ -84,6 +91,7 @@ impl Restore {
 /// Observations of a restore.
 #[derive(Debug)]
 pub struct Observed {
+    /// Result of opening the session.
     pub opened: Result<(), Failure>,
     /// Result of each entry, in the order of their arrival.
     pub outcomes: Vec<(String, Result<(), Failure>)>,

@@ -11,8 +11,11 @@ pub const CONFIGURATION: &[u8] = b"configuration of a store";
 /// Kind of an object, as in the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// A packfile.
     Packfile,
+    /// A state.
     State,
+    /// A lock.
     Lock,
 }
 
@@ -29,7 +32,9 @@ impl Kind {
 /// Object. Its name and its bytes depend on its kind and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Object {
+    /// Kind of the object.
     pub kind: Kind,
+    /// Number of the object.
     pub number: u64,
     /// Size in bytes.
     pub size: usize,
@@ -119,22 +124,31 @@ pub type End = Result<(), (Reason, &'static str)>;
 /// Step of a session.
 #[derive(Debug, Clone)]
 pub enum Step {
+    /// Opens the session.
     Open(End),
+    /// Reaches the remote.
     Ping(End),
+    /// Creates the store.
     Create(End),
+    /// Reads the configuration.
     Configuration(End),
     /// The number of bytes of the store.
     Size(u64),
     /// A listing, and the objects that it returns, in any order.
     List(Kind, Vec<Object>),
+    /// A listing that fails: its reason, and a part of the message or of the help.
     ListFails(Kind, Reason, &'static str),
+    /// Uploads an object.
     Put(Object, End),
     /// An upload whose content fails after half of its bytes.
     PutBroken(Object),
+    /// Reads an object.
     Get(Object, End),
     /// A read of a range: offset and length.
     GetRange(Object, u64, u64, End),
+    /// Removes an object.
     Delete(Object, End),
+    /// Ends the session.
     Finish(End),
     /// Steps at the same time.
     AtOnce(Vec<Step>),

@@ -138,6 +138,7 @@ pub struct Listed {
     pub path: String,
     /// Size of a file; `None` for a directory.
     pub size: Option<u64>,
+    /// Modification time.
     pub modified: Time,
 }
 
