@@ -222,7 +222,8 @@ pub fn write(place: &TestEnv, listen: &str, settings: &str, tenants: &str) {
         None => (settings, ""),
     };
     let text = format!(
-        "version = 1\nstate = \"state\"\n{connectors}tenants = \"tenants.toml\"\n[admin]\nsocket = \"admin\"\n[listen]\n{listen}{settings}"
+        "version = 1\nstate = \"state\"\n{connectors}tenants = \"tenants.toml\"\n\
+         [admin]\nsocket = \"admin\"\n[listen]\n{listen}{settings}"
     );
     fs::write(directory.join("service.toml"), text).unwrap();
     fs::write(directory.join("tenants.toml"), tenants).unwrap();
@@ -271,7 +272,9 @@ pub fn ours(more: &str) -> String {
 /// this one, by this rclone.
 pub fn policy(place: &TestEnv, name: &str, below: &Path, rclone: &Path) {
     let text = format!(
-        "version = 1\n[rclone]\npath = {rclone:?}\n[[allow]]\nbackends = [\"local\", \"alias\"]\nuse = [\"importer\", \"exporter\"]\ndirectories = [{below:?}]\n"
+        "version = 1\n[rclone]\npath = {rclone:?}\n[[allow]]\n\
+         backends = [\"local\", \"alias\"]\nuse = [\"importer\", \"exporter\"]\n\
+         directories = [{below:?}]\n"
     );
     fs::write(directory(place).join(name), text).unwrap();
 }

@@ -390,7 +390,8 @@ fn it_can_t_use_more_than_its_limits() {
 }
 
 /// Limits of what the kernel doesn't limit.
-const LIMITS: &str = "limits = { rclone-memory = \"600MiB\", tasks = 100, temporary-disk = \"1GiB\", temporary-files = 10000 }";
+const LIMITS: &str = "limits = { rclone-memory = \"600MiB\", tasks = 100, temporary-disk = \"1GiB\", \
+                      temporary-files = 10000 }";
 
 #[test]
 fn it_is_ended_when_it_has_more_than_the_kernel_would_hold_it_to() {

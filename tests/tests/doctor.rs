@@ -74,8 +74,10 @@ fn what_a_configuration_of_google_photos_lacks_is_reported() {
     of_photos(&place, &photos, &without(&config, "client_"))
         .good()
         .says("warning  the remote has no `client_id` and uses rclone's shared one");
-    of_photos(&place, &photos, &without(&config, "client_secret"))
-        .bad("problem  the remote has a `client_id` without its `client_secret`; help: run `rclone config update p client_secret=...`");
+    of_photos(&place, &photos, &without(&config, "client_secret")).bad(
+        "problem  the remote has a `client_id` without its `client_secret`; help: run \
+         `rclone config update p client_secret=...`",
+    );
     of_photos(&place, &photos, &without(&config, "token"))
         .bad("problem  the remote has no `token`: it was never connected; help: run `rclone config reconnect p:`");
     of_photos(&place, &photos, &format!("{config}read_only = true\n")).good().says(
@@ -151,7 +153,10 @@ fn an_rclone_that_is_missing_or_too_old_is_a_problem() {
         doctor(place.command(tools::plakbox()).env("PLAKBOX_RCLONE", rclone), &photos.config("p"))
     };
     look(rclone.to_str().unwrap())
-        .bad("too old for Google Photos, which since 2025-03-31 refuses the permissions that it asks for; help: install rclone 1.70.0 or later")
+        .bad(
+            "too old for Google Photos, which since 2025-03-31 refuses the permissions that \
+             it asks for; help: install rclone 1.70.0 or later",
+        )
         .says("ok       the configuration of `p` is sound");
     look("/nowhere/rclone").bad("problem  PLAKBOX_RCLONE names `/nowhere/rclone` as rclone");
 }

@@ -35,9 +35,10 @@ fn rclone_missing() {
         .bad("PLAKBOX_RCLONE names `/nowhere/rclone` as rclone, which isn't a file");
     let empty = place.path("empty");
     fs::create_dir(&empty).unwrap();
-    run(place.backup_command("@source").env("PATH", empty))
-        .soon()
-        .bad("rclone was not found; help: install rclone 1.70.0 or later (https://rclone.org/install), or set PLAKBOX_RCLONE to its path");
+    run(place.backup_command("@source").env("PATH", empty)).soon().bad(
+        "rclone was not found; help: install rclone 1.70.0 or later \
+         (https://rclone.org/install), or set PLAKBOX_RCLONE to its path",
+    );
 }
 
 #[test]
@@ -62,16 +63,20 @@ fn rclone_that_is_a_script() {
     let rclone = place.path("rclone");
     fs::write(&rclone, "#!/bin/sh\nexec rclone \"$@\"\n").unwrap();
     fs::set_permissions(&rclone, fs::Permissions::from_mode(0o755)).unwrap();
-    run(place.backup_command("@source").env("PLAKBOX_RCLONE", rclone))
-        .soon()
-        .bad("is a script, and what it starts can't be confined; help: set PLAKBOX_RCLONE to the path of rclone itself");
+    run(place.backup_command("@source").env("PLAKBOX_RCLONE", rclone)).soon().bad(
+        "is a script, and what it starts can't be confined; help: set PLAKBOX_RCLONE to \
+         the path of rclone itself",
+    );
 }
 
 #[test]
 fn no_type() {
     let place = TestEnv::new();
     place.import_text("source", b"[half]\nurl = http://localhost/\n");
-    place.backup("@half").soon().bad("or import it again with `rclone config dump | plakar source import -rclone -overwrite NAME`");
+    place.backup("@half").soon().bad(
+        "or import it again with `rclone config dump | plakar source import -rclone \
+         -overwrite NAME`",
+    );
     place
         .backup("rclone://nothing")
         .soon()
@@ -86,17 +91,20 @@ fn unknown_type() {
     let place = TestEnv::new();
     place.remote("odd", &[("type", "punchcards")]);
     place.import("odd");
-    place.backup("@odd").soon().bad(r#"didn't find backend called "punchcards"; help: check `rclone_type`: `rclone help backends` lists what this rclone knows"#);
+    place.backup("@odd").soon().bad(
+        "didn't find backend called \"punchcards\"; help: check `rclone_type`: `rclone help \
+         backends` lists what this rclone knows",
+    );
 }
 
 #[test]
 fn unknown_option() {
     let place = TestEnv::with_source();
     place.plakar(["source", "set", "source", "read_a_head=1"]).good();
-    place
-        .backup("@source")
-        .soon()
-        .bad("the rclone connector has no option `read_a_head`, only `read_ahead`, `streams`, `processes` and `times`; help: remove it");
+    place.backup("@source").soon().bad(
+        "the rclone connector has no option `read_a_head`, only `read_ahead`, \
+         `streams`, `processes` and `times`; help: remove it",
+    );
 }
 
 #[test]
@@ -107,7 +115,10 @@ fn an_option_with_a_senseless_value() {
         .good();
     place.backup("@source").good();
     place.plakar(["source", "set", "source", "read_ahead=plenty"]).good();
-    place.backup("@source").soon().bad("`plenty` is not a value of the option `read_ahead`; help: set `read_ahead` to a size up to 128MiB, like 64MiB, or 0");
+    place.backup("@source").soon().bad(
+        "`plenty` is not a value of the option `read_ahead`; help: set `read_ahead` to a \
+         size up to 128MiB, like 64MiB, or 0",
+    );
 }
 
 #[test]
@@ -284,7 +295,8 @@ fn rclone_killed_half_way_through_a_restore_fails_clearly() {
     place.backup("@source").good();
     // Slow enough to be met half way.
     place.policy(&format!(
-        "[limits]\nbandwidth = \"4MiB\"\n[[allow]]\nbackends = [\"alias\", \"local\"]\nuse = [\"exporter\"]\ndirectories = [{:?}]\n",
+        "[limits]\nbandwidth = \"4MiB\"\n[[allow]]\nbackends = [\"alias\", \"local\"]\n\
+         use = [\"exporter\"]\ndirectories = [{:?}]\n",
         place.path("")
     ));
     for verb in ["copy", "rcat"] {

@@ -86,9 +86,11 @@ fn a_remote_without_its_own_client_has_a_notice_each_time_until_it_fails() {
     account.photos.forget_access_tokens();
     account.photos.set(|settings| settings.shared_client = false);
     fs::remove_dir_all(account.place.state()).unwrap();
-    account
-        .backup("")
-        .bad("invalid_client: the remote's client_id doesn't work (any more); help: make a client_id of your own (https://rclone.org/googlephotos/#making-your-own-client-id");
+    account.backup("").bad(
+        "invalid_client: the remote's client_id doesn't work (any more); help: make a \
+         client_id of your own \
+         (https://rclone.org/googlephotos/#making-your-own-client-id",
+    );
 }
 
 #[test]
@@ -119,7 +121,9 @@ fn a_remote_that_an_old_rclone_connected_must_be_connected_again() {
     let account = Account::new(Settings::before_1_70());
     account.photos.fill(3, 1, 0, 1);
     backup(&account).bad(
-        "Request had insufficient authentication scopes. (403 PERMISSION_DENIED): the remote was connected by an rclone before 1.70 or without this permission; help: run `rclone config reconnect NAME:` with rclone 1.70 or later, and `/",
+        "Request had insufficient authentication scopes. (403 PERMISSION_DENIED): the \
+         remote was connected by an rclone before 1.70 or without this permission; \
+         help: run `rclone config reconnect NAME:` with rclone 1.70 or later, and `/",
     );
 }
 
@@ -128,7 +132,9 @@ fn an_rclone_that_is_too_old_for_google_says_why() {
     let account = Account::new(Settings::default());
     let rclone = account.place.rclone_that_says("rclone v1.69.3");
     run(account.place.backup_command("@photos").env("PLAKBOX_RCLONE", rclone)).soon().bad(
-        "is too old for Google Photos, which since 2025-03-31 refuses the permissions that it asks for; help: install rclone 1.70.0 or later (https://rclone.org/install), run `rclone config reconnect NAME:`, and `/",
+        "is too old for Google Photos, which since 2025-03-31 refuses the permissions \
+         that it asks for; help: install rclone 1.70.0 or later \
+         (https://rclone.org/install), run `rclone config reconnect NAME:`, and `/",
     );
 }
 
@@ -167,7 +173,9 @@ fn a_read_only_remote_is_refused_as_a_destination_before_anything_is_sent() {
     let account = Account::new(Settings::read_only());
     directory(&account, &[("1.jpg", photo(1, 1, 100))]);
     restore(&account).bad(
-        "the remote is connected with `read_only`, so nothing can be restored to it; help: run `rclone config update NAME read_only=false` and `rclone config reconnect NAME:`, and `/",
+        "the remote is connected with `read_only`, so nothing can be restored to it; \
+         help: run `rclone config update NAME read_only=false` and `rclone config \
+         reconnect NAME:`, and `/",
     );
     assert_eq!(account.photos.calls().api(), 0);
 }
@@ -188,8 +196,10 @@ fn what_google_does_not_take_fails_alone_and_says_so() {
     assert!(!run.ok, "{}", run.text);
     let line = failed(&run, "/notes.txt");
     assert!(
-        line.contains("There was an error while trying to create this media item. (3): Google Photos takes photos and videos only")
-            && !line.contains("failed to commit batch"),
+        line.contains(
+            "There was an error while trying to create this media item. (3): Google Photos \
+             takes photos and videos only"
+        ) && !line.contains("failed to commit batch"),
         "{line}"
     );
     let line = failed(&run, "/2.jpg");
@@ -220,7 +230,8 @@ fn a_denial_for_another_reason_is_not_attributed_to_an_old_remote() {
     account.photos.fill(3, 1, 0, 1);
     account.photos.fail(Call::Search, 403, 9999);
     let run = backup(&account).bad(
-        "The caller does not have permission (403 PERMISSION_DENIED); help: check what the remote's account may do there",
+        "The caller does not have permission (403 PERMISSION_DENIED); help: check what \
+         the remote's account may do there",
     );
     assert_eq!(count(&run, "rclone config reconnect"), 0, "{}", run.text);
 }
@@ -229,7 +240,11 @@ fn a_denial_for_another_reason_is_not_attributed_to_an_old_remote() {
 fn the_days_quota_is_one_line_with_its_remedy() {
     let account = Account::new(Settings { quota: 2, ..Settings::default() });
     account.photos.fill(300, 1, 0, 1);
-    let run = backup(&account).bad("limit 'All requests per day' (429 RESOURCE_EXHAUSTED): the day's quota of Google Photos is used up (10,000 calls a day for each client_id); help: run it again tomorrow, with a client_id of your own");
+    let run = backup(&account).bad(
+        "limit 'All requests per day' (429 RESOURCE_EXHAUSTED): the day's quota of Google \
+         Photos is used up (10,000 calls a day for each client_id); help: run it again \
+         tomorrow, with a client_id of your own",
+    );
     assert_eq!(count(&run, "All requests per day"), 1, "{}", run.text);
     assert_eq!(count(&run, "low level retry"), 0, "{}", run.text);
 }

@@ -52,7 +52,8 @@ fn accounts_that_differ_in_the_token_alone_are_distinguished_and_a_refresh_is_no
     let text = |directory: &Path, access: &str, refresh: &str| {
         let remote = directory.display();
         format!(
-            "[it]\ntype = alias\nremote = {remote}\ntoken = {{\"access_token\":\"{access}\",\"refresh_token\":\"{refresh}\",\"expiry\":\"{access}\"}}\n"
+            "[it]\ntype = alias\nremote = {remote}\n\
+             token = {{\"access_token\":\"{access}\",\"refresh_token\":\"{refresh}\",\"expiry\":\"{access}\"}}\n"
         )
     };
     let same = place.path("same");

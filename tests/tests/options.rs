@@ -233,7 +233,8 @@ fn every_option_of_a_dangerous_name_is_in_the_table() {
     });
     assert!(
         unknown.is_empty(),
-        "rclone has options that host/src/policy/rclone_options/table.toml says nothing of; look at what they do, and add them:\n{}",
+        "rclone has options that host/src/policy/rclone_options/table.toml says nothing \
+         of; look at what they do, and add them:\n{}",
         lines(&unknown)
     );
 }
@@ -254,7 +255,9 @@ fn every_option_that_may_name_a_host_is_in_the_table() {
     }
     assert!(
         unknown.is_empty(),
-        "rclone has options that may name hosts, of which host/src/policy/rclone_options/table.toml says nothing; look at what they do, and add them:\n{}",
+        "rclone has options that may name hosts, of which \
+         host/src/policy/rclone_options/table.toml says nothing; look at what they do, \
+         and add them:\n{}",
         lines(&Vec::from_iter(unknown))
     );
 }
@@ -302,7 +305,8 @@ fn every_option_of_the_table_is_one_of_rclone() {
     });
     assert!(
         gone.is_empty(),
-        "host/src/policy/rclone_options/table.toml names options that rclone {installed} doesn't have; correct or remove them:\n{}",
+        "host/src/policy/rclone_options/table.toml names options that rclone \
+         {installed} doesn't have; correct or remove them:\n{}",
         lines(&gone)
     );
     let declared_now: Vec<_> =

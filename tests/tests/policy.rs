@@ -65,7 +65,9 @@ fn a_user_s_policy_can_only_narrow_the_operator_s() {
     let operator = place.path("operator.toml");
     fs::write(&operator, format!("version = 1\n{}", local_rule(&place, "[\"importer\"]"))).unwrap();
     let operator = operator.to_str().unwrap();
-    place.policy("[[allow]]\nbackends = [\"*\"]\nuse = [\"importer\", \"exporter\"]\nports = \"any\"\ndirectories = [\"/\"]\n",
+    place.policy(
+        "[[allow]]\nbackends = [\"*\"]\nuse = [\"importer\", \"exporter\"]\n\
+         ports = \"any\"\ndirectories = [\"/\"]\n",
     );
     plakbox(&place, ["ls", "other:"]).good().says("/b");
     plakbox(&place, ["ls", "--policy", operator, "granted:"]).good().says("/a");
@@ -175,7 +177,8 @@ fn contents_come_from_the_pinned_address_and_no_other() {
     }
     let pin = |more: &str| {
         place.policy(&format!(
-            "[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\nports = \"any\"\npin = {{ endpoint = \"http://{}\" }}\n{more}\n",
+            "[[allow]]\nbackends = [\"s3\"]\nuse = [\"importer\"]\nports = \"any\"\n\
+             pin = {{ endpoint = \"http://{}\" }}\n{more}\n",
             server.address
         ));
     };
@@ -262,9 +265,9 @@ fn the_audit_log_has_what_was_decided_and_done_and_no_secret() {
     place.remote("no", &[("type", "s3"), ("secret_access_key", secret)]);
     let log = place.path("audit.jsonl");
     place.policy(&format!(
-            "[audit]\nfile = {log:?}\n[[allow]]\nname = \"the web\"\nbackends = [\"http\"]\nuse = [\"importer\"]\nports = \"any\"\n"
-        ),
-    );
+        "[audit]\nfile = {log:?}\n[[allow]]\nname = \"the web\"\n\
+         backends = [\"http\"]\nuse = [\"importer\"]\nports = \"any\"\n"
+    ));
     plakbox(&place, ["cat", "web:file"]).good();
     plakbox(&place, ["ls", "no:"]).soon().bad("it allows the backends http");
     plakbox(&place, ["ls", "web:gone"]).soon().bad("not found");
@@ -330,7 +333,9 @@ fn each_attempt_is_a_line_of_what_the_audit_log_shows() {
     let decision = |path: &str, allowed: bool| {
         let why = if allowed { "" } else { ",\"why\":\"no rule\"" };
         format!(
-            "{{\"time\":\"2026-01-01T00:00:00Z\",\"session\":\"1-0-1\",\"uid\":1000,\"event\":\"decision\",\"remote\":\"9c1f{path}\",\"backend\":\"s3\",\"path\":\"{path}\",\"use\":\"importer\",\"rules\":[],\"allowed\":{allowed}{why}}}\n"
+            "{{\"time\":\"2026-01-01T00:00:00Z\",\"session\":\"1-0-1\",\"uid\":1000,\
+             \"event\":\"decision\",\"remote\":\"9c1f{path}\",\"backend\":\"s3\",\
+             \"path\":\"{path}\",\"use\":\"importer\",\"rules\":[],\"allowed\":{allowed}{why}}}\n"
         )
     };
     let text = [decision("first", false), decision("second", false), decision("third", true)];

@@ -111,7 +111,10 @@ fn the_package_s_component_would_be_run() {
 /// limits that are reached soon.
 fn under_limits(what: &str) -> Run {
     let place = with_remote();
-    place.policy("[limits]\nprocesses = 8\nwall-time = \"4s\"\n[[allow]]\nbackends = [\"memory\"]\nuse = [\"importer\"]\n");
+    place.policy(
+        "[limits]\nprocesses = 8\nwall-time = \"4s\"\n[[allow]]\nbackends = [\"memory\"]\n\
+         use = [\"importer\"]\n",
+    );
     rogue(&place, what).soon()
 }
 
@@ -119,7 +122,10 @@ fn under_limits(what: &str) -> Run {
 fn a_component_that_starts_processes_without_end_has_eight_and_is_stopped() {
     for what in ["spawn", "hold"] {
         let place = with_remote();
-        place.policy("[limits]\nprocesses = 8\nwall-time = \"4s\"\n[[allow]]\nbackends = [\"memory\"]\nuse = [\"importer\"]\n");
+        place.policy(
+            "[limits]\nprocesses = 8\nwall-time = \"4s\"\n[[allow]]\n\
+             backends = [\"memory\"]\nuse = [\"importer\"]\n",
+        );
         let mut command = place.command(tools::plakbox());
         command.arg("--component").arg(tools::rogue()).args(["ls", &format!("remote:{what}")]);
         let start = Instant::now();
@@ -151,7 +157,11 @@ fn a_component_with_too_many_unread_contents_receives_an_error() {
                 fs::write(directory.join("big"), vec![7; 3 << 20]).unwrap();
                 fs::write(directory.join("small"), "7").unwrap();
                 let granted = place.path("remote").display().to_string();
-                place.policy(&format!("[limits]\nbuffers = \"32MiB\"\n[[allow]]\nbackends = [\"local\", \"alias\"]\nuse = [\"importer\"]\ndirectories = [{granted:?}]\n"));
+                place.policy(&format!(
+                    "[limits]\nbuffers = \"32MiB\"\n[[allow]]\n\
+                     backends = [\"local\", \"alias\"]\nuse = [\"importer\"]\n\
+                     directories = [{granted:?}]\n"
+                ));
                 rogue(&place, &what).soon().bad("contents are open that aren't read");
             });
         }

@@ -69,7 +69,8 @@ fn echo() -> String {
             let length = connection.read(&mut request).unwrap_or_default();
             let said = String::from_utf8_lossy(&request[..length]).replace(['\r', '\n'], " | ");
             let answer = format!(
-                "HTTP/1.1 403 {said}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{said}",
+                "HTTP/1.1 403 {said}\r\nContent-Type: text/plain\r\n\
+                 Content-Length: {}\r\nConnection: close\r\n\r\n{said}",
                 said.len()
             );
             let _ = connection.write_all(answer.as_bytes());

@@ -130,7 +130,9 @@ async fn what_a_tenant_s_rclone_uses_is_counted_with_the_capabilities_of_the_uni
     let rclone = place.path("rclone");
     fs::copy(tools::probe(), &rclone).unwrap();
     let policy = format!(
-        "version = 1\n[rclone]\npath = {rclone:?}\n[[allow]]\nbackends = [\"memory\"]\nuse = [\"importer\"]\n[limits]\nrclone-memory = \"600MiB\"\ntasks = 100\ntemporary-disk = \"1GiB\"\n"
+        "version = 1\n[rclone]\npath = {rclone:?}\n[[allow]]\nbackends = [\"memory\"]\n\
+         use = [\"importer\"]\n[limits]\nrclone-memory = \"600MiB\"\ntasks = 100\n\
+         temporary-disk = \"1GiB\"\n"
     );
     fs::write(service::directory(&place).join("ours.toml"), policy).unwrap();
     let users = "[users]\nfirst = 74000\ncount = 10\n";

@@ -91,7 +91,8 @@ fn with_full_disk(place: &TestEnv, command: &Command) -> Command {
     } else {
         inside.args(["--mount", "--user", "--map-root-user"]);
     }
-    let script = "mount -t tmpfs -o size=256k tmpfs \"$0\" && { cat /dev/zero > \"$0/fill\" 2>/dev/null; exec \"$@\"; }";
+    let script = "mount -t tmpfs -o size=256k tmpfs \"$0\" && { cat /dev/zero > \"$0/fill\" \
+                  2>/dev/null; exec \"$@\"; }";
     inside.args(["sh", "-c", script]).arg(state).arg(command.get_program());
     inside.args(command.get_args());
     inside

@@ -85,7 +85,8 @@ impl Tenant {
             _ => String::new(),
         };
         format!(
-            "version = 1\n[rclone]\npath = {rclone:?}\n[[allow]]\nbackends = [\"http\"]\nuse = [\"importer\"]\nports = [{}]\n{own}{more}",
+            "version = 1\n[rclone]\npath = {rclone:?}\n[[allow]]\n\
+             backends = [\"http\"]\nuse = [\"importer\"]\nports = [{}]\n{own}{more}",
             self.port()
         )
     }

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 fn allow(place: &TestEnv, directory: &Path, more: &str) {
     let audit = place.path("audit.jsonl");
     place.policy(&format!(
-        "[audit]\nfile = {audit:?}\n[[allow]]\nbackends = [\"local\", \"alias\"]\nuse = [\"store\"]\ndirectories = [{directory:?}]\n{more}"
+        "[audit]\nfile = {audit:?}\n[[allow]]\nbackends = [\"local\", \"alias\"]\n\
+         use = [\"store\"]\ndirectories = [{directory:?}]\n{more}"
     ));
 }
 
@@ -118,7 +119,9 @@ async fn nothing_in_a_store_that_is_appended_to_is_replaced_or_deleted() {
 fn appending_service(place: &TestEnv, below: &Path) -> Service {
     let rclone = tools::rclone();
     let text = format!(
-        "version = 1\n[rclone]\npath = {rclone:?}\n[[allow]]\nbackends = [\"local\", \"alias\"]\nuse = [\"store\"]\nappend-only = true\ndirectories = [{below:?}]\n"
+        "version = 1\n[rclone]\npath = {rclone:?}\n[[allow]]\n\
+         backends = [\"local\", \"alias\"]\nuse = [\"store\"]\nappend-only = true\n\
+         directories = [{below:?}]\n"
     );
     fs::write(service::directory(place).join("ours.toml"), text).unwrap();
     Service::start(place, "", &ours(""))
@@ -171,7 +174,8 @@ fn a_policy_of_stores_is_explained() {
     let remote = place.directory_remote("remote");
     let file = place.path("policy.toml");
     let rule = format!(
-        "version = 1\n[[allow]]\nbackends = [\"local\", \"alias\"]\nuse = [\"store\"]\nappend-only = true\ndirectories = [{remote:?}]\n"
+        "version = 1\n[[allow]]\nbackends = [\"local\", \"alias\"]\nuse = [\"store\"]\n\
+         append-only = true\ndirectories = [{remote:?}]\n"
     );
     fs::write(&file, rule).unwrap();
     let explain = |args: &[&str]| {

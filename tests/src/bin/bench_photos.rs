@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse().expect("a number"));
     println!(
-        "| library | work | API calls | downloads | uploads | seconds | photos/s | first photo after | last listing after | memory |"
+        "| library | work | API calls | downloads | uploads | seconds | photos/s | \
+         first photo after | last listing after | memory |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     match (arguments.next(), arguments.next()) {
@@ -55,7 +56,8 @@ fn work(account: &Account, library: &str, name: &str, run: impl FnOnce(&Account)
         None => "-".to_owned(),
     };
     println!(
-        "| {library} | {name} | {} | {downloads} | {uploads} | {took:.1} | {:.0} | {} | {} | {} MiB, with rclone {} MiB |",
+        "| {library} | {name} | {} | {downloads} | {uploads} | {took:.1} | {:.0} | {} | \
+         {} | {} MiB, with rclone {} MiB |",
         calls.api(),
         account.photos.items().len() as f64 / took,
         after(calls.times(Call::Download).map(|(first, _)| first)),

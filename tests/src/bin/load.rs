@@ -166,7 +166,8 @@ fn fairness() -> bool {
     }
     policy(&place, "greedy.toml", &greedy, &tools::rclone());
     let tenants = format!(
-        "{}[[tenant]]\nname = \"greedy\"\npolicy = \"greedy.toml\"\ncertificates = [\"greedy\"]\n[tenant.limits]\nsessions = 50\nprocesses = 110\n",
+        "{}[[tenant]]\nname = \"greedy\"\npolicy = \"greedy.toml\"\n\
+         certificates = [\"greedy\"]\n[tenant.limits]\nsessions = 50\nprocesses = 110\n",
         ours("")
     );
     let authority = Authority::new();

@@ -14,7 +14,8 @@ fn the_bytes_of_restored_small_files_are_counted() {
     place.directory_remote("target");
     let audit = place.path("audit.jsonl");
     place.policy(&format!(
-        "[audit]\nfile = {audit:?}\n[[allow]]\nbackends = [\"alias\", \"local\"]\nuse = [\"exporter\"]\ndirectories = [{:?}]\n",
+        "[audit]\nfile = {audit:?}\n[[allow]]\nbackends = [\"alias\", \"local\"]\n\
+         use = [\"exporter\"]\ndirectories = [{:?}]\n",
         place.path("")
     ));
     place.restore("rclone://target:").good();

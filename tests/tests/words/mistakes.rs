@@ -51,7 +51,10 @@ fn a_path_of_rclone_that_is_wrong_is_named() {
     let place = with_source();
     run(place.backup_command("@source").env("PLAKBOX_RCLONE", "/nonexistent"))
         .bad("PLAKBOX_RCLONE names `/nonexistent` as rclone, which isn't a file; help: correct it");
-    place.policy("[rclone]\npath = \"/not/there\"\n[[allow]]\nbackends = [\"*\"]\nuse = [\"importer\"]\ndirectories = [\"/\"]\n");
+    place.policy(
+        "[rclone]\npath = \"/not/there\"\n[[allow]]\nbackends = [\"*\"]\n\
+         use = [\"importer\"]\ndirectories = [\"/\"]\n",
+    );
     place.backup("@source").bad("the policy names `/not/there` as rclone, which isn't a file");
 }
 
