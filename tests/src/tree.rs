@@ -1,6 +1,7 @@
 //! Directories full of files, made by code and compared byte by byte.
 
 use fastrand::Rng;
+use scenarios::tree::{CONTROL_NAMES, DIFFICULT_NAMES};
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
 use std::io::{Read, Write};
@@ -38,42 +39,8 @@ pub fn file(path: &Path, bytes: &[u8], modified: SystemTime) {
 
 /// Names that programs stumble over. Each is fine on Linux.
 pub fn difficult_names() -> Vec<String> {
-    let long = "l".repeat(255);
-    [
-        "two words",
-        " leading",
-        "trailing ",
-        "it's",
-        "say \"x\"",
-        "back\\slash",
-        "{braces}",
-        "[a]*?",
-        "-dash",
-        "--flag",
-        ".hidden",
-        "..two",
-        "tab\there",
-        "new\nline",
-        "percent%20",
-        "a%2fb",
-        "#hash",
-        "colon:x",
-        "semi;colon",
-        "dollar$(x)`y`",
-        "ünïcödé",
-        "e\u{301}",
-        "\u{1f600}\u{1f469}\u{200d}\u{1f467}",
-        "日本語",
-        "plus+equals=",
-        "~tilde",
-        "remote:path",
-        "data",
-        "ab␊cd",
-    ]
-    .map(str::to_owned)
-    .into_iter()
-    .chain([long])
-    .collect()
+    let names = DIFFICULT_NAMES.into_iter().chain(CONTROL_NAMES).map(str::to_owned);
+    names.chain(["l".repeat(255)]).collect()
 }
 
 /// Fills a directory with `count` files: small ones of many sizes and times, empty

@@ -52,7 +52,7 @@ fn time(number: u64) -> Time {
 }
 
 /// Names that programs often handle wrongly. All are valid on Linux.
-pub const DIFFICULT_NAMES: [&str; 25] = [
+pub const DIFFICULT_NAMES: [&str; 28] = [
     "two words",
     " leading",
     "trailing ",
@@ -70,6 +70,9 @@ pub const DIFFICULT_NAMES: [&str; 25] = [
     "#hash",
     "colon:x",
     "semi;colon",
+    "dollar$(x)`y`",
+    "plus+equals=",
+    "~tilde",
     "<b>&amp;",
     "line\u{2028}separator",
     "ünïcödé",
