@@ -1,4 +1,5 @@
-//! docs/contract.md, made from the comments in `wit/`.
+//! docs/contract.md, made from the comments in `wit/`. The generator of wit-bindgen makes a page for
+//! each world, without `async` and without the comments of exported interfaces.
 
 use std::fmt::Write;
 use std::path::PathBuf;
