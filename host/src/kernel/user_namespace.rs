@@ -190,9 +190,10 @@ impl Outside {
         exchanges.number = exchanges.number.wrapping_add(1);
         match exchange(&self.socket, exchanges.number, about) {
             Ok(answer) => answer,
-            Err(Errno::AGAIN) => {
-                Err(io::Error::new(io::ErrorKind::TimedOut, "its user could not be told in time"))
-            }
+            Err(Errno::AGAIN) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "its user could not be determined in time",
+            )),
             Err(error) => {
                 exchanges.is_lost = true;
                 Err(error.into())
