@@ -126,13 +126,13 @@ impl Rclone {
     /// # Errors
     ///
     /// A path isn't below the root, or rclone can't be started.
-    pub async fn list(&self, selection: ListOptions) -> Result<Listing, Failure> {
+    pub async fn list(&self, options: ListOptions) -> Result<Listing, Failure> {
         if let Some(objects) = &self.objects
-            && selection.directory.starts_with(LOCKS_DIR)
+            && options.directory.starts_with(LOCKS_DIR)
         {
             objects.remove_abandoned_locks().await;
         }
-        lsjson::list(&self.session, selection).await
+        lsjson::list(&self.session, options).await
     }
 
     /// Reads one file through a process of its own.

@@ -71,13 +71,13 @@ impl rclone::HostReader for HostState {}
 impl rclone::HostBatch for HostState {}
 
 impl rclone::HostWithStore<HostState> for HasSelf<HostState> {
-    async fn list(accessor: &HostAccessor, selection: ListOptions) -> CallResult<Listing> {
+    async fn list(accessor: &HostAccessor, options: ListOptions) -> CallResult<Listing> {
         call(async {
-            let listing = capability(accessor).list(selection).await?;
+            let listing = capability(accessor).list(options).await?;
             Ok(accessor.with(|mut store| -> Result<_> {
                 Ok((
                     lower_chunks(store.as_context_mut(), listing.lines)?,
-                    lower_items(store.as_context_mut(), listing.troubles)?,
+                    lower_items(store.as_context_mut(), listing.errors)?,
                     lower_end(store.as_context_mut(), listing.end)?,
                 ))
             })?)

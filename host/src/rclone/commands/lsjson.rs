@@ -25,7 +25,7 @@ const MAX_QUEUED_CHUNKS: usize = 4;
 const HOST_BUFFER_BYTES: u64 = (MAX_QUEUED_CHUNKS as u64 + 1) * CHUNK_BYTES as u64;
 
 /// Number of list errors that may wait for the component.
-const MAX_QUEUED_TROUBLES: usize = 64;
+const MAX_QUEUED_ERRORS: usize = 64;
 
 /// Number of lookups per second once the server has refused some: few enough for the usual
 /// limits of web servers.
@@ -35,7 +35,7 @@ const LOOKUPS_PER_SECOND: &str = "10";
 pub struct Listing {
     pub lines: Chunks,
     /// The entries that could not be listed.
-    pub troubles: mpsc::Receiver<ListError>,
+    pub errors: mpsc::Receiver<ListError>,
     pub end: oneshot::Receiver<Result<(), Failure>>,
 }
 
@@ -44,13 +44,12 @@ pub struct Listing {
 /// # Errors
 ///
 /// A path isn't below the root, an upstream doesn't answer, or rclone can't be started.
-pub async fn list(session: &RcloneSession, selection: ListOptions) -> Result<Listing, Failure> {
+pub async fn list(session: &RcloneSession, options: ListOptions) -> Result<Listing, Failure> {
     let reserved = session.buffers().reserve(HOST_BUFFER_BYTES).await?;
-    let names =
-        selection.files.as_deref().map(|files| session.write_path_list(files)).transpose()?;
-    let command = list_command(session, &selection, names.as_ref())?;
-    let directory = RemotePath::parse_or_root(&selection.directory)?;
-    let is_filtered = !selection.excluded.is_empty() || names.is_some();
+    let names = options.files.as_deref().map(|files| session.write_path_list(files)).transpose()?;
+    let command = list_command(session, &options, names.as_ref())?;
+    let directory = RemotePath::parse_or_root(&options.directory)?;
+    let is_filtered = !options.excluded.is_empty() || names.is_some();
     let (sink, records) = mpsc::channel(LOG_CHANNEL_CAPACITY);
     if names.is_none() && session.is_lookup_refused() {
         // Reads fall back to fewer streams meanwhile.
@@ -61,11 +60,11 @@ pub async fn list(session: &RcloneSession, selection: ListOptions) -> Result<Lis
     let process = command.arg(session.target(&directory)).log_to(sink).spawn().await?;
     let session = session.clone();
     let (lines_in, lines) = mpsc::channel(MAX_QUEUED_CHUNKS);
-    let (troubles_in, troubles) = mpsc::channel(MAX_QUEUED_TROUBLES);
+    let (error_sender, errors) = mpsc::channel(MAX_QUEUED_ERRORS);
     let (end_in, end) = oneshot::channel();
     tokio::spawn(async move {
         let is_refused = session.lookup_refused_flag();
-        let reporting = report_records(records, troubles_in, is_refused, is_filtered);
+        let reporting = report_records(records, error_sender, is_refused, is_filtered);
         let mut result = stream(process, lines_in, reporting).await;
         if result.is_ok() {
             // An upstream that went away meanwhile is missing from the listing.
@@ -77,13 +76,13 @@ pub async fn list(session: &RcloneSession, selection: ListOptions) -> Result<Lis
         }
         let _ = end_in.send(result);
     });
-    Ok(Listing { lines: Chunks::from(lines).with_reservation(reserved), troubles, end })
+    Ok(Listing { lines: Chunks::from(lines).with_reservation(reserved), errors, end })
 }
 
-/// The command that lists a selection; `names` has its files.
+/// The command of a listing; `names` has its files.
 fn list_command<'a>(
     session: &'a RcloneSession,
-    selection: &ListOptions,
+    options: &ListOptions,
     names: Option<&PathBuf>,
 ) -> Result<RcloneCommand<'a>, Failure> {
     let remote = session.remote();
@@ -91,7 +90,7 @@ fn list_command<'a>(
     if omissions::need_debug_log(remote.backends()) {
         command = command.with_debug_log();
     }
-    if selection.recursive {
+    if options.recursive {
         command = command.arg("--recursive");
     } else if !remote.is_google_photos() {
         // This only finds out whether the remote answers.
@@ -104,10 +103,10 @@ fn list_command<'a>(
         // A server may send fewer entries than it was asked for before the end.
         command = command.arg("--swift-fetch-until-empty-page");
     }
-    if selection.hashes {
+    if options.hashes {
         command = command.arg("--hash");
     }
-    if selection.server_times {
+    if options.server_times {
         command = command.arg("--use-server-modtime");
     }
     let concurrency = session.concurrency();
@@ -123,7 +122,7 @@ fn list_command<'a>(
     } else {
         command = command.args(["--checkers", &concurrency.checkers()]);
     }
-    for directory in &selection.excluded {
+    for directory in &options.excluded {
         let pattern = escape_pattern(&RemotePath::parse(directory)?);
         command = command.arg("--filter").arg(format!("- /{pattern}/**"));
     }
@@ -163,7 +162,7 @@ async fn stream(
 /// failure that is returned has no path: the listing is incomplete.
 async fn report_records(
     mut records: mpsc::Receiver<LogRecord>,
-    troubles: mpsc::Sender<ListError>,
+    errors: mpsc::Sender<ListError>,
     is_refused: Arc<AtomicBool>,
     is_filtered: bool,
 ) -> (ReportedErrors, Option<Failure>) {
@@ -178,7 +177,7 @@ async fn report_records(
                     is_refused.store(true, Ordering::Relaxed);
                 }
                 // Without a receiver, the end reports it.
-                let _ = troubles.send(ListError { path, failure }).await;
+                let _ = errors.send(ListError { path, failure }).await;
             }
         }
     }

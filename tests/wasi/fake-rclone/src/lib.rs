@@ -5,7 +5,7 @@
 //! - [`remote`]: contents of the remote, as its backend shows them
 //! - [`listing`]: the verb `list`
 //! - [`reading`]: the verbs `cat` and `reader`
-//! - [`writing`]: the verbs `batch` and `receive`
+//! - [`writing`]: the verbs `batch` and `upload`
 //! - [`objects`]: the interface `objects`
 
 mod listing;
@@ -35,8 +35,8 @@ impl Guest for Fake {
     type Reader = reading::Reader;
     type Batch = writing::Batch;
 
-    async fn list(selection: ListOptions) -> Result<Listing, Failure> {
-        listing::list(selection)
+    async fn list(options: ListOptions) -> Result<Listing, Failure> {
+        listing::list(options)
     }
 
     async fn cat(path: String, size: Option<u64>) -> Result<Content, Failure> {

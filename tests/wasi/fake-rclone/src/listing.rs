@@ -23,20 +23,20 @@ const SERVER_TIME: Time = (1_800_000_000, 0);
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Lists the remote.
-pub fn list(selection: ListOptions) -> Result<Listing, Failure> {
+pub fn list(options: ListOptions) -> Result<Listing, Failure> {
     let state = run_state();
     let number = state.increment("list");
-    let word = if selection.files.is_some() { "look-ups" } else { "list" };
-    state.log(word, if selection.recursive { "all" } else { "one" });
-    selection.excluded.iter().try_for_each(|path| check_path(path))?;
-    if !selection.directory.is_empty() {
-        check_path(&selection.directory)?;
+    let word = if options.files.is_some() { "look-ups" } else { "list" };
+    state.log(word, if options.recursive { "all" } else { "one" });
+    options.excluded.iter().try_for_each(|path| check_path(path))?;
+    if !options.directory.is_empty() {
+        check_path(&options.directory)?;
     }
     if state.has_fault(&Fault::NoListing) {
         let reason = Reason::ALL[number % Reason::ALL.len()];
         return Err(Failure::new(reason, "rclone can't be started").with_help("see its log"));
     }
-    let (text, errors, end) = output(&state, &selection);
+    let (text, errors, end) = output(&state, &options);
     let (output, lines) = wit_stream::new();
     let (mut error_sender, list_errors) = wit_stream::new();
     let (ended, ending) = wit_future::new(|| Err(Failure::new(Reason::Internal, "dropped")));
@@ -59,31 +59,31 @@ pub fn list(selection: ListOptions) -> Result<Listing, Failure> {
 /// Returns the text of a listing, the errors of single paths, and how the listing ends.
 fn output(
     state: &RunState,
-    selection: &ListOptions,
+    options: &ListOptions,
 ) -> (Vec<u8>, Vec<ListError>, Result<(), Failure>) {
     let (mut items, mut errors) = (Vec::new(), Vec::new());
-    let mut end = match &selection.files {
+    let mut end = match &options.files {
         Some(files) => look_up(state, files, &mut items),
-        None => walk(state, selection, &mut items, &mut errors),
+        None => walk(state, options, &mut items, &mut errors),
     };
     let mut lines: Vec<_> =
-        items.iter().map(|item| line(state, selection, item).into_bytes()).collect();
+        items.iter().map(|item| line(state, options, item).into_bytes()).collect();
     let mut continues = false;
     for fault in &state.scenario.faults {
         match fault {
-            Fault::Lines(more) if selection.files.is_none() => {
+            Fault::Lines(more) if options.files.is_none() => {
                 lines.extend(more.iter().map(|line| line.to_vec()));
             }
             Fault::EndlessLine | Fault::EndlessListing | Fault::SyntheticFiles(_) => {
                 continues = true
             }
             Fault::LookUpsFail { reason, times }
-                if selection.files.is_some() && state.increment("failed look-ups") < *times =>
+                if options.files.is_some() && state.increment("failed look-ups") < *times =>
             {
                 end = Err(Failure::new(*reason, "the files can't be looked up"));
             }
             Fault::ListingsFail { reason, times }
-                if selection.files.is_none() && state.increment("failed listings") < *times =>
+                if options.files.is_none() && state.increment("failed listings") < *times =>
             {
                 end = Err(Failure::new(*reason, "the listing failed"));
             }
@@ -116,15 +116,15 @@ fn output(
 /// directories.
 fn walk(
     state: &RunState,
-    selection: &ListOptions,
+    options: &ListOptions,
     items: &mut Vec<Item>,
     errors: &mut Vec<ListError>,
 ) -> Result<(), Failure> {
-    let top = match selection.directory.as_str() {
+    let top = match options.directory.as_str() {
         "" => String::new(),
         directory => format!("{directory}/"),
     };
-    let mut queue = VecDeque::from([selection.directory.clone()]);
+    let mut queue = VecDeque::from([options.directory.clone()]);
     while let Some(directory) = queue.pop_front() {
         let error = state.find_fault(|fault| match fault {
             Fault::ListError(path, reason) if *path == directory => Some(*reason),
@@ -137,10 +137,10 @@ fn walk(
         }
         for item in remote::entries(state, &directory)? {
             let path = item.path.strip_prefix(&top).unwrap_or(&item.path).to_owned();
-            if item.directory && selection.excluded.contains(&path) {
+            if item.directory && options.excluded.contains(&path) {
                 continue;
             }
-            if item.directory && selection.recursive {
+            if item.directory && options.recursive {
                 queue.push_back(item.path.clone());
             }
             items.push(Item { path, ..item });
@@ -173,12 +173,12 @@ fn look_up(state: &RunState, files: &[String], items: &mut Vec<Item>) -> Result<
 /// Formats one line as Go does.
 fn line(
     state: &RunState,
-    selection: &ListOptions,
+    options: &ListOptions,
     Item { path, size, modified, directory, id }: &Item,
 ) -> String {
     let name = path.rsplit('/').next().unwrap_or_default();
     let costly = COSTLY_TIMES.contains(&state.scenario.backend);
-    let has_server_time = costly && selection.server_times && !directory;
+    let has_server_time = costly && options.server_times && !directory;
     let modified = if has_server_time { SERVER_TIME } else { *modified };
     let mut line = format!(
         r#"{{"Path":{},"Name":{},"Size":{size},"ModTime":"{}","IsDir":{directory}"#,
@@ -186,7 +186,7 @@ fn line(
         quote(name),
         format_time(modified),
     );
-    if selection.hashes && !directory {
+    if options.hashes && !directory {
         let hash = u64::try_from(*size).unwrap_or_default() ^ modified.0;
         let _ = write!(line, r#","Hashes":{{"md5":"{hash:032x}"}}"#);
     }

@@ -1,4 +1,4 @@
-//! The resource `batch` and the function `receive`: uploads.
+//! The resource `batch` and the function `upload`: uploads.
 
 use scenarios::fault::Fault;
 use scenarios::tree::{self, Node};
