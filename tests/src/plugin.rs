@@ -289,7 +289,7 @@ impl Scan {
     }
 
     /// Says that Plakar is done with a record.
-    pub async fn settle(&self, record: Record) {
+    pub async fn acknowledge(&self, record: Record) {
         let result = Acknowledgement { header: Some(record), error: String::new() };
         self.acknowledge.send(ImportRequest { result: Some(result) }).await.unwrap();
     }

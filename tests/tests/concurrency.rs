@@ -78,7 +78,7 @@ async fn round(number: u64, slow: bool) {
     while let Some(record) = scan.next().await.unwrap() {
         let path = record.pathname.clone();
         if !record.has_reader {
-            scan.settle(record).await;
+            scan.acknowledge(record).await;
             continue;
         }
         seen += 1;
@@ -88,7 +88,7 @@ async fn round(number: u64, slow: bool) {
             let outcome = read(&importer, &path, deed, slow).await;
             check(number, &path, &pages[&path], deed, outcome);
         }
-        scan.settle(record).await;
+        scan.acknowledge(record).await;
     }
     assert_eq!(seen, pages.len(), "round {number}: files are missing");
 }

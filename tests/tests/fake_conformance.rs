@@ -220,7 +220,7 @@ async fn scan(importer: &mut Importer, plan: &Backup, seen: &mut backup::Observe
             read(importer, &path, &mut known).await;
         }
         if matches!(plan.reading, Reading::InTurn | Reading::Nothing) {
-            scan.settle(record).await;
+            scan.acknowledge(record).await;
         }
         seen.records.push((path, known));
     }

@@ -149,7 +149,7 @@ fn nonsense_in_place_of_rclone_s_replies_is_a_failure_of_that_file() {
                     if let Ok(count) = whole(&mut importer, &path).await {
                         assert!(size < 0 || size == count, "{seed}: {count} bytes of {path}");
                     }
-                    scan.settle(record).await;
+                    scan.acknowledge(record).await;
                 }
             };
             tokio::time::timeout(FAILURE_TIMEOUT, work)

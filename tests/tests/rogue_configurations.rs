@@ -308,7 +308,7 @@ async fn rclone_reads_each_value_as_it_was_configured() {
         let mut shown = String::new();
         while let Some(record) = scan.next().await.unwrap() {
             shown += record.pathname.strip_prefix("/config done ").unwrap_or_default();
-            scan.settle(record).await;
+            scan.acknowledge(record).await;
         }
         let text =
             String::from_utf8(base64::engine::general_purpose::URL_SAFE.decode(&shown).unwrap())

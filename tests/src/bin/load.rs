@@ -52,7 +52,7 @@ async fn read_all(importer: &mut Importer) -> Result<u64, tonic::Status> {
                 read += bytes.len() as u64;
             }
         }
-        scan.settle(record).await;
+        scan.acknowledge(record).await;
     }
     Ok(read)
 }

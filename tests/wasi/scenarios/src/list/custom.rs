@@ -30,8 +30,8 @@ fn a_ping_says_why_the_remote_cannot_be_reached() -> Scenario {
 }
 
 fn a_ping_says_that_albums_cannot_be_listed() -> Scenario {
-    let trouble = Fault::ListError("album", Reason::Unauthenticated);
-    Scenario::custom(Vec::new()).with_backend(BACKEND).fault(trouble)
+    let fault = Fault::ListError("album", Reason::Unauthenticated);
+    Scenario::custom(Vec::new()).with_backend(BACKEND).fault(fault)
 }
 
 fn invalid_options_are_refused() -> Scenario {
