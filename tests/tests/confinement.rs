@@ -306,7 +306,7 @@ fn it_has_no_sockets_but_tcp_udp_and_the_list_of_addresses() {
 
 #[test]
 fn it_shares_no_memory_and_no_queues_with_others() {
-    for what in ["shared_memory", "semaphore", "queued_sessions", "named_queue"] {
+    for what in ["shared_memory", "semaphore", "message_queue", "named_queue"] {
         probe(&place(&[(what, "")])).says(&format!("/{what} {EPERM}"));
     }
 }
