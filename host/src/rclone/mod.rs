@@ -127,10 +127,11 @@ impl Rclone {
     ///
     /// A path isn't below the root, or rclone can't be started.
     pub async fn list(&self, options: ListOptions) -> Result<Listing, Failure> {
-        if let Some(objects) = &self.objects
-            && options.directory.starts_with(LOCKS_DIR)
-        {
-            objects.remove_abandoned_locks().await;
+        if let Some(objects) = &self.objects {
+            if options.directory.starts_with(LOCKS_DIR) {
+                objects.remove_abandoned_locks().await;
+            }
+            objects.start_server();
         }
         lsjson::list(&self.session, options).await
     }

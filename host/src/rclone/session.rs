@@ -254,6 +254,13 @@ impl RcloneSession {
         self.remote().target(path)
     }
 
+    /// The same of a path that is known to be a directory: rclone doesn't look for a file there.
+    pub fn directory_target(&self, path: &str) -> String {
+        let target = self.target(path);
+        let is_marked = target.ends_with(['/', ':']);
+        if is_marked { target } else { target + "/" }
+    }
+
     /// Writes a private file with these paths, one a line.
     ///
     /// # Errors

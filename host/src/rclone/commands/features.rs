@@ -17,6 +17,6 @@ pub async fn query(session: &RcloneSession) -> Result<&BackendFeatures, Failure>
 }
 
 async fn run(session: &RcloneSession) -> Result<BackendFeatures, Failure> {
-    let command = session.command("backend").arg("features").arg(session.target(""));
+    let command = session.command("backend").arg("features").arg(session.directory_target(""));
     command.spawn().await?.json_output(MAX_FEATURES_BYTES, "features").await
 }

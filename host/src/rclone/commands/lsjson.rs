@@ -57,7 +57,12 @@ pub async fn list(session: &RcloneSession, options: ListOptions) -> Result<Listi
     }
     let upstreams = upstreams::find(session.remote());
     upstreams::check(session, &upstreams).await?;
-    let process = command.arg(session.target(&directory)).log_to(sink).spawn().await?;
+    // The root may be that of a file: whether it is, rclone finds out.
+    let target = match directory.is_empty() {
+        true => session.target(""),
+        false => session.directory_target(&directory),
+    };
+    let process = command.arg(target).log_to(sink).spawn().await?;
     let session = session.clone();
     let (lines_in, lines) = mpsc::channel(MAX_QUEUED_CHUNKS);
     let (error_sender, errors) = mpsc::channel(MAX_QUEUED_ERRORS);

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::server::Server;
-use super::{Objects, lookup};
+use super::{Objects, guard, lookup};
 use crate::connector::{Content, Failure, Reason};
 use crate::quota::buffers::BufferReservation;
 use crate::rclone::remote_path::RemotePath;
@@ -91,39 +91,74 @@ pub async fn fetch(
     if length > MAX_EXTENT_BYTES {
         return Err(Failure::internal(format!("an extent of {length} bytes is too large")));
     }
-    let Some(size) = lookup::size(objects, path).await? else {
-        return Err(not_found(path));
-    };
-    let length = length.min(size.saturating_sub(offset));
     let buffers = objects.session().buffers();
-    let reservation = buffers.try_hold(length.max(MIN_EXTENT_BYTES));
-    let reservation = reservation.ok_or_else(|| buffers.full())?;
-    let bytes = if length == 0 {
-        // rclone would answer with a negative length where a part begins after the end.
-        Bytes::new()
+    let reserve = |length: u64| {
+        let reservation = buffers.try_hold(length.max(MIN_EXTENT_BYTES));
+        reservation.ok_or_else(|| buffers.full())
+    };
+    // The server would look up an object that may change once more than it is asked to.
+    let is_begin = offset == 0 && length > 0;
+    let (bytes, reservation) = if guard::may_change(path) && is_begin {
+        let reservation = reserve(length)?;
+        (fetch_begin(objects, path, length).await?, reservation)
     } else {
-        let fetched = fetch_bytes(objects, path, offset, length).await;
-        fetched.inspect_err(|_| {
-            objects.sizes().remove(&**path);
-        })?
+        let size = lookup::size(objects, path).await?.ok_or_else(|| not_found(path))?;
+        let length = length.min(size.saturating_sub(offset));
+        let reservation = reserve(length)?;
+        let fetched = match length {
+            // rclone would answer with a negative length where a part begins after the end.
+            0 => Ok(Bytes::new()),
+            _ => fetch_range(objects, path, offset, length).await,
+        };
+        let forget = |_: &Failure| drop(objects.sizes().remove(&**path));
+        (fetched.inspect_err(forget)?, reservation)
     };
     Ok(Extent { shared: Arc::new(Shared { bytes, _reservation: reservation }) })
 }
 
 /// Fetches exactly `length` bytes.
-async fn fetch_bytes(
+async fn fetch_range(
     objects: &Objects,
     path: &RemotePath,
     offset: u64,
     length: u64,
 ) -> Result<Bytes, Failure> {
     let server = objects.server_of(path).await?;
+    let response = request_range(objects, &server, path, offset, length).await?;
+    collect(&server, response.into_body(), length).await
+}
+
+/// Fetches the first `length` bytes, or all of a shorter object.
+async fn fetch_begin(objects: &Objects, path: &RemotePath, length: u64) -> Result<Bytes, Failure> {
+    let server = objects.server_of(path).await?;
+    let response = request_range(objects, &server, path, 0, length).await?;
+    let announced = response.headers().get("content-length");
+    let announced = announced.and_then(|text| text.to_str().ok()?.parse().ok());
+    let announced = announced.filter(|announced| *announced <= length).ok_or_else(|| {
+        let message = format!("`{path}`: rclone didn't say how many bytes it sends");
+        Failure::new(Reason::Unavailable, message)
+    })?;
+    collect(&server, response.into_body(), announced).await
+}
+
+/// Asks for a range of an object. The answer has it, or less where the object ends.
+async fn request_range(
+    objects: &Objects,
+    server: &Server,
+    path: &RemotePath,
+    offset: u64,
+    length: u64,
+) -> Result<Response<Incoming>, Failure> {
     let range = format!("bytes={offset}-{}", offset + length - 1);
     let response = server.request(Method::GET, path, Some(range)).await?;
-    let mut body = body(objects, &server, response, path).await?;
+    check_found(objects, server, response, path).await
+}
+
+/// Collects a body of exactly `length` bytes.
+async fn collect(server: &Server, mut body: Incoming, length: u64) -> Result<Bytes, Failure> {
     // A chunk of the connection may keep a much larger piece of memory.
     let mut bytes = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
-    while let Some(chunk) = next_chunk(&server, &mut body).await? {
+    while let Some(chunk) = next_chunk(server, &mut body).await? {
         let count = (bytes.len() + chunk.len()) as u64;
         if count > length {
             return Err(short(count, length));
@@ -158,7 +193,7 @@ pub async fn read(
     let reservation = objects.session().buffers().reserve(size.min(STREAM_BUFFER_BYTES)).await?;
     let server = objects.server_of(path).await?;
     let response = server.request(Method::GET, path, None).await?;
-    let mut body = body(objects, &server, response, path).await?;
+    let mut body = check_found(objects, &server, response, path).await?.into_body();
     let (writer, content) = Content::channel(MAX_QUEUED_CHUNKS);
     tokio::spawn(async move {
         let mut count = 0;
@@ -179,15 +214,15 @@ pub async fn read(
     Ok(content.with_reservation(reservation))
 }
 
-/// The body of an answer, if it has the object.
-async fn body(
+/// Returns an answer that has the object, or a part of it.
+async fn check_found(
     objects: &Objects,
     server: &Server,
     response: Response<Incoming>,
     path: &RemotePath,
-) -> Result<Incoming, Failure> {
+) -> Result<Response<Incoming>, Failure> {
     match response.status() {
-        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response.into_body()),
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
         status => {
             let failure = server.reason(path, status);
             objects.sizes().remove(&**path);

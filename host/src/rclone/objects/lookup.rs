@@ -58,17 +58,13 @@ pub async fn present_size(objects: &Objects, path: &RemotePath) -> Result<Option
 /// The backend doesn't remove it.
 pub async fn delete(objects: &Objects, path: &RemotePath) -> Result<(), Failure> {
     objects.sizes().remove(&**path);
-    if size(objects, path).await?.is_none() {
-        return Ok(());
-    }
-    objects.sizes().remove(&**path);
     let server = objects.server_of(path).await?;
     let response = server.request(Method::DELETE, path, None).await?;
     if response.status().is_success() {
         return Ok(());
     }
     let failure = server.reason(path, response.status());
-    // Another client may have removed it meanwhile.
+    // The server says 404 whenever it can't look up an object, and also where there is none.
     match present_size(objects, path).await? {
         None => Ok(()),
         Some(_) => Err(failure),

@@ -28,6 +28,7 @@ pub use parcel::Parcel;
 pub use put::PutOutcome;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
@@ -65,6 +66,8 @@ struct Shared {
     space: Arc<Space>,
     /// Whether files of interrupted uploads were looked for.
     swept: OnceCell<()>,
+    is_server_started: AtomicBool,
+    are_features_asked: AtomicBool,
     notes: LockNotes,
     path_locks: PathLocks,
     /// Paths whose last upload had no answer.
@@ -82,6 +85,8 @@ impl Objects {
             sizes: Mutex::default(),
             space: Arc::new(Space::new(&session)),
             swept: OnceCell::new(),
+            is_server_started: AtomicBool::new(false),
+            are_features_asked: AtomicBool::new(false),
             notes,
             path_locks: PathLocks::default(),
             unanswered: PathSet::default(),
@@ -119,6 +124,30 @@ impl Objects {
         sizes
     }
 
+    /// Starts the server of large objects in the background.
+    pub fn start_server(&self) {
+        if self.shared.is_server_started.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let objects = self.clone();
+        // What fails here fails again, and is reported, when it is needed.
+        tokio::spawn(async move {
+            let _ = objects.server().await;
+        });
+    }
+
+    /// Asks for the backend's features in the background, as every upload needs them.
+    fn query_features(&self) {
+        let is_asked = self.shared.are_features_asked.swap(true, Ordering::Relaxed);
+        if is_asked || !self.session().grant().write {
+            return;
+        }
+        let session = self.session().clone();
+        tokio::spawn(async move {
+            let _ = features::query(&session).await;
+        });
+    }
+
     /// Receives a content to its end.
     ///
     /// # Errors
@@ -135,6 +164,8 @@ impl Objects {
     ///
     /// The path isn't below the root, the part is too large, or the object can't be read.
     pub async fn fetch(&self, path: &str, offset: u64, length: u64) -> Result<Extent, Failure> {
+        // The first fetch is that of the store's configuration.
+        self.query_features();
         extent::fetch(self, &object_path(path)?, offset, length).await
     }
 

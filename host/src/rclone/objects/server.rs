@@ -96,7 +96,7 @@ impl Server {
             // Without it, B2 keeps what is deleted or replaced as an older version.
             command = command.arg("--b2-hard-delete");
         }
-        let mut process = command.arg(session.target("")).with_stdin().spawn().await?;
+        let mut process = command.arg(session.directory_target("")).with_stdin().spawn().await?;
         let sender = connection::connect(&mut process).await?;
         Ok(Self { sender, process, answers: AtomicU64::new(0) })
     }

@@ -70,6 +70,6 @@ async fn remove_old(session: &RcloneSession) -> Result<(), Failure> {
 
 async fn list(session: &RcloneSession) -> Result<Vec<Item>, Failure> {
     let command = session.command("lsjson").args(["--no-mimetype", "--use-server-modtime"]);
-    let process = command.arg(session.target(DIRECTORY)).spawn().await?;
+    let process = command.arg(session.directory_target(DIRECTORY)).spawn().await?;
     process.json_output(MAX_LISTING_BYTES, "listing").await
 }
