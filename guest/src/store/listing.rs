@@ -24,6 +24,8 @@ pub struct Listed {
     /// Size in bytes, where the listing has it.
     pub size: Option<u64>,
     pub layout: Layout,
+    /// Time of the object, as the backend has it: Unix time in seconds and nanoseconds.
+    pub modified: (i64, u32),
 }
 
 /// Objects of a kind, in the order in which they were listed.
@@ -82,7 +84,13 @@ impl Objects {
         let Some((name, layout)) = parse(self.kind, &item.path).filter(|_| !item.is_dir) else {
             return;
         };
-        let object = Listed { name, size: u64::try_from(item.size()).ok(), layout };
+        let modified = item.modified();
+        let object = Listed {
+            name,
+            size: u64::try_from(item.size()).ok(),
+            layout,
+            modified: (modified.seconds, modified.nanoseconds),
+        };
         match self.positions.entry(name) {
             Entry::Vacant(_) if self.listed.len() >= MAX_OBJECTS => {
                 self.failure.get_or_insert_with(|| too_many(self.kind));

@@ -157,6 +157,8 @@ impl Locks {
     ///
     /// One of them may still be there.
     pub async fn delete_own(&self) -> Result<(), Failure> {
+        // A removal that is under way removes what is its own.
+        let _turn = self.turn.lock().await;
         let names: Vec<_> = self.own.borrow().keys().copied().collect();
         let deleted = join_all(names.into_iter().map(|name| async move {
             self.delete_now(name).await.map_err(|failure| still_there(name, failure))

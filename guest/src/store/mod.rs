@@ -3,25 +3,26 @@
 //! - [`names`], [`layout`]: paths of objects
 //! - [`creation`]: creation of a store, and its configuration
 //! - [`listing`]: names of all objects of a kind
-//! - [`uploads`], [`retry`]: uploads, and how often a call is retried
+//! - [`uploads`], [`verification`]: uploads, and the lookup of what was uploaded
+//! - [`retry`]: how often a call is retried
 //! - [`locks`]: locks of this session and of others
 //! - [`states`]: states, fetched ahead
-//! - [`read_cache`], [`blocks`], [`read_ahead`]: parts of packfiles
+//! - [`read_cache`]: parts of packfiles
 
-mod blocks;
 mod creation;
 mod layout;
 mod listing;
 mod locks;
 mod names;
-mod read_ahead;
 mod read_cache;
 mod retry;
 mod states;
 mod uploads;
+mod verification;
 
 use std::rc::Rc;
 
+use crate::backends::{Backend, Feature};
 use crate::bindings::exports::plakar::connector::store::{Mac, ObjectKind, Range};
 use crate::bindings::plakar::connector::objects;
 use crate::bindings::plakar::connector::types::{Content, Failure, Reason, Remote};
@@ -32,7 +33,7 @@ use layout::{Layout, Layouts};
 use listing::{Listed, layouts_of};
 use locks::Locks;
 use names::{CONFIG, ObjectName, to_hex};
-use read_cache::ReadCache;
+use read_cache::{LookupAhead, ReadCache, ReadLimits};
 use retry::{DELETE_RETRY_MS, is_final_for_upload, retry};
 use states::States;
 use uploads::Uploads;
@@ -46,7 +47,7 @@ const UNSUITABLE_BACKENDS: [&str; 5] =
 pub struct Store {
     root: SnapshotRoot,
     layouts: Rc<Layouts>,
-    uploads: Uploads,
+    uploads: Rc<Uploads>,
     locks: Rc<Locks>,
     cache: Rc<ReadCache>,
     states: States,
@@ -69,11 +70,14 @@ impl Store {
         let default = if options.nested { Layout::Nested } else { Layout::Flat };
         let layouts = Rc::new(Layouts::new(default));
         let locks = Rc::new(Locks::new(options.streams));
-        let cache = ReadCache::new(layouts.clone(), options.read_ahead_bytes, options.streams);
-        let cache = Rc::new(cache);
+        let lookups = LookupAhead::new(Backend::find(backend).has_feature(Feature::CostlyModTimes));
+        let limits = ReadLimits { bytes: options.read_ahead_bytes, streams: options.streams };
+        let cache = Rc::new(ReadCache::new(layouts.clone(), limits, lookups));
+        let uploads =
+            Uploads::new(layouts.clone(), locks.clone(), options.uploads, options.streams);
         Ok(Self {
             root: SnapshotRoot::new(&remote.root),
-            uploads: Uploads::new(layouts.clone(), locks.clone(), options.uploads),
+            uploads: Rc::new(uploads),
             states: States::new(cache.clone()),
             layouts,
             locks,
@@ -143,6 +147,9 @@ impl Store {
     }
 
     async fn list_objects(&self, kind: ObjectKind) -> Result<Vec<Listed>, Failure> {
+        if kind == ObjectKind::Packfile {
+            self.uploads.flush().await?;
+        }
         let listed = listing::list(kind).await?;
         self.layouts.learn_all(kind, layouts_of(&listed));
         Ok(listed)
@@ -154,6 +161,10 @@ impl Store {
     ///
     /// The content fails, or the object isn't in the store.
     pub async fn put(&self, object: ObjectName, content: Content) -> Result<u64, Failure> {
+        if object.0 == ObjectKind::Lock {
+            // A backup begins.
+            self.cache.look_up_ahead();
+        }
         self.uploads.put(object, content).await
     }
 
@@ -163,6 +174,7 @@ impl Store {
     ///
     /// The object doesn't exist, doesn't have all of the part, or can't be read.
     pub async fn get(&self, object: ObjectName, range: Option<Range>) -> Result<Content, Failure> {
+        self.uploads.wait_for(object).await?;
         match (object, range) {
             ((ObjectKind::Lock, name), None) => self.locks.read(name).await,
             ((ObjectKind::Lock, _), Some(_)) => {
@@ -196,6 +208,7 @@ impl Store {
         if kind == ObjectKind::Lock {
             return self.locks.delete(name).await;
         }
+        self.uploads.flush().await?;
         for layout in self.layouts.occupied(kind) {
             let path = layout.path(object);
             let delete = async || objects::delete(path.clone()).await;
@@ -213,7 +226,7 @@ impl Store {
     /// A lock may still be there.
     pub async fn finish(&self) -> Result<(), Failure> {
         self.locks.release_all();
-        self.uploads.finish().await;
-        self.locks.delete_own().await
+        let uploaded = self.uploads.finish().await;
+        self.locks.delete_own().await.and(uploaded)
     }
 }

@@ -62,7 +62,7 @@ impl Objects for Fake {
     }
 
     async fn stat(path: String) -> Result<Option<u64>, Failure> {
-        objects::stat(&path)
+        objects::stat(&path).await
     }
 
     async fn delete(path: String) -> Result<(), Failure> {

@@ -77,11 +77,6 @@ fn output(
             Fault::EndlessLine | Fault::EndlessListing | Fault::SyntheticFiles(_) => {
                 continues = true
             }
-            Fault::LookUpsFail { reason, times }
-                if options.files.is_some() && state.increment("failed look-ups") < *times =>
-            {
-                end = Err(Failure::new(*reason, "the files can't be looked up"));
-            }
             Fault::ListingsFail { reason, times }
                 if options.files.is_none() && state.increment("failed listings") < *times =>
             {

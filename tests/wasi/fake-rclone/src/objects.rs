@@ -214,10 +214,21 @@ pub async fn read(path: String, size: Option<u64>) -> Result<Content, Failure> {
 }
 
 /// Returns the size of an object.
-pub fn stat(path: &str) -> Result<Option<u64>, Failure> {
+pub async fn stat(path: &str) -> Result<Option<u64>, Failure> {
     let state = run_state();
     state.log("stat", path);
     check_path(path)?;
+    crate::run_state::wait(state.delay_ms()).await;
+    for fault in &state.scenario.faults {
+        match fault {
+            Fault::StatFails { below, reason, times }
+                if path.starts_with(below) && state.increment("failed stats") < *times =>
+            {
+                return Err(Failure::new(*reason, format!("`{path}` can't be looked up")));
+            }
+            _ => {}
+        }
+    }
     Ok(remote::file(&state, path).and_then(|item| u64::try_from(item.size).ok()))
 }
 

@@ -99,8 +99,8 @@ pub enum Fault {
     ExtentBudget(usize),
     /// The first removals fail.
     DeleteFails { below: &'static str, reason: Reason, times: usize },
-    /// The first lookups of many files fail.
-    LookUpsFail { reason: Reason, times: usize },
+    /// The first lookups of single objects fail.
+    StatFails { below: &'static str, reason: Reason, times: usize },
     /// The first listings are complete and then fail.
     ListingsFail { reason: Reason, times: usize },
 }

@@ -8,6 +8,7 @@ pub mod libraries;
 pub mod listings;
 pub mod reads;
 pub mod restores;
+pub mod store_behind;
 pub mod store_locks;
 pub mod store_places;
 pub mod store_reads;
@@ -32,6 +33,7 @@ pub fn all() -> impl Iterator<Item = Named> {
         documents::SCENARIOS,
         store_places::SCENARIOS,
         store_writes::SCENARIOS,
+        store_behind::SCENARIOS,
         store_locks::SCENARIOS,
         store_reads::SCENARIOS,
     ];

@@ -1,8 +1,8 @@
 //! Reads from stores.
 
 use crate::fault::Fault;
-use crate::store::Step::{AtOnce, Calls, Get, GetRange, List, Remove, Write};
-use crate::store::{Kind, Object, Step, leak, packfile, state, store_with};
+use crate::store::Step::{AtOnce, Calls, Get, GetRange, List, Put, Remove, Until, Write};
+use crate::store::{Kind, Object, Step, leak, lock, packfile, state, store_with};
 use crate::{Reason, Scenario, scenarios};
 
 scenarios![
@@ -31,6 +31,9 @@ scenarios![
     store_states_read_in_another_order_are_not_fetched_ahead,
     store_state_that_was_not_listed_is_read,
     store_removed_packfile_is_not_read,
+    store_newest_packfiles_are_looked_up_ahead_where_each_lookup_is_a_call,
+    store_all_packfiles_are_looked_up_ahead_once_one_after_the_other_is_read,
+    store_packfiles_are_not_looked_up_ahead_elsewhere,
 ];
 
 const KIB: u64 = 1 << 10;
@@ -264,4 +267,48 @@ fn store_removed_packfile_is_not_read() -> Scenario {
         Remove(one.flat()),
     ];
     one_packfile(1000, steps)
+}
+
+fn packfiles(count: u64) -> Vec<Object> {
+    (0..count).map(|number| packfile(number, 1000)).collect()
+}
+
+/// Returns the call that looks up an object.
+fn look_up(object: Object) -> String {
+    format!("fetch {} 0 0", object.flat())
+}
+
+/// Returns a session of a store with some packfiles on a backend, some of which are read.
+fn reading(
+    backend: &'static str,
+    objects: &[Object],
+    reads: &[usize],
+    then: Vec<Step>,
+) -> Scenario {
+    let reads = reads.iter().map(|number| GetRange(objects[*number], 0, 10, Ok(())));
+    let steps = reads.chain(then).collect();
+    let nodes = store_with(objects.iter().map(|object| object.as_flat()));
+    Scenario::store(nodes, steps).with_backend(backend)
+}
+
+fn looked_up(objects: &[Object]) -> Vec<Step> {
+    objects.iter().map(|object| Until(look_up(*object))).collect()
+}
+
+fn store_newest_packfiles_are_looked_up_ahead_where_each_lookup_is_a_call() -> Scenario {
+    let objects = packfiles(16);
+    let steps = [vec![Put(lock(1), Ok(()))], looked_up(&objects)].concat();
+    reading("s3", &objects, &[], steps)
+}
+
+fn store_all_packfiles_are_looked_up_ahead_once_one_after_the_other_is_read() -> Scenario {
+    let objects = packfiles(40);
+    // The first lookups begin with the second read, the others with one that follows them.
+    let reads: Vec<_> = (0..20).collect();
+    reading("s3", &objects, &reads, looked_up(&objects[20..])).fault(Fault::Slow(2))
+}
+
+fn store_packfiles_are_not_looked_up_ahead_elsewhere() -> Scenario {
+    let objects = packfiles(20);
+    reading("webdav", &objects, &[0, 1, 2, 3, 4, 5, 6, 7], Vec::new()).calls("list", 0..=0)
 }

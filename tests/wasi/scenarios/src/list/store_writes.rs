@@ -22,7 +22,8 @@ scenarios![
     store_content_that_fails_leaves_nothing,
     store_large_object_is_put_whole,
     store_empty_object_is_put,
-    store_state_is_put_after_one_look_at_all_packfiles,
+    store_state_is_put_after_a_look_at_all_packfiles,
+    store_many_packfiles_are_looked_up_by_a_listing,
     store_state_is_not_put_if_a_packfile_is_missing,
     store_state_is_not_put_if_a_packfile_is_shorter,
     store_state_is_put_although_a_look_up_failed,
@@ -146,20 +147,35 @@ fn store_empty_object_is_put() -> Scenario {
     Scenario::store(store_with([]), steps)
 }
 
-fn store_state_is_put_after_one_look_at_all_packfiles() -> Scenario {
+fn store_state_is_put_after_a_look_at_all_packfiles() -> Scenario {
     let objects = packfiles(5);
+    let look_ups = |count| Calls("stat packfiles/".to_owned(), count..=count);
     let mut steps = puts(&objects);
     steps.extend([
         Put(state(1, 10), Ok(())),
-        Calls("look-ups".to_owned(), 1..=1),
-        Calls("look-up ".to_owned(), 5..=5),
-        InOrder("look-up ".to_owned(), "put states/".to_owned()),
+        look_ups(5),
+        InOrder("stat packfiles/".to_owned(), "put states/".to_owned()),
         // The next one looks only at what came after it.
         Put(state(2, 10), Ok(())),
-        Calls("look-ups".to_owned(), 1..=1),
+        look_ups(5),
         Put(packfile(9, 1000), Ok(())),
         Put(state(3, 10), Ok(())),
-        Calls("look-up ".to_owned(), 6..=6),
+        look_ups(6),
+    ]);
+    Scenario::store(store_with([]), steps)
+}
+
+fn store_many_packfiles_are_looked_up_by_a_listing() -> Scenario {
+    let objects = packfiles(70);
+    let mut steps = puts(&objects);
+    let hex = crate::store::leak(objects[69].hex());
+    steps.extend([
+        List(Kind::Packfile, objects.clone()),
+        Remove(objects[69].flat()),
+        refused_state(hex),
+        Write(objects[69].as_flat()),
+        Put(state(1, 10), Ok(())),
+        Calls("stat packfiles/".to_owned(), 0..=0),
     ]);
     Scenario::store(store_with([]), steps)
 }
@@ -173,6 +189,7 @@ fn store_state_is_not_put_if_a_packfile_is_missing() -> Scenario {
     let mut steps = puts(&objects);
     let hex = crate::store::leak(objects[3].hex());
     steps.extend([
+        List(Kind::Packfile, objects.clone()),
         Remove(objects[3].flat()),
         refused_state(hex),
         Has(state(1, 10).flat(), None),
@@ -185,6 +202,7 @@ fn store_state_is_not_put_if_a_packfile_is_missing() -> Scenario {
 fn store_state_is_not_put_if_a_packfile_is_shorter() -> Scenario {
     let mut steps = puts(&packfiles(2));
     let short = packfile(1, 990);
+    steps.push(List(Kind::Packfile, packfiles(2)));
     steps.extend([Write(short.as_flat()), refused_state("990"), Has(state(1, 10).flat(), None)]);
     Scenario::store(store_with([]), steps)
 }
@@ -192,21 +210,25 @@ fn store_state_is_not_put_if_a_packfile_is_shorter() -> Scenario {
 fn store_state_is_put_although_a_look_up_failed() -> Scenario {
     let steps = [puts(&packfiles(2)), vec![Put(state(1, 10), Ok(()))]].concat();
     Scenario::store(store_with([]), steps)
-        .fault(Fault::LookUpsFail { reason: Reason::Unavailable, times: 4 })
-        .calls("look-ups", 5..=5)
+        .fault(stat_fails(Reason::Unavailable, 4))
+        .calls("wait", 4..=4)
 }
 
 fn store_state_is_not_put_if_packfiles_cannot_be_looked_up() -> Scenario {
     let refused = Put(state(1, 10), Err((Reason::Denied, "can't be looked up")));
     let steps = [puts(&packfiles(2)), vec![refused, Has(state(1, 10).flat(), None)]].concat();
-    Scenario::store(store_with([]), steps)
-        .fault(Fault::LookUpsFail { reason: Reason::Denied, times: usize::MAX })
+    Scenario::store(store_with([]), steps).fault(stat_fails(Reason::Denied, usize::MAX))
+}
+
+fn stat_fails(reason: Reason, times: usize) -> Fault {
+    Fault::StatFails { below: "packfiles", reason, times }
 }
 
 fn store_states_put_at_once_share_a_look_up() -> Scenario {
     let states = (0..8).map(|number| Put(state(number, 10), Ok(()))).collect();
-    let steps = [puts(&packfiles(3)), vec![AtOnce(states)]].concat();
-    Scenario::store(store_with([]), steps).calls("look-ups", 1..=1).fault(Fault::Slow(2))
+    let look_ups = Calls("stat packfiles/".to_owned(), 3..=3);
+    let steps = [puts(&packfiles(3)), vec![AtOnce(states), look_ups]].concat();
+    Scenario::store(store_with([]), steps).fault(Fault::Slow(2))
 }
 
 fn store_removes_objects_in_both_layouts() -> Scenario {
@@ -236,7 +258,8 @@ fn store_removes_an_object_once_if_its_layout_is_known() -> Scenario {
 fn store_packfile_that_was_removed_on_purpose_is_not_missed() -> Scenario {
     let mut steps = puts(&packfiles(2));
     steps.extend([Delete(packfile(1, 1000), Ok(())), Put(state(1, 10), Ok(()))]);
-    Scenario::store(store_with([]), steps).calls("look-up", 1..=1)
+    steps.push(Calls("stat packfiles/".to_owned(), 1..=1));
+    Scenario::store(store_with([]), steps)
 }
 
 fn store_end_waits_for_uploads() -> Scenario {

@@ -1,6 +1,16 @@
 //! Cache of blocks: parts of objects that the host holds in memory, so that many small reads need
 //! few calls. Reads that need one block share its fetch. The bytes never pass through the
 //! component's memory.
+//!
+//! - [`blocks`]: the blocks that are held or being fetched
+//! - [`read_ahead`]: what is fetched ahead of the reads of an object
+//! - [`lookup_ahead`]: lookups of objects before they are read
+
+mod blocks;
+mod lookup_ahead;
+mod read_ahead;
+
+pub use lookup_ahead::LookupAhead;
 
 use futures::FutureExt;
 use futures::channel::oneshot;
@@ -11,15 +21,15 @@ use std::rc::Rc;
 use tokio::sync::Semaphore;
 use wit_bindgen::spawn_local;
 
-use super::blocks::{BlockId, Blocks, Evict};
 use super::layout::Layouts;
 use super::names::{ObjectName, to_hex};
-use super::read_ahead::MAX_BLOCK_BYTES;
 use super::retry::{Backoff, READ_RETRY_MS, is_final, retry};
 use crate::bindings::plakar::connector::objects::{self, Extent};
 use crate::bindings::plakar::connector::types::{Content, Failure, Reason};
 use crate::bindings::{wit_future, wit_stream};
 use crate::contents;
+use blocks::{BlockId, Blocks, Evict};
+use read_ahead::MAX_BLOCK_BYTES;
 
 /// Maximum number of bytes of an object that is fetched at once: what an extent can have.
 pub const MAX_EXTENT_BYTES: u64 = 8 << 20;
@@ -36,6 +46,16 @@ pub struct ReadCache {
     /// Permits of the reads that may be under way.
     streams: Semaphore,
     blocks: RefCell<Blocks<Fetch>>,
+    lookups: LookupAhead,
+}
+
+/// Limits of reads.
+#[derive(Clone, Copy)]
+pub struct ReadLimits {
+    /// Maximum number of bytes held.
+    pub bytes: u64,
+    /// Maximum number of reads at the same time.
+    pub streams: usize,
 }
 
 /// Guard of a fetch, which removes the block when it is dropped, unless the fetch succeeded.
@@ -55,9 +75,9 @@ impl Drop for FetchGuard {
 
 impl ReadCache {
     /// Creates an empty cache.
-    pub fn new(layouts: Rc<Layouts>, budget_bytes: u64, streams: usize) -> Self {
-        let blocks = RefCell::new(Blocks::new(budget_bytes));
-        Self { layouts, streams: Semaphore::new(streams), blocks }
+    pub fn new(layouts: Rc<Layouts>, limits: ReadLimits, lookups: LookupAhead) -> Self {
+        let blocks = RefCell::new(Blocks::new(limits.bytes));
+        Self { layouts, streams: Semaphore::new(limits.streams), blocks, lookups }
     }
 
     /// Reads a whole object without the cache.
@@ -100,6 +120,10 @@ impl ReadCache {
         for fetch in fetches {
             self.fetch_all(object, fetch);
         }
+        if self.lookups.note(object) {
+            let cache = self.clone();
+            spawn_local(async move { cache.lookups.go_on().await });
+        }
         self.read_blocks(object, range).await
     }
 
@@ -131,6 +155,12 @@ impl ReadCache {
                 return Err(failure);
             }
         }
+    }
+
+    /// Starts to look up objects that may be read soon.
+    pub fn look_up_ahead(self: &Rc<Self>) {
+        let cache = self.clone();
+        spawn_local(async move { cache.lookups.begin().await });
     }
 
     /// Fetches a range ahead, if it isn't there and there is room. Returns false if there is none.

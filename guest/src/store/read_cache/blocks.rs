@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::names::ObjectName;
 use super::read_ahead::{ReadAhead, round};
 use crate::bindings::exports::plakar::connector::store::ObjectKind;
+use crate::store::names::ObjectName;
 
 /// Minimum number of bytes that a block counts, for what is needed to remember it.
 const MIN_BLOCK_BYTES: u64 = 4 << 10;
