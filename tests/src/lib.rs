@@ -47,5 +47,6 @@ pub mod stats;
 pub mod store_client;
 pub mod tools;
 pub mod tree;
+pub mod upload_faults;
 
 pub use env::{Run, TestEnv};

@@ -40,15 +40,16 @@ impl<const N: usize> Peaks<N> {
 }
 
 impl Peaks<2> {
-    /// The memory, in bytes, of all plakboxes, and of these with their rclones.
+    /// The memory, in bytes, of all plakboxes, and of these with their rclones. What processes share,
+    /// such as the code of rclone, is divided among them.
     pub fn of_memory() -> Self {
         Self::watch(Duration::from_millis(100), || {
             let own = ["importer", "exporter", "storage"];
             let own = own.into_iter().flat_map(|role| processes::find("bin/plakbox ", role));
             let own: Vec<_> = own.collect();
             let rclones = processes::find("rclone", "--use-json-log");
-            let [own, rclones] =
-                [own, rclones].map(|all| all.into_iter().map(processes::memory).sum::<u64>());
+            let [own, rclones] = [own, rclones]
+                .map(|all| all.into_iter().map(processes::share_of_memory).sum::<u64>());
             [own, own + rclones]
         })
     }
