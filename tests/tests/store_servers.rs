@@ -1,6 +1,7 @@
 //! A server that breaks uploads, refuses them, stores less than it was sent or loses its answers
 //! doesn't make a store lose anything.
 
+use fastrand::Rng;
 use plakbox_tests::repository::Repository;
 use plakbox_tests::upload_faults::{Fault, Proxy};
 use plakbox_tests::{TestEnv, servers, tree};
@@ -21,7 +22,7 @@ fn back_up(choose: fn(usize, &str) -> Option<Fault>) -> Vec<String> {
     let source = place.path("source");
     for round in 0..3 {
         for number in 0..6 {
-            let bytes = tree::Bytes(round * 10 + number).take(400_000);
+            let bytes = tree::random_bytes(&mut Rng::with_seed(round * 10 + number), 400_000);
             tree::file(&source.join(format!("file {round} {number}")), &bytes, tree::time(round));
         }
         store.backup(&source).good();
@@ -56,12 +57,7 @@ fn an_object_that_the_server_stored_without_its_last_bytes_is_sent_again() {
 }
 
 #[test]
-fn an_upload_whose_answer_was_lost_is_not_made_again() {
-    let uploads =
-        back_up(|number, path| (is_object(path) && number % 3 == 0).then_some(Fault::LoseAnswer));
-    let mut objects: Vec<_> = uploads.iter().filter(|path| is_object(path)).collect();
-    let count = objects.len();
-    objects.sort();
-    objects.dedup();
-    assert_eq!(objects.len(), count, "{uploads:?}");
+fn an_upload_whose_answer_was_lost_leaves_a_whole_object() {
+    // rclone removes such an upload on WebDAV, and it is made again.
+    back_up(|number, path| (is_object(path) && number % 3 == 0).then_some(Fault::LoseAnswer));
 }

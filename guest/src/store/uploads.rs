@@ -32,6 +32,8 @@ pub struct Uploads {
     verification: Mutex<()>,
     /// All uploads under way.
     running: Rc<Running>,
+    /// Packfiles whose upload has begun.
+    names: RefCell<BTreeSet<ObjectName>>,
     /// Packfiles that Plakar doesn't wait for.
     behind: RefCell<BTreeSet<ObjectName>>,
     behind_running: Rc<Running>,
@@ -85,6 +87,7 @@ impl Uploads {
             unverified: RefCell::default(),
             verification: Mutex::default(),
             running: Rc::default(),
+            names: RefCell::default(),
             behind: RefCell::default(),
             behind_running: Rc::default(),
             failure: RefCell::default(),
@@ -151,8 +154,10 @@ impl Uploads {
         self.check_behind()?;
         let permit = self.permits.clone().acquire_owned().await;
         let path = self.layouts.new_path(object).await?;
-        if !self.has_stored.get() {
-            // A store that takes nothing is reported at once.
+        let is_first_of_name = self.names.borrow_mut().insert(object);
+        if !self.has_stored.get() || !is_first_of_name {
+            // A store that takes nothing is reported at once, and so is one that doesn't let a
+            // packfile be replaced.
             return self.send_packfile(&path, &parcel).await;
         }
         let size = parcel.size();

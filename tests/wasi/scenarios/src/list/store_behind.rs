@@ -15,6 +15,7 @@ scenarios![
     store_read_waits_for_an_upload,
     store_list_waits_for_uploads,
     store_removal_waits_for_an_upload,
+    store_packfile_that_is_put_again_is_waited_for,
 ];
 
 /// Time that an upload takes, in milliseconds.
@@ -120,5 +121,12 @@ fn store_removal_waits_for_an_upload() -> Scenario {
         Finish(Ok(())),
         Has(two.flat(), None),
     ];
+    Scenario::store(store_with([]), steps).fault(SLOW)
+}
+
+fn store_packfile_that_is_put_again_is_waited_for() -> Scenario {
+    let [one, two, _] = three();
+    let steps =
+        vec![Put(one, Ok(())), Put(two, Ok(())), Put(two, Ok(())), Has(two.flat(), Some(2000))];
     Scenario::store(store_with([]), steps).fault(SLOW)
 }
