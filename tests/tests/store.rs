@@ -183,3 +183,59 @@ fn a_store_with_a_passphrase_is_opened_with_it_alone() {
     with(&["check"], "wrong").soon().bad("");
     assert!(!objects(&remote.join("kloset"), "packfiles").is_empty());
 }
+
+#[test]
+fn a_store_is_opened_with_a_key_file_which_is_left_nowhere() {
+    let place = TestEnv::new();
+    let remote = place.directory_remote("remote");
+    let secret = "a passphrase of the tests 1A-";
+    let key = place.path("key");
+    fs::write(&key, secret).unwrap();
+    let source = source(&place);
+    let with_key = |args: &[&str]| {
+        let mut command = place.command(tools::plakar());
+        command.args(["-keyfile", key.to_str().unwrap(), "at", "rclone://remote:kloset"]);
+        run(command.args(args))
+    };
+    with_key(&["create"]).good();
+    with_key(&["backup", source.to_str().unwrap()]).good().says("without errors");
+    with_key(&["check"]).good();
+    fs::remove_file(&key).unwrap();
+    for directory in [place.state(), remote] {
+        for file in plakbox_tests::env::files_below(&directory) {
+            let bytes = fs::read(&file).unwrap();
+            let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+            assert!(!found, "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn a_store_is_synchronized_with_another_one() {
+    let place = TestEnv::new();
+    place.directory_remote("remote");
+    let source = source(&place);
+    let from = Repository::created(&place, "rclone://remote:one");
+    let to = Repository::created(&place, "rclone://remote:two");
+    from.note(from.backup(&source).good());
+    from.plakar(&["sync", "to", &to.location]).good();
+    to.assert_sound();
+    let (target, snapshot) = (place.path("target"), to.plakar(&["ls"]).good().text);
+    let snapshot = snapshot.split_whitespace().nth(1).unwrap();
+    to.plakar(&["restore", "-to", target.to_str().unwrap(), snapshot]).good();
+    tree::assert_same(&source, &target, tree::Keep::Files);
+}
+
+#[test]
+fn a_store_with_more_packfiles_than_plakar_can_list_is_reported_in_words() {
+    let place = TestEnv::new();
+    let packfiles = place.directory_remote("remote").join("kloset/packfiles");
+    let store = Repository::created(&place, "rclone://remote:kloset");
+    store.backup(&source(&place)).good();
+    for number in 0..120_001 {
+        fs::File::create(packfiles.join(format!("{number:064x}"))).unwrap();
+    }
+    let maintenance = store.plakar(&["maintenance"]);
+    assert!(!maintenance.text.contains("ResourceExhausted"), "{}", maintenance.text);
+    maintenance.bad("more than 120000 packfiles").says("start a new store");
+}

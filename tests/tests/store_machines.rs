@@ -1,5 +1,6 @@
 //! Two machines that use one store at the same time lose nothing.
 
+use fastrand::Rng;
 use plakbox_tests::env::finish;
 use plakbox_tests::repository::{Repository, objects};
 use plakbox_tests::{TestEnv, servers, tree};
@@ -32,7 +33,7 @@ fn a_backup_and_maintenance_at_the_same_time_lose_nothing() {
     for round in 0..rounds {
         // Files that are in each snapshot, and files that maintenance finds unused later.
         for number in 0..20 {
-            let bytes = tree::Bytes(round * 100 + number).take(300_000);
+            let bytes = tree::random_bytes(&mut Rng::with_seed(round * 100 + number), 300_000);
             tree::file(&source.join(format!("file {number}")), &bytes, tree::time(round));
         }
         let started = Instant::now();
