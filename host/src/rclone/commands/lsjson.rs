@@ -58,9 +58,10 @@ pub async fn list(session: &RcloneSession, options: ListOptions) -> Result<Listi
     let upstreams = upstreams::find(session.remote());
     upstreams::check(session, &upstreams).await?;
     // The root may be that of a file: whether it is, rclone finds out.
-    let target = match directory.is_empty() {
-        true => session.target(""),
-        false => session.directory_target(&directory),
+    let target = if directory.is_empty() {
+        session.target("")
+    } else {
+        session.directory_target(&directory)
     };
     let process = command.arg(target).log_to(sink).spawn().await?;
     let session = session.clone();

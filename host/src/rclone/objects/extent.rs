@@ -110,7 +110,9 @@ pub async fn fetch(
             0 => Ok(Bytes::new()),
             _ => fetch_range(objects, path, offset, length).await,
         };
-        let forget = |_: &Failure| drop(objects.sizes().remove(&**path));
+        let forget = |_: &Failure| {
+            objects.sizes().remove(&**path);
+        };
         (fetched.inspect_err(forget)?, reservation)
     };
     Ok(Extent { shared: Arc::new(Shared { bytes, _reservation: reservation }) })
