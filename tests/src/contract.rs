@@ -55,7 +55,7 @@ impl Contract {
         for world in worlds {
             page += &self.world(world);
         }
-        let names = ["importer", "exporter", "store", "rclone", "objects", "types"];
+        let names = ["importer", "exporter", "store", "rclone", "objects", "cache", "types"];
         for name in names {
             let interface = interfaces.iter().find(|it| it.name.as_deref() == Some(name)).unwrap();
             page += &self.interface(name, interface);

@@ -5,6 +5,7 @@ use plakbox_tests::plugin::{Importer, Record};
 use plakbox_tests::{Run, TestEnv, processes, tools};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -141,6 +142,26 @@ fn a_component_that_starts_processes_without_end_has_eight_and_is_stopped() {
 }
 
 #[test]
+fn a_component_keeps_no_more_than_its_cache_may_hold() {
+    let place = with_remote();
+    rogue(&place, "keep-flood").soon().bad("more than 16777216 bytes aren't kept in the cache");
+    for size in ["1", "16777216"] {
+        rogue(&place, &format!("keep-{size}")).soon().bad("this session keeps all of the 67108864");
+    }
+    let caches = place.state().join("caches");
+    let files = |directory: &Path| -> Vec<_> {
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    for cache in files(&caches) {
+        let bytes: u64 = files(&cache).iter().map(|file| file.metadata().unwrap().len()).sum();
+        let count = files(&cache).len() as u64;
+        // Each ends with a checksum.
+        assert!(count <= 1024 && bytes <= (64 << 20) + 32 * count, "{bytes} in {count}");
+    }
+    rogue(&place, "recall").soon().bad("what is kept isn't returned any more");
+}
+
+#[test]
 fn a_component_with_too_many_unread_contents_receives_an_error() {
     std::thread::scope(|scope| {
         for (what, file) in [
@@ -190,6 +211,8 @@ fn a_component_can_t_name_other_paths_in_any_verb() {
         rogue(&with_remote(), what).soon().bad(&refusal);
     }
     rogue(&with_remote(), "files").soon().bad("has a line break in its name");
+    let refusal = "`../x` is not a path below the remote's root";
+    rogue(&with_remote(), "range-..!x").soon().bad(refusal);
 }
 
 #[test]

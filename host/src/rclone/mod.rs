@@ -44,7 +44,7 @@ use remote::Remote;
 use remote::fingerprint::Fingerprint;
 use remote_path::RemotePath;
 use session::RcloneSession;
-use state::State;
+use state::{State, cache};
 
 /// The directory of a store's locks.
 const LOCKS_DIR: &str = "locks";
@@ -95,6 +95,21 @@ impl Rclone {
     /// The counters of the session.
     pub fn account(&self) -> &Arc<Counters> {
         self.session.account()
+    }
+
+    /// Returns what an earlier session, or this one, has kept under a key.
+    pub async fn recall(&self, key: &str) -> Option<Content> {
+        let reservation = self.buffers().try_reserve(cache::MAX_BUFFERED_BYTES)?;
+        Some(self.session.cache().recall(key).await?.with_reservation(reservation))
+    }
+
+    /// Keeps a content under a key for the next sessions of the remote.
+    ///
+    /// # Errors
+    ///
+    /// The content fails or is too large, or there is no room for it.
+    pub async fn remember(&self, key: &str, content: Content) -> Result<(), Failure> {
+        self.session.cache().remember(key, content).await
     }
 
     /// The same as the capability of a store: whole objects, and no other uploads.

@@ -20,6 +20,7 @@ use super::remote::fingerprint::Fingerprint;
 use super::remote::secrets::Secrets;
 use super::remote_path::RemotePath;
 use super::state::State;
+use super::state::cache::Cache;
 use super::state::config_copy::ConfigCopy;
 use super::state::lock::Slot;
 use super::state::scratch::Scratch;
@@ -43,6 +44,7 @@ pub struct RcloneSession {
 
 struct Shared {
     context: Arc<ProcessContext>,
+    cache: Cache,
     concurrency: Concurrency,
     features: OnceCell<BackendFeatures>,
     used_names: OnceCell<Option<UsedNames>>,
@@ -103,6 +105,7 @@ impl RcloneSession {
         tokio::spawn(remote_watchdog::watch(Arc::downgrade(&context)));
         tokio::spawn(resource_watchdog::watch(Arc::downgrade(&context)));
         let shared = Shared {
+            cache: Cache::new(context.scratch.state_root(), &cache_identity(&context)),
             context,
             concurrency: Concurrency::new(streams),
             features: OnceCell::new(),
@@ -150,6 +153,11 @@ impl RcloneSession {
     /// The directory that the session's own directory is in.
     pub fn state_root(&self) -> &Path {
         self.scratch().state_root()
+    }
+
+    /// What components have kept of this remote and root.
+    pub fn cache(&self) -> &Cache {
+        &self.shared.cache
     }
 
     /// The private directory of the session.
@@ -280,6 +288,11 @@ impl RcloneSession {
         }
         self.scratch().write_file("files", text.as_bytes())
     }
+}
+
+/// What the cache of a session belongs to: a remote and a root in it.
+fn cache_identity(context: &ProcessContext) -> String {
+    format!("{} {}", context.config.fingerprint().to_hex(), context.remote.path())
 }
 
 /// Writes refreshed tokens back to the user's rclone.conf for as long as the session lasts.

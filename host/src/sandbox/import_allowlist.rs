@@ -11,6 +11,8 @@ use crate::connector::Failure;
 const CAPABILITY: &str = "plakar:connector/rclone@0.2.0";
 /// The capability of a store, which every session but one of a store is refused.
 const OBJECTS: &str = "plakar:connector/objects@0.2.0";
+/// Bytes that are kept for later sessions of the same remote.
+const CACHE: &str = "plakar:connector/cache@0.2.0";
 /// The types of the capability, which can do nothing.
 const TYPES: &str = "plakar:connector/types@0.2.0";
 
@@ -94,7 +96,8 @@ impl ComponentInterface {
 fn is_granted(import: &str) -> bool {
     let is_wasi =
         |(name, version): (&str, &str)| version.starts_with("0.2.") && WASI.contains(&name);
-    [CAPABILITY, OBJECTS, TYPES].contains(&import) || import.split_once('@').is_some_and(is_wasi)
+    [CAPABILITY, OBJECTS, CACHE, TYPES].contains(&import)
+        || import.split_once('@').is_some_and(is_wasi)
 }
 
 impl fmt::Display for ComponentInterface {

@@ -7,7 +7,7 @@ use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::p2::bindings::{cli, random};
 use wasmtime_wasi::random::WasiRandom;
 
-use super::bindings::plakar::connector::rclone;
+use super::bindings::plakar::connector::{cache, rclone};
 use super::bindings::storage::plakar::connector::objects;
 use super::engine::HostState;
 use crate::connector::types;
@@ -33,6 +33,7 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     wasmtime_wasi_io::add_to_linker_async(l)?;
     types::add_to_linker::<HostState, HasSelf<HostState>>(l, |state| state)?;
     rclone::add_to_linker::<HostState, HasSelf<HostState>>(l, |state| state)?;
+    cache::add_to_linker::<HostState, HasSelf<HostState>>(l, |state| state)?;
     objects::add_to_linker::<HostState, HasSelf<HostState>>(l, |state| state)?;
     Ok(linker)
 }

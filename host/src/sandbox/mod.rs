@@ -9,7 +9,7 @@
 //! - [`import_allowlist`]: what a component may import, and what it must export
 //! - [`linker`]: links these imports
 //! - [`limits`]: memory and time
-//! - [`host`], [`objects`]: the interfaces `rclone` and `objects`, as the component sees them
+//! - [`host`]: the interfaces that a component imports
 //! - [`streams`]: bytes and items between host and component
 //! - [`instance`]: one instance at work
 
@@ -22,7 +22,6 @@ mod instance;
 mod limits;
 mod linker;
 mod loader;
-mod objects;
 mod precompiled;
 mod streams;
 

@@ -6,6 +6,7 @@ mod bindings {
 mod store;
 
 use bindings::exports::plakar::connector::{exporter, importer};
+use bindings::plakar::connector::cache;
 use bindings::plakar::connector::rclone::{self, Batch, ListOptions, Reader};
 use bindings::plakar::connector::types::{
     Content, Entry, Failure, Kind, Location, Metadata, Reason, Remote, Timestamp,
@@ -54,6 +55,18 @@ fn flood() -> Content {
     let (end, ended) = wit_future::new(|| Ok(()));
     spawn_local(async move {
         while bytes.write_all(vec![7; 1 << 20]).await.is_empty() {}
+        let _ = end.write(Ok(())).await;
+    });
+    (stream, ended)
+}
+
+/// These bytes, complete.
+fn content(bytes: Vec<u8>) -> Content {
+    let (mut writer, stream) = wit_stream::new();
+    let (end, ended) = wit_future::new(|| Ok(()));
+    spawn_local(async move {
+        writer.write_all(bytes).await;
+        drop(writer);
         let _ = end.write(Ok(())).await;
     });
     (stream, ended)
@@ -113,6 +126,27 @@ async fn misuse(how: &str) -> Result<Location, Failure> {
         "deaf" => {
             std::mem::forget(rclone::list(ALL).await?);
             forever().await;
+        }
+        // More than may be kept for later sessions: in one piece, in many, or small ones.
+        "keep-flood" => cache::remember("key".into(), flood()).await?,
+        how if how.starts_with("keep-") => {
+            let size = how["keep-".len()..].parse().unwrap_or_default();
+            for number in 0.. {
+                cache::remember(format!("{number}"), content(vec![7; size])).await?;
+            }
+        }
+        // Kept contents that are never read.
+        "recall" => {
+            cache::remember("key".into(), content(vec![7; 1 << 20])).await?;
+            while let Some(content) = cache::recall("key".into()).await {
+                std::mem::forget(content);
+            }
+            return Err(failure("what is kept isn't returned any more"));
+        }
+        how if how.starts_with("range-") => {
+            let reader = Reader::start(String::new()).await?;
+            let path = how["range-".len()..].replace('!', "/");
+            drop(reader.read_range(path, 0, 1).await?);
         }
         "batch" => drop(Batch::create().await?),
         "receive" => {

@@ -2,12 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use wit_bindgen::spawn_local;
 
 use crate::bindings::exports::plakar::connector::store::{Guest, Mac, ObjectKind, Range};
 use crate::bindings::plakar::connector::types::{Content, Failure, Location, Reason, Remote};
-use crate::bindings::{wit_future, wit_stream};
-use crate::{Rogue, failure, forever, how, told, trap};
+use crate::{Rogue, content, failure, forever, how, told, trap};
 
 thread_local! {
     static OBJECTS: RefCell<BTreeMap<(u8, Mac), Vec<u8>>> = const { RefCell::new(BTreeMap::new()) };
@@ -15,17 +13,6 @@ thread_local! {
 
 fn key(kind: ObjectKind, name: Mac) -> (u8, Mac) {
     (kind as u8, name)
-}
-
-fn content(bytes: Vec<u8>) -> Content {
-    let (mut writer, stream) = wit_stream::new();
-    let (end, ended) = wit_future::new(|| Ok(()));
-    spawn_local(async move {
-        writer.write_all(bytes).await;
-        drop(writer);
-        let _ = end.write(Ok(())).await;
-    });
-    (stream, ended)
 }
 
 impl Guest for Rogue {

@@ -21,7 +21,7 @@ mod space;
 mod temporary;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use extent::Extent;
 pub use parcel::Parcel;

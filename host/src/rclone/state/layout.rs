@@ -20,6 +20,9 @@ pub const SLOTS_DIR: &str = "slots";
 /// Notes about the locks that sessions have put into stores.
 pub const STORE_LOCKS_DIR: &str = "store-locks";
 
+/// What components keep for later sessions, by remote and root.
+pub const CACHES_DIR: &str = "caches";
+
 /// The version of the rclone that was used last.
 pub const VERSION_FILE: &str = "rclone-version";
 

@@ -5,6 +5,7 @@
 //! - `sessions/ID/`: the directory of one session (see [`scratch`]), with `own/` for rclone's
 //!   cache and temporary files, and `input/` for the batches and path lists that rclone reads.
 //! - `identities/`, `told/`, `rclone-version`: records for later runs (see [`records`]).
+//! - `caches/DIGEST/`: what a component keeps for later sessions (see [`cache`]).
 //! - `slots/N/`: the session slots of a user (see [`lock`]).
 //!
 //! rclone may write in the directories called `own`, and nowhere else. Where a tenant's
@@ -21,6 +22,7 @@
 //! - [`token_lock`]: only one process refreshes a token
 
 pub mod baseline;
+pub mod cache;
 mod cleanup;
 pub mod config_copy;
 mod files;

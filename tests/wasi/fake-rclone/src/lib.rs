@@ -6,8 +6,9 @@
 //! - [`listing`]: the verb `list`
 //! - [`reading`]: the verbs `cat` and `reader`
 //! - [`writing`]: the verbs `batch` and `upload`
-//! - [`objects`]: the interface `objects`
+//! - [`objects`], [`cache`]: the interfaces `objects` and `cache`
 
+mod cache;
 mod listing;
 mod objects;
 mod reading;
@@ -25,6 +26,7 @@ mod bindings {
     });
 }
 
+use bindings::exports::plakar::connector::cache::Guest as Cache;
 use bindings::exports::plakar::connector::objects::Guest as Objects;
 use bindings::exports::plakar::connector::rclone::{Guest, ListOptions, Listing};
 use scenarios::types::{Content, Failure, Timestamp};
@@ -75,6 +77,16 @@ impl Objects for Fake {
 
     async fn wait(milliseconds: u32) {
         objects::wait(milliseconds).await;
+    }
+}
+
+impl Cache for Fake {
+    async fn recall(key: String) -> Option<Content> {
+        cache::recall(&key)
+    }
+
+    async fn remember(key: String, content: Content) -> Result<(), Failure> {
+        cache::remember(key, content).await
     }
 }
 

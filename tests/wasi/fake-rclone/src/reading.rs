@@ -93,6 +93,25 @@ impl GuestReader for Reader {
         // The process may have ended meanwhile.
         if self.is_dead.get() { Err(disconnected()) } else { content }
     }
+
+    async fn read_range(&self, path: String, offset: u64, length: u64) -> Result<Content, Failure> {
+        let state = run_state();
+        state.log("range", &format!("{path} {offset}+{length}"));
+        check_path(&path)?;
+        self.count_read(&state)?;
+        if is_redirected(&path) {
+            return Err(Failure::new(
+                Reason::Unsupported,
+                "the server would take it for a different file",
+            ));
+        }
+        let below = match self.root.as_str() {
+            "" => path,
+            root => format!("{root}/{path}"),
+        };
+        let content = content_of(&state, &below, None, Wanted::Range { offset, length }).await;
+        if self.is_dead.get() { Err(disconnected()) } else { content }
+    }
 }
 
 impl Reader {
@@ -177,6 +196,15 @@ struct ReadResult {
     end: Option<Result<(), Failure>>,
 }
 
+/// What is wanted of a file.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// All of it, which has this size if that is known.
+    Whole(Option<u64>),
+    /// A part of it.
+    Range { offset: u64, length: u64 },
+}
+
 /// Reads a file, and returns its content as the host does.
 pub async fn content(
     state: &Rc<RunState>,
@@ -184,12 +212,21 @@ pub async fn content(
     photo: Option<&str>,
     size: Option<u64>,
 ) -> Result<Content, Failure> {
+    content_of(state, path, photo, Wanted::Whole(size)).await
+}
+
+async fn content_of(
+    state: &Rc<RunState>,
+    path: &str,
+    photo: Option<&str>,
+    wanted: Wanted,
+) -> Result<Content, Failure> {
     let reading = state.begin_read();
     match state.delay_ms() {
         0 => {}
         milliseconds => wait(milliseconds).await,
     }
-    let ReadResult { bytes, end } = read_bytes(state, path, photo, size)?;
+    let ReadResult { bytes, end } = read_bytes(state, path, photo, wanted)?;
     let is_buffered = bytes.len() < INITIAL_BUFFER_BYTES;
     match (is_buffered, end) {
         (true, None) => std::future::pending().await,
@@ -207,9 +244,18 @@ fn read_bytes(
     state: &RunState,
     path: &str,
     photo: Option<&str>,
-    size: Option<u64>,
+    wanted: Wanted,
 ) -> Result<ReadResult, Failure> {
     let mut bytes = remote::bytes(state, path, photo)?;
+    let size = match wanted {
+        Wanted::Whole(size) => size,
+        Wanted::Range { offset, length } => {
+            bytes = part(&bytes, offset, length).ok_or_else(|| {
+                Failure::new(Reason::Corrupted, format!("`{path}` is shorter than it was listed"))
+            })?;
+            Some(length)
+        }
+    };
     // A fault of a photo applies to all its paths.
     let applies_to = |other: &str| other == path || photo.is_some_and(|id| id.ends_with(other));
     let mut end = None;
@@ -241,6 +287,13 @@ fn read_bytes(
     }
     let checked = check_size(bytes.len() as u64, size);
     Ok(ReadResult { bytes, end: (!stalls).then(|| end.unwrap_or(checked)) })
+}
+
+/// Returns `length` bytes from `offset` on, or `None` if there are fewer.
+fn part(bytes: &[u8], offset: u64, length: u64) -> Option<Vec<u8>> {
+    let start = usize::try_from(offset).ok()?;
+    let end = start.checked_add(usize::try_from(length).ok()?)?;
+    bytes.get(start..end).map(<[u8]>::to_vec)
 }
 
 /// Compares the number of bytes with the expected size.

@@ -21,6 +21,8 @@ pub struct RunState {
     calls: RefCell<File>,
     /// Counters by name.
     counters: RefCell<HashMap<String, usize>>,
+    /// Bytes that are kept, by their keys.
+    pub cache: RefCell<HashMap<String, Vec<u8>>>,
     /// Number of reads in progress.
     reads: Cell<usize>,
     /// Number of uploads in progress.
@@ -53,6 +55,7 @@ impl RunState {
             batches: place.join("batches"),
             calls: RefCell::new(calls.unwrap()),
             counters: RefCell::default(),
+            cache: RefCell::default(),
             reads: Cell::default(),
             uploads: Cell::default(),
             max_reads: Cell::default(),

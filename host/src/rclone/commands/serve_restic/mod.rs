@@ -2,14 +2,17 @@
 //! its pipes and reads any path.
 //!
 //! - [`connection`]: HTTP/2 over the pipes of a process
+//! - [`range`]: reads of a part of a file
 
 pub mod connection;
+mod range;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
-use hyper::{Request, StatusCode};
+use hyper::header::RANGE;
+use hyper::{Request, Response, StatusCode};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,31 +146,43 @@ impl Reader {
     }
 
     async fn open(&self, path: &str, size: Option<u64>) -> Result<Content, Failure> {
-        let path = RemotePath::parse(path)?;
-        if connection::is_redirected(&path) {
-            return Err(Failure::new(
-                Reason::Unsupported,
-                format!("`{path}` would be taken for another file by rclone's server"),
-            ));
-        }
-        let request = Request::get(connection::uri(&path))
-            .body(Empty::new())
-            .map_err(|error| Failure::internal(format!("`{path}` can't be asked for: {error}")))?;
+        let path = parse_path(path)?;
         let reserved = self.session.buffers().reserve(max_buffered_bytes(size)).await?;
-        let waiting = self.process.activity().begin_wait();
-        let response = self.sender.clone().send_request(request).await;
-        drop(waiting);
-        let response = response.map_err(|error| self.connection_failure(&error))?;
+        let response = self.request(&path, None).await?;
         if response.status() != StatusCode::OK {
-            self.process.log.flush();
-            return Err(match (self.process.log.take_error(&path), response.status()) {
-                (Some(error), _) => errors::classify(&error),
-                (None, StatusCode::NOT_FOUND) => Failure::new(Reason::NotFound, "file not found"),
-                (None, status) => Failure::internal(format!("rclone serve answered {status}")),
-            });
+            return Err(self.refusal(&path, response.status()));
         }
         let content = self.clone().buffer_start(response.into_body(), path, size).await?;
         Ok(content.with_reservation(reserved))
+    }
+
+    /// Asks for a file, or for a range of it.
+    async fn request(
+        &self,
+        path: &RemotePath,
+        range: Option<&str>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = Request::get(connection::uri(path));
+        if let Some(range) = range {
+            request = request.header(RANGE, range);
+        }
+        let request = request
+            .body(Empty::new())
+            .map_err(|error| Failure::internal(format!("`{path}` can't be asked for: {error}")))?;
+        let waiting = self.process.activity().begin_wait();
+        let response = self.sender.clone().send_request(request).await;
+        drop(waiting);
+        response.map_err(|error| self.connection_failure(&error))
+    }
+
+    /// The failure of a request that was answered with this status, by what rclone logged.
+    fn refusal(&self, path: &RemotePath, status: StatusCode) -> Failure {
+        self.process.log.flush();
+        match (self.process.log.take_error(path), status) {
+            (Some(error), _) => errors::classify(&error),
+            (None, StatusCode::NOT_FOUND) => Failure::new(Reason::NotFound, "file not found"),
+            (None, status) => Failure::internal(format!("rclone serve answered {status}")),
+        }
     }
 
     /// Reads the next bytes of a body, and records the answer.
@@ -325,6 +340,18 @@ impl Reader {
         ended?;
         check_length(count, size)
     }
+}
+
+/// Parses a path that the server reads as it is.
+fn parse_path(path: &str) -> Result<RemotePath, Failure> {
+    let path = RemotePath::parse(path)?;
+    if connection::is_redirected(&path) {
+        return Err(Failure::new(
+            Reason::Unsupported,
+            format!("`{path}` would be taken for another file by rclone's server"),
+        ));
+    }
+    Ok(path)
 }
 
 /// Reads the next bytes of a body.

@@ -20,30 +20,46 @@ use crate::rclone::remote::{Remote, RemoteSpec};
 use crate::rclone::state::State;
 
 /// A store in a directory, and its state directory.
-struct Place {
+pub struct Place {
     directory: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("store")).unwrap();
         Self { directory }
     }
 
-    fn store(&self) -> PathBuf {
+    pub fn store(&self) -> PathBuf {
         self.directory.path().join("store")
     }
 
-    /// Starts a session.
+    /// Starts a session of a store.
     async fn objects(&self, append_only: bool) -> Objects {
         let location = format!("rclone://{}", self.store().display());
         let config = [("location", location.as_str()), ("rclone_type", "local")];
         self.start(&config, |grant| grant.append_only = append_only).await
     }
 
-    /// Starts a session on any remote.
+    /// Starts a session of a store on any remote.
     async fn start(&self, config: &[(&str, &str)], narrow: impl FnOnce(&mut Grant)) -> Objects {
+        Objects::new(self.session(config, narrow).await)
+    }
+
+    /// Starts a session on the directory.
+    pub async fn local_session(&self) -> RcloneSession {
+        let location = format!("rclone://{}", self.store().display());
+        let config = [("location", location.as_str()), ("rclone_type", "local")];
+        self.session(&config, |_| ()).await
+    }
+
+    /// Starts a session on any remote.
+    async fn session(
+        &self,
+        config: &[(&str, &str)],
+        narrow: impl FnOnce(&mut Grant),
+    ) -> RcloneSession {
         let state = State::open_at(self.directory.path().join("state"), None).unwrap();
         let backend = config.iter().find(|(key, _)| *key == "rclone_type").unwrap().1;
         let config =
@@ -56,8 +72,7 @@ impl Place {
         let trail = AuditLog::open(&BTreeSet::new(), Subject::local()).unwrap();
         let binary = Binary::find(&state, backend, &grant.program, grant.enforcement, &trail).await;
         let quota = SessionQuota::default();
-        let session = RcloneSession::new(binary.unwrap(), remote, &state, grant, trail, quota, 8);
-        Objects::new(session.unwrap())
+        RcloneSession::new(binary.unwrap(), remote, &state, grant, trail, quota, 8).unwrap()
     }
 }
 
@@ -66,7 +81,7 @@ fn content(bytes: &[u8]) -> Content {
     Content::complete(chunks.collect::<VecDeque<_>>())
 }
 
-async fn bytes_of(mut content: Content) -> Vec<u8> {
+pub async fn bytes_of(mut content: Content) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(chunk) = content.bytes.recv().await {
         bytes.extend_from_slice(&chunk);

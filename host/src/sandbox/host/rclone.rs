@@ -1,71 +1,17 @@
-//! The host's side of the WIT interface `rclone`: each call goes to [`crate::rclone`], which
-//! checks its arguments.
+//! The interface `rclone`.
 
-use wasmtime::component::{Accessor, FutureReader, HasSelf, Resource, StreamReader};
+use wasmtime::component::{FutureReader, HasSelf, Resource, StreamReader};
 use wasmtime::{AsContextMut, Result};
 
-use super::bindings::plakar::connector::rclone;
-use super::bindings::plakar::connector::rclone::{
+use super::{CallResult, HostAccessor, call, capability};
+use crate::rclone::{Batch, Reader};
+use crate::sandbox::bindings::plakar::connector::rclone;
+use crate::sandbox::bindings::plakar::connector::rclone::{
     Content, Entry, Failure, ListOptions, Listing, Outcome, Timestamp,
 };
-use super::engine::HostState;
-use super::streams::{lift_content, lower_chunks, lower_content, lower_end, lower_items};
-use crate::connector::types;
-use crate::rclone::{Batch, Rclone, Reader};
+use crate::sandbox::engine::HostState;
+use crate::sandbox::streams::{lift_content, lower_chunks, lower_content, lower_end, lower_items};
 
-/// Access to the store from an asynchronous function of the host.
-pub type HostAccessor = Accessor<HostState, HasSelf<HostState>>;
-
-/// The reason why a call has no result.
-pub enum HostError {
-    /// The component receives a failure.
-    Failure(Failure),
-    /// The component traps.
-    Trap(wasmtime::Error),
-}
-
-impl From<Failure> for HostError {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
-    }
-}
-
-impl From<wasmtime::Error> for HostError {
-    fn from(error: wasmtime::Error) -> Self {
-        Self::Trap(error)
-    }
-}
-
-impl From<wasmtime::component::ResourceTableError> for HostError {
-    fn from(error: wasmtime::component::ResourceTableError) -> Self {
-        Self::Trap(error.into())
-    }
-}
-
-/// The result of a call as bindings have it: errors of the outer kind are traps.
-pub type CallResult<T> = Result<core::result::Result<T, Failure>>;
-
-/// Runs a call, and sorts its errors into failures and traps.
-pub async fn call<T>(
-    work: impl Future<Output = core::result::Result<T, HostError>>,
-) -> CallResult<T> {
-    match work.await {
-        Ok(value) => Ok(Ok(value)),
-        Err(HostError::Failure(failure)) => Ok(Err(failure)),
-        Err(HostError::Trap(error)) => Err(error),
-    }
-}
-
-/// Notes that the component made progress, and returns its capability.
-pub fn capability(accessor: &HostAccessor) -> Rclone {
-    accessor.with(|mut access| {
-        let state = access.get();
-        state.limits.note_progress();
-        state.rclone.clone()
-    })
-}
-
-impl types::Host for HostState {}
 impl rclone::Host for HostState {}
 impl rclone::HostReader for HostState {}
 impl rclone::HostBatch for HostState {}
@@ -136,6 +82,22 @@ impl rclone::HostReaderWithStore<HostState> for HasSelf<HostState> {
         call(async {
             let reader = accessor.with(|mut access| access.get().table.get(&reader).cloned())?;
             let content = reader.read(&path, size).await?;
+            Ok(accessor.with(|store| lower_content(store, content))?)
+        })
+        .await
+    }
+
+    async fn read_range(
+        accessor: &HostAccessor,
+        reader: Resource<Reader>,
+        path: String,
+        offset: u64,
+        length: u64,
+    ) -> CallResult<Content> {
+        capability(accessor);
+        call(async {
+            let reader = accessor.with(|mut access| access.get().table.get(&reader).cloned())?;
+            let content = reader.read_range(&path, offset, length).await?;
             Ok(accessor.with(|store| lower_content(store, content))?)
         })
         .await

@@ -1,17 +1,16 @@
-//! The host's side of the WIT interface `objects`: each call goes to [`crate::rclone`], which
-//! checks its arguments.
+//! The interface `objects`.
 
 use std::time::Duration;
 use wasmtime::Result;
 use wasmtime::component::{Access, HasSelf, Resource};
 
-use super::bindings::storage::plakar::connector::objects;
-use super::bindings::storage::plakar::connector::objects::{Content, PutOutcome};
-use super::engine::HostState;
-use super::host::{CallResult, HostAccessor, call, capability};
-use super::streams::{lift_content, lower_content};
+use super::{CallResult, HostAccessor, call, capability};
 use crate::connector::{self, Failure};
 use crate::rclone::{self, Extent, Parcel};
+use crate::sandbox::bindings::storage::plakar::connector::objects;
+use crate::sandbox::bindings::storage::plakar::connector::objects::{Content, PutOutcome};
+use crate::sandbox::engine::HostState;
+use crate::sandbox::streams::{lift_content, lower_content};
 
 type HostAccess<'a> = Access<'a, HostState, HasSelf<HostState>>;
 
