@@ -1,16 +1,20 @@
 //! The rclone connector: a component that backs up and restores a remote, or keeps a store of
 //! backups on it. It decides what a listing means, how each file is read, and where each entry
-//! is restored to. Its only access to the outside are the interfaces `rclone` and `objects`, on
+//! is restored to. Its only access to the outside are the interfaces `rclone`, `objects` and `cache`, on
 //! the one remote that was granted.
 //!
 //! - [`importer`], [`exporter`]: backups and restores
 //! - [`store`]: stores of backups
+//! - [`takeout`]: exports of Google Takeout as one library
+//! - [`zip`]: archives that are read by ranges
 //! - [`lsjson`]: listings of `rclone lsjson`
 //! - [`backends`]: facts about rclone's backends
 //! - [`options`], [`path`], [`contents`], [`error`]: options of the user, paths, contents, failures
+//! - [`cache`]: bytes that are kept for the next sessions
 
 mod backends;
 mod bindings;
+mod cache;
 mod contents;
 mod error;
 mod exporter;
@@ -22,6 +26,8 @@ mod path;
 #[path = "../../host/src/random_inputs.rs"]
 mod random_inputs;
 mod store;
+mod takeout;
+mod zip;
 
 use bindings::exports::plakar::connector as exports;
 use bindings::exports::plakar::connector::store::{Mac, ObjectKind, Range};

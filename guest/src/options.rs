@@ -2,6 +2,7 @@
 //! prefix.
 
 use crate::bindings::plakar::connector::types::{Failure, Reason};
+use crate::takeout::library::Selection;
 
 /// Options of the connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +17,20 @@ pub struct Options {
     /// Whether to look up the modification times of files where these cost a call each. If
     /// not, files get the times at which the server received them.
     pub own_times: bool,
+    /// Exports of Google Takeout that are backed up as a library; `None` if files are backed up
+    /// as they are.
+    pub takeout: Option<Selection>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { read_ahead_bytes: 64 << 20, streams: 64, processes: 1, own_times: true }
+        Self {
+            read_ahead_bytes: 64 << 20,
+            streams: 64,
+            processes: 1,
+            own_times: true,
+            takeout: None,
+        }
     }
 }
 
@@ -42,8 +52,23 @@ impl Options {
     pub fn parse(pairs: &[(String, String)], streams: u32) -> Result<Self, Failure> {
         let streams = usize::try_from(streams).unwrap_or(MAX_STREAMS).clamp(1, MAX_STREAMS);
         let mut options = Self { streams, ..Self::default() };
+        let (mut has_takeout, mut exports) = (false, None);
         for (key, value) in pairs {
             match key.as_str() {
+                "view" => {
+                    has_takeout = match value.as_str() {
+                        "files" => false,
+                        "takeout" => true,
+                        _ => return Err(invalid(key, value, "files or takeout")),
+                    };
+                }
+                "exports" => {
+                    exports = match value.as_str() {
+                        "all" => Some(Selection::All),
+                        "newest" => Some(Selection::Newest),
+                        _ => return Err(invalid(key, value, "all or newest")),
+                    };
+                }
                 "read_ahead" => options.read_ahead_bytes = parse_read_ahead(key, value)?,
                 "streams" => options.streams = parse_count(key, value, MAX_STREAMS)?,
                 "processes" => options.processes = parse_count(key, value, MAX_PROCESSES)?,
@@ -59,13 +84,19 @@ impl Options {
                         Reason::InvalidConfiguration,
                         format!(
                             "the rclone connector has no option `{key}`, only `read_ahead`, \
-                             `streams`, `processes` and `times`"
+                             `streams`, `processes`, `times`, `view` and `exports`"
                         ),
                     )
                     .with_help("remove it"));
                 }
             }
         }
+        if exports.is_some() && !has_takeout {
+            let message = "the option `exports` has no meaning without `view=takeout`";
+            return Err(Failure::new(Reason::InvalidConfiguration, message)
+                .with_help("remove it, or set `view` to takeout"));
+        }
+        options.takeout = has_takeout.then(|| exports.unwrap_or(Selection::All));
         Ok(options)
     }
 }
@@ -178,6 +209,24 @@ mod tests {
         assert_eq!(parse("streams", "8").unwrap().streams, 8);
         assert_eq!(parse("processes", "2").unwrap().processes, 2);
         assert!(!parse("times", "server").unwrap().own_times);
+        assert_eq!(parse("view", "files").unwrap(), Options::default());
+        assert_eq!(parse("view", "takeout").unwrap().takeout, Some(Selection::All));
+    }
+
+    #[test]
+    fn exports_are_selected_in_the_view_of_takeout_alone() {
+        let parse = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> =
+                pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+            Options::parse(&pairs, 64).map(|options| options.takeout)
+        };
+        let view = ("view", "takeout");
+        assert_eq!(parse(&[("exports", "newest"), view]).unwrap(), Some(Selection::Newest));
+        assert_eq!(parse(&[view, ("exports", "all")]).unwrap(), Some(Selection::All));
+        for view in [&[][..], &[("view", "files")]] {
+            let failure = parse(&[view, &[("exports", "all")]].concat()).unwrap_err();
+            assert!(failure.message.contains("`view=takeout`"), "{}", failure.message);
+        }
     }
 
     #[test]
@@ -216,6 +265,8 @@ mod tests {
             ("streams", "1000"),
             ("processes", "5"),
             ("times", "none"),
+            ("view", "photos"),
+            ("exports", "oldest"),
             ("reed_ahead", "1"),
         ] {
             let failure = parse(key, value).unwrap_err();

@@ -36,7 +36,8 @@ impl SeenPaths {
     }
 }
 
-fn fingerprint(path: &str) -> u128 {
+/// Returns a hash of a path that no other path has, for all practical purposes.
+pub fn fingerprint(path: &str) -> u128 {
     let half = |key| SipHasher13::new_with_keys(key, !key).hash(path.as_bytes());
     u128::from(half(1)) << 64 | u128::from(half(2))
 }

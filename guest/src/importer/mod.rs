@@ -6,7 +6,8 @@
 //! - [`events`], [`dedup`]: entries and errors on their way to Plakar
 //! - [`prefetch`]: read-ahead of files
 //! - [`opener`], [`reader_pool`]: the processes that read
-//! - [`google_photos`]: the library of Google Photos
+//! - [`shared_download`]: one download for all paths of a file
+//! - [`google_photos`], [`takeout`]: the library of Google Photos, and exports of it
 
 mod dedup;
 mod events;
@@ -18,6 +19,8 @@ mod opener;
 mod prefetch;
 mod reader_pool;
 mod scan;
+mod shared_download;
+mod takeout;
 
 use futures::{FutureExt, StreamExt};
 use std::rc::Rc;
@@ -31,11 +34,13 @@ use crate::lsjson::run;
 use crate::options::Options;
 use crate::path::SnapshotRoot;
 use events::{EventSender, root_entry};
-use google_photos::{GooglePhotos, ReadPlan};
+use google_photos::GooglePhotos;
 use opener::FileOpener;
 use prefetch::{PrefetchConfig, Prefetcher};
 use reader_pool::{LARGE_FILE_BYTES, ReaderPool, is_final};
 use scan::Scan;
+use shared_download::ReadPlan;
+use takeout::Takeout;
 
 /// Number of files opened in a row before others are prefetched. A single changed file says
 /// nothing about the next one.
@@ -58,6 +63,8 @@ pub struct Importer {
     own_times: bool,
     prefetcher: Prefetcher,
     opener: Rc<FileOpener>,
+    /// Exports, if they are backed up as a library.
+    takeout: Option<Takeout>,
 }
 
 impl Importer {
@@ -70,6 +77,11 @@ impl Importer {
         let options = Options::parse(&remote.options, remote.streams)?;
         let backend = Backend::find(&remote.backend);
         let is_google_photos = backend.is_google_photos();
+        if is_google_photos && options.takeout.is_some() {
+            let message = "Google Photos has no exports, which `view=takeout` shows";
+            return Err(Failure::new(Reason::InvalidConfiguration, message)
+                .with_help("choose the remote that Google Takeout delivers to"));
+        }
         let root = SnapshotRoot::new(&remote.root);
         let config = PrefetchConfig {
             max_in_flight: options.streams,
@@ -87,7 +99,9 @@ impl Importer {
             let opener = prefetch_opener.clone();
             async move { opener.open(&path, size).await }.boxed_local()
         });
-        Ok(Self { backend, root, own_times: options.own_times, prefetcher, opener })
+        let create_takeout = |selection| Takeout::new(opener.pool.clone(), selection);
+        let takeout = options.takeout.map(create_takeout);
+        Ok(Self { backend, root, own_times: options.own_times, prefetcher, opener, takeout })
     }
 
     /// Returns the path of the remote's root in the snapshot.
@@ -121,9 +135,10 @@ impl Importer {
     async fn run_scan(&self, mut output: StreamWriter<ScanEvent>) -> Result<(), Failure> {
         let (sender, mut events) = EventSender::channel(self.root.clone());
         let scanning = async {
-            let result = match &self.opener.google_photos {
-                Some(library) => library.scan(self.backend, &self.prefetcher, sender).await,
-                None => self.generic_scan(sender).run().await,
+            let result = match (&self.takeout, &self.opener.google_photos) {
+                (Some(takeout), _) => takeout.scan(self.backend, sender).await,
+                (None, Some(library)) => library.scan(self.backend, &self.prefetcher, sender).await,
+                (None, None) => self.generic_scan(sender).run().await,
             };
             self.prefetcher.mark_complete();
             result
@@ -158,6 +173,9 @@ impl Importer {
                 if let Some(library) = &self.opener.google_photos {
                     library.acknowledge(path);
                 }
+                if let Some(takeout) = &self.takeout {
+                    takeout.acknowledge(path);
+                }
             }
             if !matches!(result, StreamResult::Complete(_)) {
                 return;
@@ -171,12 +189,15 @@ impl Importer {
     ///
     /// The file cannot be read.
     pub async fn read(&self, path: &str) -> Result<Content, Failure> {
+        if let Some(takeout) = &self.takeout {
+            return takeout.read(path).await;
+        }
         let shared =
-            self.opener.google_photos.as_ref().and_then(|photos| photos.shared_photo(path));
-        let Some(photo) = shared else {
+            self.opener.google_photos.as_ref().and_then(|photos| photos.shared_download(path));
+        let Some(download) = shared else {
             return self.read_path(path).await;
         };
-        match photo.plan_read().await {
+        match download.plan_read().await {
             ReadPlan::Download(claim) => Ok(claim.tee(self.read_path(path).await?)),
             ReadPlan::Cached(cached) => {
                 // A fetch of this path, if there is one, isn't needed.

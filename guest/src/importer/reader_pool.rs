@@ -78,6 +78,23 @@ impl ReaderPool {
         rclone::cat(path.to_string(), size).await.map_err(|failure| explain(path, failure))
     }
 
+    /// Opens a part of a file.
+    ///
+    /// # Errors
+    ///
+    /// The part cannot be read.
+    pub async fn open_range(
+        &self,
+        path: &RemotePath,
+        offset: u64,
+        length: u64,
+    ) -> Result<Content, Failure> {
+        let ranged = async move |reader: Rc<Reader>, path: String| {
+            reader.read_range(path, offset, length).await
+        };
+        self.try_read(path, ranged).await.unwrap_or_else(|| Err(no_reader()))
+    }
+
     /// Makes the readers list everything in the background, so that reads need no lookup. If
     /// that fails, reads continue as before. Only the first call has an effect.
     pub fn warm_up(self: &Rc<Self>) {
@@ -96,28 +113,36 @@ impl ReaderPool {
 
     /// Reads a file through a reader. Returns `None` if that failed and `cat` may succeed.
     async fn read(&self, path: &RemotePath, size: Option<u64>) -> Option<Result<Content, Failure>> {
-        let read = if is_redirected(path) {
-            self.read_in_data_directory(path, size).await?
-        } else {
-            let slot = self.next_slot();
-            let reader = slot.get_or_start("").await?;
-            let read = reader.read(path.to_string(), size).await;
-            if is_disconnected(&read) {
-                slot.evict(&reader).await;
-            }
-            read
-        };
-        match read {
+        let whole = async move |reader: Rc<Reader>, path: String| reader.read(path, size).await;
+        match self.try_read(path, whole).await? {
             Err(failure) if !is_final(&failure) => None,
             read => Some(read),
         }
     }
 
-    /// Reads a file through a reader of its directory. Returns `None` without a reader.
+    /// Reads by a reader, which gets the path below its root. Returns `None` without a reader.
+    async fn try_read(
+        &self,
+        path: &RemotePath,
+        read: impl AsyncFnOnce(Rc<Reader>, String) -> Result<Content, Failure>,
+    ) -> Option<Result<Content, Failure>> {
+        if is_redirected(path) {
+            return self.read_in_data_directory(path, read).await;
+        }
+        let slot = self.next_slot();
+        let reader = slot.get_or_start("").await?;
+        let read = read(reader.clone(), path.to_string()).await;
+        if is_disconnected(&read) {
+            slot.evict(&reader).await;
+        }
+        Some(read)
+    }
+
+    /// Reads by a reader of the file's directory. Returns `None` without a reader.
     async fn read_in_data_directory(
         &self,
         path: &RemotePath,
-        size: Option<u64>,
+        read: impl AsyncFnOnce(Rc<Reader>, String) -> Result<Content, Failure>,
     ) -> Option<Result<Content, Failure>> {
         let mut data = self.data.lock().await;
         if data.directory != path.parent() {
@@ -125,7 +150,7 @@ impl ReaderPool {
         }
         let reader = data.slot.get_or_start(&data.directory).await?;
         drop(data);
-        let read = reader.read(path.name().to_owned(), size).await;
+        let read = read(reader.clone(), path.name().to_owned()).await;
         if is_disconnected(&read) {
             self.data.lock().await.slot.evict(&reader).await;
         }
@@ -160,6 +185,11 @@ impl Slot {
     async fn evict(&self, ended: &Rc<Reader>) {
         self.state.lock().await.reader.take_if(|reader| Rc::ptr_eq(reader, ended));
     }
+}
+
+fn no_reader() -> Failure {
+    let message = "rclone ended again and again";
+    Failure::new(Reason::Unavailable, message).with_help("run the backup again")
 }
 
 /// Reports whether a read failed because the process of its reader has ended.

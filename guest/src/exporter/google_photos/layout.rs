@@ -4,6 +4,8 @@
 use crate::backends::google_photos_names::remove_id;
 use crate::bindings::plakar::connector::types::{Failure, Reason};
 use crate::path::{RemotePath, join};
+use crate::takeout::marks::Mark;
+use crate::takeout::twin_names::remove_time;
 
 /// Destination of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub enum Destination<'a> {
     /// The album with this path in the snapshot, below the directory of albums. The empty path
     /// is that of the album that is the root.
     Album(&'a str),
+    /// None: Google Photos is not to have the file again.
+    Nowhere,
 }
 
 /// Checks that a root accepts files.
@@ -39,7 +43,18 @@ pub fn albums_directory(root: &str) -> &'static str {
 /// # Errors
 ///
 /// The root accepts files in albums only, and the file is in none.
-pub fn destination<'a>(root: &str, path: &'a RemotePath) -> Result<Destination<'a>, Failure> {
+pub fn destination<'a>(
+    root: &str,
+    path: &'a RemotePath,
+    mark: Option<Mark>,
+) -> Result<Destination<'a>, Failure> {
+    match mark {
+        Some(Mark::LeftOut) => return Ok(Destination::Nowhere),
+        Some(Mark::Archive) if root.trim_matches('/').is_empty() => {
+            return Ok(Destination::Library { is_view: true });
+        }
+        _ => {}
+    }
     match (root.trim_matches('/'), path.parent()) {
         ("", parent) => Ok(below_root(parent)),
         ("album", "") => Err(Failure::new(Reason::Unsupported, "a photo needs an album there")
@@ -57,9 +72,10 @@ pub fn destination<'a>(root: &str, path: &'a RemotePath) -> Result<Destination<'
 pub fn album_path<'a>(root: &str, directory: &'a RemotePath) -> Option<&'a str> {
     match root.trim_matches('/') {
         "" => match (directory.as_str().split_once('/'), below_root(directory.as_str())) {
-            (Some(("shared-album", _)), _) | (_, Destination::Library { .. }) => None,
+            (Some(("shared-album", _)), _) => None,
             // The restore may be of a directory of the snapshot.
             (_, Destination::Album(album)) => Some(album),
+            (_, Destination::Library { .. } | Destination::Nowhere) => None,
         },
         root => (root.split('/').next() == Some("album")).then_some(directory.as_str()),
     }
@@ -84,7 +100,12 @@ pub fn target_path(root: &str, title: Option<&str>, path: &RemotePath) -> String
         None if root.trim_matches('/').is_empty() => "upload".to_owned(),
         None => String::new(),
     };
-    join(&directory, &remove_id(path.name()))
+    join(&directory, &plain_name(path.name()))
+}
+
+/// Returns the name with which a photo was uploaded, without what tells it apart from others.
+fn plain_name(name: &str) -> String {
+    remove_time(&remove_id(name))
 }
 
 #[cfg(test)]
@@ -94,10 +115,25 @@ mod tests {
     /// Returns the target of a file, without any album at the destination.
     fn target(root: &str, path: &str) -> (String, bool) {
         let path = RemotePath::parse(path).unwrap();
-        match destination(root, &path).unwrap() {
+        match destination(root, &path, None).unwrap() {
             Destination::Library { is_view } => (target_path(root, None, &path), is_view),
             Destination::Album(album) => (target_path(root, Some(album), &path), false),
+            Destination::Nowhere => (String::new(), false),
         }
+    }
+
+    #[test]
+    fn marked_directories_are_left_out_and_others_of_their_names_are_albums() {
+        let path = RemotePath::parse("trash/a.jpg").unwrap();
+        for root in ["", "upload", "album"] {
+            let left_out = destination(root, &path, Some(Mark::LeftOut)).unwrap();
+            assert_eq!(left_out, Destination::Nowhere);
+        }
+        assert_eq!(target("", "trash/a.jpg").0, "album/trash/a.jpg");
+        let path = RemotePath::parse("archive/a.jpg").unwrap();
+        let archived = destination("", &path, Some(Mark::Archive)).unwrap();
+        assert_eq!(archived, Destination::Library { is_view: true });
+        assert_eq!(target("", "archive/a.jpg").0, "album/archive/a.jpg");
     }
 
     #[test]
@@ -123,7 +159,7 @@ mod tests {
         assert_eq!(target("/album/Trip", "a.jpg").0, "a.jpg");
         assert_eq!(target("/album", "Trip/a.jpg").0, "Trip/a.jpg");
         assert_eq!(target("/upload", "2024/a.jpg"), ("a.jpg".to_owned(), true));
-        assert!(destination("/album", &RemotePath::parse("a.jpg").unwrap()).is_err());
+        assert!(destination("/album", &RemotePath::parse("a.jpg").unwrap(), None).is_err());
     }
 
     #[test]
@@ -146,6 +182,8 @@ mod tests {
         let name = format!("IMG {{{}}}.jpg", "a".repeat(60));
         assert_eq!(target("", &format!("album/Trip/{name}")).0, "album/Trip/IMG.jpg");
         assert_eq!(target("", &format!("media/all/{name}")).0, "upload/IMG.jpg");
+        let name = "IMG {2023-08-06 06.10.30 1a2b3c4d}.jpg";
+        assert_eq!(target("", &format!("media/by-year/2023/{name}")).0, "upload/IMG.jpg");
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::bindings::plakar::connector::types::{
     Content, Entry, Failure, Kind, Metadata, Reason, Timestamp,
 };
 use crate::path::{RemotePath, SnapshotRoot, join};
+use crate::takeout::marks::Mark;
 use albums::Albums;
 use layout::Destination;
 
@@ -50,6 +51,8 @@ pub struct PhotoWriter {
     batches: Batches,
     /// The lock is a queue: entries are served in the order of their writes.
     albums: Mutex<Albums>,
+    /// Marks of the snapshot's top directories.
+    marks: RefCell<HashMap<String, Mark>>,
     /// Photos that are uploaded, or being uploaded.
     uploads: RefCell<HashMap<UploadKey, Shared<LocalBoxFuture<'static, WriteResult>>>>,
 }
@@ -83,6 +86,7 @@ impl PhotoWriter {
             root: SnapshotRoot::new(root),
             batches: Batches::new(BATCH_LIMITS),
             albums: Mutex::default(),
+            marks: RefCell::default(),
             uploads: RefCell::default(),
         })
     }
@@ -104,10 +108,10 @@ impl PhotoWriter {
                 self.identify_album(&path, &entry.metadata).await;
                 Ok(())
             }
-            (Kind::File, Some(content)) => {
-                let target = self.target(&path).await?;
-                self.write_file(target, entry, content).await
-            }
+            (Kind::File, Some(content)) => match self.target(&path).await? {
+                Some(target) => self.write_file(target, entry, content).await,
+                None => discard(content).await,
+            },
             _ => {
                 let message = "Google Photos can only hold photos, videos and albums";
                 Err(Failure::new(Reason::Unsupported, message))
@@ -149,6 +153,10 @@ impl PhotoWriter {
     }
 
     async fn identify_album(&self, path: &RemotePath, metadata: &Metadata) {
+        if let Some(mark) = Mark::find(path.as_str(), metadata) {
+            self.marks.borrow_mut().insert(path.to_string(), mark);
+            return;
+        }
         let album = layout::album_path(self.root.path(), path);
         if let (Some(album), Some(identity)) = (album, metadata.identity) {
             // A backup of Google Photos gives no time to directories.
@@ -158,9 +166,12 @@ impl PhotoWriter {
         }
     }
 
-    async fn target(&self, path: &RemotePath) -> Result<Target, Failure> {
+    /// Returns the target of a file, unless it is left out.
+    async fn target(&self, path: &RemotePath) -> Result<Option<Target>, Failure> {
+        let mark = self.mark(path);
         let mut albums = self.albums.lock().await;
-        let (title, is_view) = match layout::destination(self.root.path(), path)? {
+        let (title, is_view) = match layout::destination(self.root.path(), path, mark)? {
+            Destination::Nowhere => return Ok(None),
             Destination::Library { is_view } => (None, is_view),
             Destination::Album(album) => {
                 let parent = layout::albums_directory(self.root.path());
@@ -168,7 +179,13 @@ impl PhotoWriter {
             }
         };
         let path = layout::target_path(self.root.path(), title.as_deref(), path);
-        Ok(Target { path: RemotePath::parse(&path)?, is_view })
+        Ok(Some(Target { path: RemotePath::parse(&path)?, is_view }))
+    }
+
+    /// Returns the mark of the top directory that a file is in.
+    fn mark(&self, path: &RemotePath) -> Option<Mark> {
+        let (top, _) = path.as_str().split_once('/')?;
+        self.marks.borrow().get(top).copied()
     }
 
     /// Writes a file, unless it shows a photo that is uploaded with another path.

@@ -5,8 +5,33 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::name_collisions::NameCollisions;
-use super::shared_download::{CacheBudget, Photo};
+use crate::importer::shared_download::{CacheBudget, SharedDownload};
 use crate::lsjson::Item;
+
+/// Photo with one or more paths.
+pub struct Photo {
+    id: String,
+    /// Whether one of its paths was found.
+    is_found: Cell<bool>,
+    download: Rc<SharedDownload>,
+}
+
+impl Photo {
+    /// Returns Google's ID of it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Notes that one of its paths was found. Returns whether it is the first one.
+    pub fn mark_found(&self) -> bool {
+        !self.is_found.replace(true)
+    }
+
+    /// Returns the download of it, which its paths share.
+    pub fn download(&self) -> &Rc<SharedDownload> {
+        &self.download
+    }
+}
 
 /// Photos that a scan found.
 #[derive(Default)]
@@ -24,7 +49,8 @@ pub struct Library {
 impl Library {
     /// Creates a photo with this number of paths.
     pub fn create_photo(&self, id: &str, path_count: usize) -> Rc<Photo> {
-        Rc::new(Photo::new(id, path_count, self.budget.clone()))
+        let download = Rc::new(SharedDownload::new(path_count, self.budget.clone()));
+        Rc::new(Photo { id: id.to_owned(), is_found: Cell::new(false), download })
     }
 
     /// Adds an absolute path of a photo.
@@ -57,7 +83,7 @@ impl Library {
     /// Notes that Plakar is done with an absolute path.
     pub fn acknowledge(&self, path: &str) {
         if let Some(photo) = self.photos.borrow_mut().remove(path) {
-            photo.acknowledge();
+            photo.download.acknowledge();
         }
     }
 }

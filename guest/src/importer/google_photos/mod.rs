@@ -4,29 +4,25 @@
 //! - [`library`]: photos that were found, by their paths
 //! - [`scan`], [`views`]: what is listed, the paths of one photo next to each other
 //! - [`name_collisions`]: names in the snapshot that differ from rclone's
-//! - [`shared_download`]: one download for all paths of a photo
 //! - [`reader`]: reads that need no lookup, by fresh addresses
 
 mod library;
 mod name_collisions;
 mod reader;
 mod scan;
-mod shared_download;
 mod views;
 
 use std::rc::Rc;
 
 use super::events::EventSender;
 use super::prefetch::Prefetcher;
+use super::shared_download::SharedDownload;
 use crate::backends::Backend;
 use crate::bindings::plakar::connector::types::{Content, Failure};
 use crate::path::RemotePath;
-use library::Library;
+use library::{Library, Photo};
 use reader::PhotoReaders;
 use scan::LibraryScan;
-use shared_download::Photo;
-
-pub use shared_download::ReadPlan;
 
 /// Importer of Google Photos.
 #[derive(Default)]
@@ -55,9 +51,10 @@ impl GooglePhotos {
         self.library.photo(path)
     }
 
-    /// Returns the photo at an absolute path, if it has other paths, too.
-    pub fn shared_photo(&self, path: &str) -> Option<Rc<Photo>> {
-        self.library.photo(path).filter(|photo| photo.is_shared())
+    /// Returns the download of the photo at an absolute path, if it has other paths, too.
+    pub fn shared_download(&self, path: &str) -> Option<Rc<SharedDownload>> {
+        let download = self.library.photo(path)?.download().clone();
+        Some(download).filter(|download| download.is_shared())
     }
 
     /// Notes that Plakar is done with an absolute path.

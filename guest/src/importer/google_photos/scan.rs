@@ -10,9 +10,8 @@ use futures::future::OptionFuture;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::library::Library;
+use super::library::{Library, Photo};
 use super::name_collisions::NameCollisions;
-use super::shared_download::Photo;
 use super::views::{self, Views};
 use crate::backends::Backend;
 use crate::bindings::exports::plakar::connector::importer::ScanEvent;

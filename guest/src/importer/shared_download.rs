@@ -1,5 +1,5 @@
-//! One download for all paths of a photo: the bytes that the first reader gets are cached for
-//! the others, as far as memory allows. The others download a photo again that is too large.
+//! One download for all paths of a file: the bytes that the first reader gets are cached for the
+//! others, as far as memory allows. The others download a file again that is too large.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,22 +9,19 @@ use wit_bindgen::{StreamResult, StreamWriter, spawn_local};
 use crate::bindings::plakar::connector::types::{Content, Failure};
 use crate::bindings::{wit_future, wit_stream};
 
-/// Maximum number of bytes of all cached photos.
+/// Maximum number of bytes of all cached files.
 const MAX_CACHED_BYTES: u64 = 64 << 20;
 
 /// Number of bytes that are passed on at once.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Number of cached bytes, counted for all photos of a library.
+/// Number of cached bytes, counted for all files of a library.
 #[derive(Clone, Default)]
 pub struct CacheBudget(Rc<Cell<u64>>);
 
-/// Photo with one or more paths.
-pub struct Photo {
-    id: String,
+/// Download of a file with one or more paths.
+pub struct SharedDownload {
     path_count: usize,
-    /// Whether one of its paths was found.
-    is_found: Cell<bool>,
     /// Number of its paths that Plakar hasn't acknowledged.
     unacknowledged: Cell<usize>,
     state: RefCell<DownloadState>,
@@ -36,49 +33,37 @@ enum DownloadState {
     NotCached,
     /// A download is in progress. The senders wake the readers that wait for its end.
     Downloading(Vec<oneshot::Sender<()>>),
-    Cached(Rc<CachedPhoto>),
+    Cached(Rc<CachedFile>),
 }
 
-/// Bytes of a photo, which count towards the budget until they are dropped.
-pub struct CachedPhoto {
+/// Bytes of a file, which count towards the budget until they are dropped.
+pub struct CachedFile {
     budget: CacheBudget,
     bytes: Vec<u8>,
 }
 
-/// Way to read a photo at one of its paths.
+/// Way to read a file at one of its paths.
 pub enum ReadPlan {
     /// Download it for all paths.
     Download(ReadClaim),
     /// Take the cached bytes.
-    Cached(Rc<CachedPhoto>),
+    Cached(Rc<CachedFile>),
 }
 
-/// Claim to download a photo for all its paths. Dropping it lets another reader try.
+/// Claim to download a file for all its paths. Dropping it lets another reader try.
 pub struct ReadClaim {
-    photo: Rc<Photo>,
+    download: Rc<SharedDownload>,
 }
 
-impl Photo {
-    /// Creates a photo with this number of paths.
-    pub fn new(id: &str, path_count: usize, budget: CacheBudget) -> Self {
+impl SharedDownload {
+    /// Creates the download of a file with this number of paths.
+    pub fn new(path_count: usize, budget: CacheBudget) -> Self {
         Self {
-            id: id.to_owned(),
             path_count,
-            is_found: Cell::new(false),
             unacknowledged: Cell::new(path_count),
             state: RefCell::new(DownloadState::NotCached),
             budget,
         }
-    }
-
-    /// Returns Google's ID of it.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Notes that one of its paths was found. Returns whether it is the first one.
-    pub fn mark_found(&self) -> bool {
-        !self.is_found.replace(true)
     }
 
     /// Reports whether it has more than one path.
@@ -94,7 +79,7 @@ impl Photo {
         }
     }
 
-    /// Decides how to read it, after a download in progress has ended.
+    /// Decides how to read the file, after a download in progress has ended.
     pub async fn plan_read(self: &Rc<Self>) -> ReadPlan {
         loop {
             let end = match &mut *self.state.borrow_mut() {
@@ -106,7 +91,7 @@ impl Photo {
                 }
                 state @ DownloadState::NotCached => {
                     *state = DownloadState::Downloading(Vec::new());
-                    return ReadPlan::Download(ReadClaim { photo: self.clone() });
+                    return ReadPlan::Download(ReadClaim { download: self.clone() });
                 }
             };
             let _ = end.await;
@@ -125,15 +110,17 @@ impl Photo {
 
 impl Drop for ReadClaim {
     fn drop(&mut self) {
-        let is_downloading = matches!(&*self.photo.state.borrow(), DownloadState::Downloading(_));
+        let is_downloading =
+            matches!(&*self.download.state.borrow(), DownloadState::Downloading(_));
         if is_downloading {
-            self.photo.set_state(DownloadState::NotCached);
+            self.download.set_state(DownloadState::NotCached);
         }
     }
 }
 
 impl ReadClaim {
-    /// Passes a content on, and caches its bytes for the other paths.
+    /// Passes a content of the host on, and caches its bytes for the other paths. A content that
+    /// the component made can't be read in it.
     pub fn tee(self, content: Content) -> Content {
         let (output, stream) = wit_stream::new();
         let (end_writer, end) = wit_future::new(read_dropped);
@@ -146,20 +133,48 @@ impl ReadClaim {
     }
 }
 
+/// Bytes of a download on their way into the cache. If it is dropped before the last one, another
+/// reader downloads the file.
+pub struct CacheWriter {
+    claim: ReadClaim,
+    /// The bytes so far, if there is room for them.
+    cached: Option<CachedFile>,
+}
+
+impl CacheWriter {
+    /// Creates a writer of a download.
+    pub fn new(claim: ReadClaim) -> Self {
+        let budget = claim.download.budget.clone();
+        Self { claim, cached: Some(CachedFile { budget, bytes: Vec::new() }) }
+    }
+
+    /// Adds the next bytes.
+    pub fn add(&mut self, chunk: &[u8]) {
+        if self.cached.as_mut().is_some_and(|cached| !cached.add(chunk)) {
+            self.cached = None;
+        }
+    }
+
+    /// Caches the file, of which all bytes were added, for its other paths.
+    pub fn complete(self) {
+        let Self { claim, cached } = self;
+        if let Some(cached) = cached.filter(|_| claim.download.unacknowledged.get() > 0) {
+            claim.download.set_state(DownloadState::Cached(Rc::new(cached)));
+        }
+    }
+}
+
 /// Passes on a content. Returns how it ended, or `None` if its reader dropped it before.
 async fn pass_on(
     (mut input, end): Content,
     mut output: StreamWriter<u8>,
     claim: ReadClaim,
 ) -> Option<Result<(), Failure>> {
-    let photo = &claim.photo;
-    let mut cached = Some(CachedPhoto { budget: photo.budget.clone(), bytes: Vec::new() });
+    let mut cache = CacheWriter::new(claim);
     let mut buffer = Vec::with_capacity(CHUNK_BYTES);
     loop {
         let (result, chunk) = input.read(buffer).await;
-        if cached.as_mut().is_some_and(|cached| !cached.add(&chunk)) {
-            cached = None;
-        }
+        cache.add(&chunk);
         buffer = output.write_all(chunk).await;
         if !buffer.is_empty() {
             return None;
@@ -169,17 +184,15 @@ async fn pass_on(
         }
         if !matches!(result, StreamResult::Complete(_)) {
             let end = end.await;
-            if let (Ok(()), Some(cached)) = (&end, cached)
-                && photo.unacknowledged.get() > 0
-            {
-                photo.set_state(DownloadState::Cached(Rc::new(cached)));
+            if end.is_ok() {
+                cache.complete();
             }
             return Some(end);
         }
     }
 }
 
-impl CachedPhoto {
+impl CachedFile {
     /// Adds a chunk. Returns false if the budget is exhausted.
     fn add(&mut self, chunk: &[u8]) -> bool {
         let total = self.budget.0.get() + chunk.len() as u64;
@@ -209,7 +222,7 @@ impl CachedPhoto {
     }
 }
 
-impl Drop for CachedPhoto {
+impl Drop for CachedFile {
     fn drop(&mut self) {
         self.budget.0.set(self.budget.0.get() - self.bytes.len() as u64);
     }
