@@ -193,6 +193,7 @@ async fn back_up(
     let location = format!("rclone://{}", scenario.root);
     let mut config = vec![("location", location.as_str())];
     config.extend_from_slice(remote);
+    config.extend_from_slice(&scenario.options);
     let importer = Importer::start_in(place, &config, environment).await;
     let mut seen = backup::Observed { records: Vec::new(), end: Ok(()) };
     match importer {

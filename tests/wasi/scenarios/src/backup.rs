@@ -270,13 +270,13 @@ fn identities(
     for (path, known) in known {
         let Some(entry) = known.found.first() else { continue };
         // An album of Google Photos has the ID that the real one gives it.
-        let is_album = entry.directory && scenario.is_photos();
+        let is_album = entry.directory && scenario.is_library();
         if !is_album && entry.identity.is_some() != (backup.identities && !entry.directory) {
             wrong.push(format!("`{path}` has the identity {:?}", entry.identity));
         }
         // A photo is the same under all its paths.
         if let Some(other) = entry.identity.and_then(|identity| seen.insert(identity, path))
-            && !scenario.is_photos()
+            && !scenario.is_library()
         {
             wrong.push(format!("`{path}` has the identity of `{other}`"));
         }

@@ -4,12 +4,14 @@
 //!
 //! - [`tree`]: files and directories, generated, written and read
 //! - [`photos`]: an account of Google Photos in a directory
+//! - [`exports`]: exports of Google Takeout
 //! - [`fault`]: faults of a remote or of its rclone
 //! - [`backup`], [`restore`], [`store`]: actions, observations and checks
 //! - [`list`]: the scenarios
 //! - [`types`]: the contract's types
 
 pub mod backup;
+pub mod exports;
 pub mod fault;
 pub mod list;
 pub mod photos;
@@ -229,6 +231,11 @@ impl Scenario {
     /// Reports whether the remote is Google Photos.
     pub fn is_photos(&self) -> bool {
         self.backend == photos::BACKEND
+    }
+
+    /// Reports whether the snapshot is that of a library, in which a photo has several paths.
+    pub fn is_library(&self) -> bool {
+        self.is_photos() || self.options.contains(&("view", "takeout"))
     }
 
     /// Creates the remote in a directory.

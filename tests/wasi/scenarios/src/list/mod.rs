@@ -13,6 +13,7 @@ pub mod store_locks;
 pub mod store_places;
 pub mod store_reads;
 pub mod store_writes;
+pub mod takeout;
 pub mod uploads;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub fn all() -> impl Iterator<Item = Named> {
         listings::SCENARIOS,
         changes::SCENARIOS,
         libraries::SCENARIOS,
+        takeout::SCENARIOS,
         restores::SCENARIOS,
         uploads::SCENARIOS,
         custom::SCENARIOS,

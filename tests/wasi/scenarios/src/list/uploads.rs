@@ -17,6 +17,8 @@ scenarios![
     albums_that_cannot_be_listed_block_no_photo,
     an_album_that_cannot_be_made_fails_the_restore_and_no_photo,
     empty_folders_and_links_are_not_sent,
+    exports_are_restored_without_what_was_deleted_and_without_sidecars,
+    folders_of_a_disk_that_are_called_trash_or_sidecar_become_albums,
 ];
 
 /// Creates a restore of files with identities, and of what it leaves at the destination.
@@ -139,4 +141,44 @@ fn empty_folders_and_links_are_not_sent() -> Scenario {
         restore.fails("link", Reason::Unsupported);
         restore.leaves = Some(Vec::new());
     })
+}
+
+/// Identities by which a restore knows these directories of a snapshot of exports.
+const MARKS: [(&str, u64); 4] = [
+    ("archive", 0x7461_6b65_6f75_7401),
+    ("trash", 0x7461_6b65_6f75_7402),
+    ("other", 0x7461_6b65_6f75_7403),
+    ("sidecar", 0x7461_6b65_6f75_7404),
+];
+
+fn exports_are_restored_without_what_was_deleted_and_without_sidecars() -> Scenario {
+    let photos = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"].map(|name| file(name, 1000));
+    let [a, b, c, d] = &photos;
+    let mut entries = Vec::new();
+    for (path, identity) in MARKS {
+        entries.push((Node { modified: (1, 0), ..directory(path) }, identity));
+    }
+    for (photo, path, identity) in [
+        (a, "album/Trip/a.jpg", 1),
+        (b, "archive/b.jpg", 2),
+        (b, "feature/favorites/b.jpg", 2),
+        (a, "media/by-year/2023/a {2023-08-06 06.10.30}.jpg", 1),
+        (c, "media/by-year/2023/a.jpg", 3),
+        (d, "other/Locked/d.jpg", 4),
+        (d, "sidecar/archive/b.jpg.json", 5),
+        (d, "trash/d.jpg", 4),
+    ] {
+        entries.push((at(photo, path), identity));
+    }
+    let leaves = vec![at(a, "album/Trip/a.jpg"), at(b, "upload/b.jpg"), at(c, "upload/a.jpg")];
+    album(entries, leaves).calls("uploaded", 3..=3)
+}
+
+fn folders_of_a_disk_that_are_called_trash_or_sidecar_become_albums() -> Scenario {
+    let photo = file("a.jpg", 1000);
+    let mut entries: Vec<_> =
+        MARKS.iter().map(|(path, identity)| (directory(path), *identity)).collect();
+    let paths = MARKS.map(|(path, _)| format!("{path}/a.jpg"));
+    entries.extend((1..).zip(&paths).map(|(identity, path)| (at(&photo, path), identity)));
+    album(entries, paths.iter().map(|path| at(&photo, &format!("album/{path}"))).collect())
 }
