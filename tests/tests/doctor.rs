@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use plakbox_tests::env::{finish, run};
 use plakbox_tests::photos::{Call, Photos, Settings};
+use plakbox_tests::takeout::{Cut, Export, Library, Sidecar, ZipStyle, delivery};
 use plakbox_tests::{Run, TestEnv, servers, tools, tree};
 
 /// Looks at a configuration that comes on stdin.
@@ -202,4 +203,29 @@ fn a_store_is_looked_at_and_what_does_not_belong_to_it_is_named() {
         .says(&format!("warning  `{lock}` is the lock of a backup that was stopped "))
         .says("warning  `packfiles/.DS_Store` isn't a file of a store")
         .says("warning  interrupted uploads have left 1 files (2.0 KiB) in `tmp`");
+}
+
+#[test]
+fn a_directory_of_takeout_exports_is_read_and_what_it_lacks_is_said() {
+    let place = TestEnv::bare();
+    let directory = place.directory_remote("exports");
+    let mut library = Library::filled(60, 1000);
+    library.photos[7].sidecar = Sidecar::Missing;
+    let export = Export { cut: Cut::Apart(3), ..Export::default() };
+    let archives = delivery::zips(&directory, &export, &library, ZipStyle::default());
+    let doctor =
+        |place: &TestEnv| run(place.command(tools::plakbox()).args(["doctor", "exports:"]));
+    let whole = doctor(&place).soon().good();
+    let photos = library
+        .photos
+        .iter()
+        .map(|photo| 1 + usize::from(photo.edited.is_some()) + usize::from(photo.video.is_some()));
+    let photos: usize = photos.sum();
+    whole
+        .says("ok       there are 1 exports of Google Takeout: 20250101T000000Z, 3 archives (")
+        .says(&format!("ok       they have {photos} photos and videos ("))
+        .says(" 2 albums")
+        .says("warning  1 photos and videos have no sidecar with a time");
+    fs::remove_file(&archives[1].path).unwrap();
+    doctor(&place).bad("takeout-20250101T000000Z-002.zip");
 }

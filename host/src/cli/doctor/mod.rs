@@ -5,10 +5,14 @@
 //! - [`report`]: the lines
 //! - [`reach`]: the first listing
 //! - [`store`]: a Kloset store at its path
+//! - [`takeout`]: Google Takeout exports at its path
+//! - [`tally`]: numbers and samples of what a listing shows
 
 mod reach;
 mod report;
 mod store;
+mod takeout;
+mod tally;
 mod target;
 
 use std::collections::BTreeSet;
@@ -89,7 +93,9 @@ impl Args {
                 Ok(()) => {
                     report.ok("the remote answers")?;
                     check_token(&report, &target, &remote, &state)?;
-                    probe.check_store(&mut report, &remote).await?;
+                    if !probe.check_store(&mut report, &remote).await? {
+                        probe.check_takeout(&mut report, &remote).await?;
+                    }
                 }
                 Err(failure) => report.failure(&failure)?,
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::report::Report;
 use super::store;
+use super::takeout;
 use super::target::Target;
 use crate::connector::{Failure, Kind, Location, Reason};
 use crate::direction::Direction;
@@ -15,7 +16,7 @@ use crate::rclone::binary::Binary;
 use crate::rclone::remote::Remote;
 use crate::rclone::state::State;
 use crate::sandbox::{ScanEvent, Session};
-use crate::session::{self, OpenSession, Prepared, SessionContext};
+use crate::session::{self, OpenSession, Prepared, RemoteSpec, SessionContext};
 
 /// Time limit of a remote's first listing.
 const LIST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -66,25 +67,53 @@ impl Probe<'_> {
         Ok(())
     }
 
-    /// Looks at the store at the remote's path, if there is one.
+    /// Looks at the store at the remote's path; returns whether there is one.
     ///
     /// # Errors
     ///
     /// Fails if the report can't be printed.
-    pub async fn check_store(&self, report: &mut Report, remote: &Remote) -> io::Result<()> {
+    pub async fn check_store(&self, report: &mut Report, remote: &Remote) -> io::Result<bool> {
+        if remote.is_google_photos() {
+            return Ok(false);
+        }
+        match self.open(self.target.path()).await {
+            Ok((session, root)) => store::check(report, &session, &root).await,
+            Err(failure) => report.failure(&failure).map(|()| true),
+        }
+    }
+
+    /// Looks at the exports of Google Takeout at the remote's path, if there are any.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the report can't be printed.
+    pub async fn check_takeout(&self, report: &mut Report, remote: &Remote) -> io::Result<()> {
         if remote.is_google_photos() {
             return Ok(());
         }
-        match self.open(self.target.path()).await {
-            Ok((session, root)) => store::check(report, &session, &root).await.map(drop),
+        let exports = match self.open(self.target.path()).await {
+            Ok((session, root)) => takeout::find_exports(&session, &root).await,
+            Err(failure) => return report.failure(&failure),
+        };
+        if exports.is_empty() {
+            return Ok(());
+        }
+        let mut spec = self.target.spec(self.target.path());
+        spec.config.insert("view".to_owned(), "takeout".to_owned());
+        match self.open_spec(spec).await {
+            Ok((session, root)) => takeout::check(report, &exports, &session, &root).await,
             Err(failure) => report.failure(&failure),
         }
     }
 
     /// Opens a session on the remote at another path; returns it, and its root.
     async fn open(&self, path: &str) -> Result<(Session, String), Failure> {
-        let authorized =
-            session::authorize(self.target.spec(path), self.context, Direction::Backup)?;
+        self.open_spec(self.target.spec(path)).await
+    }
+
+    /// Opens a session on a remote that is described; returns it, and its root.
+    async fn open_spec(&self, spec: RemoteSpec) -> Result<(Session, String), Failure> {
+        let authorized = session::authorize(spec, self.context, Direction::Backup)?;
         lookup::check_public(&authorized.grant.public_hosts).await?;
         let prepared = Prepared {
             quota: SessionQuota::default(),

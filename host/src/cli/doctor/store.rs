@@ -1,10 +1,10 @@
 //! The Kloset store at a remote's path: its objects, its locks, and what doesn't belong to it.
 
-use bytesize::ByteSize;
 use jiff::{SignedDuration, Timestamp};
 use std::io;
 
 use super::report::Report;
+use super::tally::{Sample, Total};
 use crate::connector::{self, Content, Entry, Failure, Kind, Reason};
 use crate::sandbox::{ScanEvent, Session};
 
@@ -25,9 +25,6 @@ const MANY_OBJECTS: u64 = 100_000;
 /// Source: kloset's repository/lock.go.
 const STALE_LOCK_AGE: SignedDuration = SignedDuration::from_mins(10);
 
-/// Number of locks, files and failures of which each is printed.
-const MAX_PRINTED: usize = 5;
-
 /// The part of a store that a path is.
 #[derive(Debug, PartialEq, Eq)]
 enum Part {
@@ -39,46 +36,6 @@ enum Part {
     /// A file that an interrupted upload has left.
     Temporary,
     Foreign,
-}
-
-/// Number and size of files.
-#[derive(Debug, Default)]
-struct Total {
-    count: u64,
-    bytes: u64,
-}
-
-impl Total {
-    fn add(&mut self, entry: &Entry) {
-        self.count += 1;
-        self.bytes += entry.metadata.size.unwrap_or_default();
-    }
-
-    fn text(&self, what: &str) -> String {
-        format!("{} {what} ({})", self.count, ByteSize(self.bytes).display().iec())
-    }
-}
-
-/// The first of many, and how many there are.
-#[derive(Debug)]
-struct Sample<T> {
-    first: Vec<T>,
-    count: usize,
-}
-
-impl<T> Default for Sample<T> {
-    fn default() -> Self {
-        Self { first: Vec::new(), count: 0 }
-    }
-}
-
-impl<T> Sample<T> {
-    fn add(&mut self, item: T) {
-        self.count += 1;
-        if self.first.len() < MAX_PRINTED {
-            self.first.push(item);
-        }
-    }
 }
 
 /// Contents of a store, by its listing.
@@ -177,8 +134,8 @@ impl Survey {
         for (path, failure) in &failures.first {
             report.failure(&failure.clone().with_context(format_args!("`{path}`")))?;
         }
-        if failures.count > failures.first.len() {
-            let more = failures.count - failures.first.len();
+        if failures.more() > 0 {
+            let more = failures.more();
             report.problem(format!("{more} more paths of the store can't be listed"))?;
         }
         if failures.count == 0 {
@@ -218,7 +175,7 @@ impl Survey {
                  don't need it"
             ))?;
         }
-        match foreign.count - foreign.first.len() {
+        match foreign.more() {
             0 => Ok(()),
             more => report.warning(format!("{more} more files aren't files of a store")),
         }
