@@ -135,6 +135,13 @@ concurrency rounds="1000": package rclone
 store-kills rounds="500": package rclone
     PLAKBOX_ROUNDS={{ rounds }} cargo test --quiet --release --package plakbox-tests --test end_to_end store_kills::
 
+# Backs up a Takeout export of more than 4 GiB
+large-exports: package rclone
+    cargo test --quiet --release --package plakbox-tests --test end_to_end more_than_four_gib -- --ignored
+
+# Runs the long forms of the tests: some hours
+nightly: concurrency store-kills large-exports (fuzz "600") (soak "60") load mutations
+
 # Opens stores of Plakar's official rclone package, which PEER_PTAR names
 test-official: package rclone
     cargo test --quiet --release --package plakbox-tests --test end_to_end official_package -- --ignored
@@ -159,6 +166,10 @@ bench-confinement rounds="5": rclone
 # Measures the calls, downloads and seconds of Google Photos, on the emulator
 bench-photos *library: package rclone
     cargo run --quiet --release --package plakbox-tests --bin bench_photos -- {{ library }}
+
+# Measures the requests, bytes, seconds and memory of Google Takeout exports: PHOTOS ARCHIVES, or three libraries
+bench-takeout *library: package rclone
+    cargo run --quiet --release --package plakbox-tests --bin bench_takeout -- {{ library }}
 
 # Measures the capacity and cost of the service for many tenants against goals; fails if one is missed
 load case="": package rclone

@@ -15,6 +15,8 @@
 //! - [`stats`]: peak memory and medians of times
 //! - [`photos`]: an emulator of Google Photos that counts calls and injects faults
 //! - [`faulty_http_server`]: a plain web server that counts requests and breaks on demand
+//! - [`range_server`]: a WebDAV server that honours ranges and counts what is fetched
+//! - [`takeout`]: a maker of Google Takeout exports
 //! - [`scripted`]: a web server with the answers of a test
 //! - [`plugin`]: the importer, driven without Plakar
 //! - [`raw_grpc_client`]: the same by a hostile client
@@ -36,6 +38,7 @@ pub mod latency_proxy;
 pub mod photos;
 pub mod plugin;
 pub mod processes;
+pub mod range_server;
 pub mod raw_grpc_client;
 pub mod repository;
 pub mod scripted;
@@ -45,6 +48,7 @@ pub mod servers;
 pub mod service;
 pub mod stats;
 pub mod store_client;
+pub mod takeout;
 pub mod tools;
 pub mod tree;
 pub mod upload_faults;

@@ -21,6 +21,7 @@ pub enum Fault {
 
 /// A running proxy.
 pub struct Proxy {
+    /// Address of the proxy.
     pub address: String,
     uploads: Arc<Mutex<Vec<String>>>,
 }

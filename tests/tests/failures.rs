@@ -103,7 +103,7 @@ fn unknown_option() {
     place.plakar(["source", "set", "source", "read_a_head=1"]).good();
     place.backup("@source").soon().bad(
         "the rclone connector has no option `read_a_head`, only `read_ahead`, \
-         `streams`, `processes` and `times`; help: remove it",
+         `streams`, `processes`, `times`, `view` and `exports`; help: remove it",
     );
 }
 
