@@ -4,12 +4,14 @@
 //! - [`target`]: the remote that is checked
 //! - [`report`]: the lines
 //! - [`reach`]: the first listing
+//! - [`scan`]: complete scans
 //! - [`store`]: a Kloset store at its path
 //! - [`takeout`]: Google Takeout exports at its path
 //! - [`tally`]: numbers and samples of what a listing shows
 
 mod reach;
 mod report;
+mod scan;
 mod store;
 mod takeout;
 mod tally;

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::io;
 
 use super::report::Report;
+use super::scan;
 use super::tally::{Sample, Total};
 use crate::connector::{self, Content, Entry, Failure, Kind, Reason};
 use crate::sandbox::{ScanEvent, Session};
@@ -97,19 +98,11 @@ async fn is_store(session: &Session, root: &str) -> Result<bool, Failure> {
 /// Lists everything below the root.
 async fn survey(session: &Session, root: &str) -> Result<Survey, Failure> {
     let mut survey = Survey::default();
-    let mut scan = session.scan().await?;
-    while let Some(events) = scan.found.recv().await {
-        for event in events {
-            match event {
-                ScanEvent::Entry(entry) => survey.add(&entry, root),
-                ScanEvent::Error(error) => survey.failures.add(error),
-            }
-        }
-    }
-    match scan.end.await {
-        Ok(end) => end?,
-        Err(_) => return Err(session.fault().await),
-    }
+    scan::for_each(session, |event| match event {
+        ScanEvent::Entry(entry) => survey.add(&entry, root),
+        ScanEvent::Error(error) => survey.failures.add(error),
+    })
+    .await?;
     Ok(survey)
 }
 

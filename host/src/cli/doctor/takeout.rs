@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use super::report::Report;
+use super::scan;
 use super::tally::{Sample, Total};
 use crate::connector::{Entry, Failure, Kind};
 use crate::sandbox::{ScanEvent, Session};
@@ -106,19 +107,11 @@ struct Survey {
 
 async fn survey(session: &Session, root: &str) -> Result<Survey, Failure> {
     let mut survey = Survey::default();
-    let mut scan = session.scan().await?;
-    while let Some(events) = scan.found.recv().await {
-        for event in events {
-            match event {
-                ScanEvent::Entry(entry) => survey.add(&entry, root),
-                ScanEvent::Error(error) => survey.failures.add(error),
-            }
-        }
-    }
-    match scan.end.await {
-        Ok(end) => end?,
-        Err(_) => return Err(session.fault().await),
-    }
+    scan::for_each(session, |event| match event {
+        ScanEvent::Entry(entry) => survey.add(&entry, root),
+        ScanEvent::Error(error) => survey.failures.add(error),
+    })
+    .await?;
     Ok(survey)
 }
 
