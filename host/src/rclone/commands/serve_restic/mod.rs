@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+use super::concurrency::Retry;
 use super::growth;
 use super::transfer::{INITIAL_BUFFER_BYTES, Pumped, check_length, pump};
 use crate::connector::{Content, Failure, Reason};
@@ -103,8 +104,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads one file below the reader's root. An overload is retried here, where rclone has
-    /// its connections.
+    /// Reads one file below the reader's root.
     ///
     /// # Errors
     ///
@@ -118,15 +118,24 @@ impl Reader {
                 self.open(path, size).await
             };
             match read {
-                Err(failure)
-                    if self.session.retries_overload() && retry.is_allowed(&failure).await => {}
-                Err(failure) => {
-                    self.process.activity().record_failure(&failure);
-                    return Err(failure);
-                }
                 Ok(content) => return Ok(content),
+                Err(failure) => self.before_retry(&mut retry, failure).await?,
             }
         }
+    }
+
+    /// Waits before another attempt. An overload is retried here, where rclone has its
+    /// connections.
+    ///
+    /// # Errors
+    ///
+    /// The failure isn't one of an overload, or was retried often enough.
+    async fn before_retry(&self, retry: &mut Retry<'_>, failure: Failure) -> Result<(), Failure> {
+        if self.session.retries_overload() && retry.is_allowed(&failure).await {
+            return Ok(());
+        }
+        self.process.activity().record_failure(&failure);
+        Err(failure)
     }
 
     /// Opens an empty file, which over SFTP may be a named pipe: the server would wait for a

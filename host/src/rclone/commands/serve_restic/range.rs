@@ -24,13 +24,8 @@ impl Reader {
         let mut retry = self.session.concurrency().retry();
         loop {
             match self.open_range(path, offset, length).await {
-                Err(failure)
-                    if self.session.retries_overload() && retry.is_allowed(&failure).await => {}
-                Err(failure) => {
-                    self.process.activity().record_failure(&failure);
-                    return Err(failure);
-                }
                 Ok(content) => return Ok(content),
+                Err(failure) => self.before_retry(&mut retry, failure).await?,
             }
         }
     }
