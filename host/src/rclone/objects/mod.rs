@@ -66,7 +66,6 @@ struct Shared {
     space: Arc<Space>,
     /// Whether files of interrupted uploads were looked for.
     swept: OnceCell<()>,
-    is_server_started: AtomicBool,
     are_features_asked: AtomicBool,
     notes: LockNotes,
     path_locks: PathLocks,
@@ -85,7 +84,6 @@ impl Objects {
             sizes: Mutex::default(),
             space: Arc::new(Space::new(&session)),
             swept: OnceCell::new(),
-            is_server_started: AtomicBool::new(false),
             are_features_asked: AtomicBool::new(false),
             notes,
             path_locks: PathLocks::default(),
@@ -126,9 +124,6 @@ impl Objects {
 
     /// Starts the server of large objects in the background.
     pub fn start_server(&self) {
-        if self.shared.is_server_started.swap(true, Ordering::Relaxed) {
-            return;
-        }
         let objects = self.clone();
         // What fails here fails again, and is reported, when it is needed.
         tokio::spawn(async move {
