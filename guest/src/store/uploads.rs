@@ -36,7 +36,6 @@ pub struct Uploads {
     names: RefCell<BTreeSet<ObjectName>>,
     /// Packfiles that Plakar doesn't wait for.
     behind: RefCell<BTreeSet<ObjectName>>,
-    behind_running: Rc<Running>,
     /// Failure of the first of them that could not be uploaded.
     failure: RefCell<Option<Failure>>,
     /// Whether the store has taken a packfile.
@@ -70,7 +69,12 @@ impl Running {
 
     /// Waits until nothing is under way.
     async fn wait(&self) {
-        while self.count.get() > 0 {
+        self.wait_until(|| self.count.get() == 0).await;
+    }
+
+    /// Waits until what uploads change at their end is so.
+    async fn wait_until(&self, is_so: impl Fn() -> bool) {
+        while !is_so() {
             self.ended.notified().await;
         }
     }
@@ -89,7 +93,6 @@ impl Uploads {
             running: Rc::default(),
             names: RefCell::default(),
             behind: RefCell::default(),
-            behind_running: Rc::default(),
             failure: RefCell::default(),
             has_stored: Cell::default(),
             is_finished: Cell::default(),
@@ -162,10 +165,9 @@ impl Uploads {
         }
         let size = parcel.size();
         let uploads = self.clone();
-        let behind = self.behind_running.begin();
         self.behind.borrow_mut().insert(object);
         spawn_local(async move {
-            let _guards = (permit, running, behind);
+            let _guards = (permit, running);
             if let Err(failure) = uploads.send_packfile(&path, &parcel).await {
                 uploads.failure.borrow_mut().get_or_insert(failure);
             }
@@ -212,7 +214,7 @@ impl Uploads {
     ///
     /// One of them isn't.
     pub async fn flush(&self) -> Result<(), Failure> {
-        self.behind_running.wait().await;
+        self.running.wait_until(|| self.behind.borrow().is_empty()).await;
         self.check_behind()
     }
 
