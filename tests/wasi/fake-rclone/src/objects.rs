@@ -55,16 +55,14 @@ impl GuestParcel for Parcel {
         check_path(&path)?;
         let _uploading = state.begin_read();
         crate::run_state::wait(state.delay_ms()).await;
-        for fault in &state.scenario.faults {
-            match fault {
-                Fault::PutFails { below, reason, times }
-                    if path.starts_with(below) && state.increment("failed puts") < *times =>
-                {
-                    return Err(Failure::new(*reason, format!("`{path}` can't be uploaded")));
-                }
-                _ => {}
+        fail(&state, |fault| match fault {
+            Fault::PutFails { below, reason, times }
+                if path.starts_with(below) && state.increment("failed puts") < *times =>
+            {
+                Some(Failure::new(*reason, format!("`{path}` can't be uploaded")))
             }
-        }
+            _ => None,
+        })?;
         let is_overwritten = state.has_overwritten(&path);
         let bytes = if is_overwritten { b"different".to_vec() } else { self.bytes.clone() };
         remote::put(&state, &Node { path, bytes: Some(bytes), modified: UPLOADED })?;
@@ -76,6 +74,11 @@ impl GuestParcel for Parcel {
         state.log("read-parcel", "");
         whole(self.bytes.clone())
     }
+}
+
+/// Fails if a fault of the scenario says so.
+fn fail(state: &RunState, of: impl Fn(&Fault) -> Option<Failure>) -> Result<(), Failure> {
+    state.scenario.faults.iter().find_map(of).map_or(Ok(()), Err)
 }
 
 impl RunState {
@@ -219,16 +222,14 @@ pub async fn stat(path: &str) -> Result<Option<u64>, Failure> {
     state.log("stat", path);
     check_path(path)?;
     crate::run_state::wait(state.delay_ms()).await;
-    for fault in &state.scenario.faults {
-        match fault {
-            Fault::StatFails { below, reason, times }
-                if path.starts_with(below) && state.increment("failed stats") < *times =>
-            {
-                return Err(Failure::new(*reason, format!("`{path}` can't be looked up")));
-            }
-            _ => {}
+    fail(&state, |fault| match fault {
+        Fault::StatFails { below, reason, times }
+            if path.starts_with(below) && state.increment("failed stats") < *times =>
+        {
+            Some(Failure::new(*reason, format!("`{path}` can't be looked up")))
         }
-    }
+        _ => None,
+    })?;
     Ok(remote::file(&state, path).and_then(|item| u64::try_from(item.size).ok()))
 }
 
@@ -238,16 +239,14 @@ pub async fn delete(path: &str) -> Result<(), Failure> {
     state.log("delete", path);
     check_path(path)?;
     crate::run_state::wait(state.delay_ms()).await;
-    for fault in &state.scenario.faults {
-        match fault {
-            Fault::DeleteFails { below, reason, times }
-                if path.starts_with(below) && state.increment("failed deletes") < *times =>
-            {
-                return Err(Failure::new(*reason, format!("`{path}` can't be removed")));
-            }
-            _ => {}
+    fail(&state, |fault| match fault {
+        Fault::DeleteFails { below, reason, times }
+            if path.starts_with(below) && state.increment("failed deletes") < *times =>
+        {
+            Some(Failure::new(*reason, format!("`{path}` can't be removed")))
         }
-    }
+        _ => None,
+    })?;
     match fs::remove_file(remote::on_disk(&state, path)) {
         Err(error) if !matches!(error.kind(), ErrorKind::NotFound) => Err(io_failure(error)),
         _ => Ok(()),

@@ -72,23 +72,12 @@ impl GuestReader for Reader {
     async fn read(&self, path: String, size: Option<u64>) -> Result<Content, Failure> {
         let state = run_state();
         state.log("read", &path);
-        check_path(&path)?;
-        self.count_read(&state)?;
-        if is_redirected(&path) {
-            return Err(Failure::new(
-                Reason::Unsupported,
-                "the server would take it for a different file",
-            ));
-        }
+        let below = self.locate(&state, &path)?;
         let is_photo = state.scenario.is_photos();
         let photo = is_photo.then(|| self.photo(&state, &path)).transpose()?;
         if !self.is_warm.get() && photo.is_none() {
             state.log("look-up", &path);
         }
-        let below = match self.root.as_str() {
-            "" => path,
-            root => format!("{root}/{path}"),
-        };
         let content = content(&state, &below, photo.as_deref(), size).await;
         // The process may have ended meanwhile.
         if self.is_dead.get() { Err(disconnected()) } else { content }
@@ -97,24 +86,33 @@ impl GuestReader for Reader {
     async fn read_range(&self, path: String, offset: u64, length: u64) -> Result<Content, Failure> {
         let state = run_state();
         state.log("range", &format!("{path} {offset}+{length}"));
-        check_path(&path)?;
-        self.count_read(&state)?;
-        if is_redirected(&path) {
-            return Err(Failure::new(
-                Reason::Unsupported,
-                "the server would take it for a different file",
-            ));
-        }
-        let below = match self.root.as_str() {
-            "" => path,
-            root => format!("{root}/{path}"),
-        };
+        let below = self.locate(&state, &path)?;
         let content = content_of(&state, &below, None, Wanted::Range { offset, length }).await;
         if self.is_dead.get() { Err(disconnected()) } else { content }
     }
 }
 
 impl Reader {
+    /// Counts a read, and returns the file's path below the remote's root.
+    ///
+    /// # Errors
+    ///
+    /// The path is refused, or the process has ended.
+    fn locate(&self, state: &RunState, path: &str) -> Result<String, Failure> {
+        check_path(path)?;
+        self.count_read(state)?;
+        if is_redirected(path) {
+            return Err(Failure::new(
+                Reason::Unsupported,
+                "the server would take it for a different file",
+            ));
+        }
+        Ok(match self.root.as_str() {
+            "" => path.to_owned(),
+            root => format!("{root}/{path}"),
+        })
+    }
+
     /// Counts a read.
     ///
     /// # Errors
