@@ -26,7 +26,7 @@ pub struct Fetch {
 /// What goes wrong.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    /// Connections break when they reach this offset of this file, so many times.
+    /// Connections break when they reach this offset of this file, this number of times.
     pub breaks: Option<(String, u64, u32)>,
     /// Requests for the bytes of this file are answered with this status.
     pub refuses: Option<(String, u16)>,

@@ -41,7 +41,7 @@ fn main() {
     std::process::exit(i32::from(!missed.is_empty()));
 }
 
-/// A library of so many photos, as they are taken: five a day, in an album of 40 each week.
+/// A library of a number of photos, as they are taken: five a day, in an album of 40 each week.
 fn library(photos: u64) -> Library {
     let mut library = Library::default();
     for number in 0..photos {

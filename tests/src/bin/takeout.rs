@@ -1,5 +1,5 @@
 //! Google Takeout exports of a made account, to try plakbox on by hand.
-//! `takeout DIRECTORY photos=300 part=100` writes one export, in parts of so many MiB.
+//! `takeout DIRECTORY photos=300 part=100` writes one export, in parts of this number of MiB.
 
 use std::collections::BTreeMap;
 use std::env;

@@ -92,7 +92,7 @@ impl Content {
     }
 }
 
-/// The CRC-32 of so many zeros, by doubling.
+/// The CRC-32 of a number of zeros, by doubling.
 fn zeros(mut count: u64) -> crc32fast::Hasher {
     let mut sum = crc32fast::Hasher::new();
     let mut power = crc32fast::Hasher::new();

@@ -40,9 +40,9 @@ pub struct Export {
 /// How the files are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Into parts of at most so many bytes of content.
+    /// Into parts of at most this number of bytes of content.
     Bytes(u64),
-    /// Into so many parts, each sidecar in the one after that of its photo.
+    /// Into this number of parts, each sidecar in the one after that of its photo.
     Apart(usize),
 }
 

@@ -141,7 +141,7 @@ pub fn split_extension(name: &str) -> (&str, &str) {
     name.split_at(at.unwrap_or(name.len()))
 }
 
-/// The first so many characters.
+/// The first characters, up to a number of them.
 fn cut(text: &str, characters: usize) -> &str {
     let end = text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at);
     &text[..end]

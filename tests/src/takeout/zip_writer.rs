@@ -26,7 +26,7 @@ pub struct ZipStyle {
 pub enum EntryFault {
     /// The CRC-32 is that of other bytes.
     WrongCrc,
-    /// It inflates to more than its size says: by so many zeros.
+    /// It inflates to more than its size says: by this number of zeros.
     Longer(u64),
     /// Its size is larger than what it inflates to.
     Shorter,

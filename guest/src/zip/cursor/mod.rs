@@ -1,4 +1,4 @@
-//! Entries of one archive in their order, by one open range that is read forward. So many entries
+//! Entries of one archive in their order, by one open range that is read forward. Many entries
 //! cost one request, and each byte of the archive comes once.
 //!
 //! A range reaches as far as the reads before it did together: a single entry is read by a range

@@ -26,7 +26,7 @@ pub fn attempt(what: &str, value: &str) -> io::Result<Option<String>> {
     done.map(Some)
 }
 
-/// Doesn't end, whatever it is told, or ends by what its value says.
+/// Doesn't end, whatever signal it gets, or ends by what its value says.
 fn stay(how: &str) -> io::Result<String> {
     match how {
         "deaf" => unsafe {

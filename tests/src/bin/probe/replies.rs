@@ -5,7 +5,7 @@ use plakbox_tests::tree;
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// Lists so many files, as fast as it can.
+/// Lists a number of files, as fast as it can.
 pub fn entries(count: u64) -> io::Result<()> {
     let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     writeln!(out, "[")?;

@@ -43,7 +43,7 @@ fn files() -> io::Result<String> {
     Ok(held.len().to_string())
 }
 
-/// Takes so many MiB, if they can be had.
+/// Takes a number of MiB, if they can be had.
 fn memory(mebibytes: usize) -> io::Result<String> {
     let mut held: Vec<u8> = Vec::new();
     held.try_reserve_exact(mebibytes << 20)
@@ -51,7 +51,7 @@ fn memory(mebibytes: usize) -> io::Result<String> {
     Ok(held.capacity().to_string())
 }
 
-/// Maps so many MiB, and never unmaps them.
+/// Maps a number of MiB, and never unmaps them.
 fn map(mebibytes: usize, protection: i32, flags: i32, file: i32) -> io::Result<*mut u8> {
     match unsafe { libc::mmap(std::ptr::null_mut(), mebibytes << 20, protection, flags, file, 0) } {
         libc::MAP_FAILED => Err(io::Error::last_os_error()),
@@ -59,7 +59,7 @@ fn map(mebibytes: usize, protection: i32, flags: i32, file: i32) -> io::Result<*
     }
 }
 
-/// Takes so many MiB that others could share; released, they are mapped nowhere and there.
+/// Takes a number of MiB that others could share; released, they are mapped nowhere and there.
 fn shared(what: &str, mebibytes: usize) -> io::Result<String> {
     let (protection, flags) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
@@ -73,7 +73,7 @@ fn shared(what: &str, mebibytes: usize) -> io::Result<String> {
     Ok(String::new())
 }
 
-/// Lets the kernel keep so many MiB to map nothing at all.
+/// Lets the kernel keep a number of MiB to map nothing at all.
 fn page_tables(mebibytes: usize) -> io::Result<String> {
     // A page of a table maps 2 MiB, and takes 4 KiB.
     const MAPS: usize = 2 << 20;
@@ -87,7 +87,7 @@ fn page_tables(mebibytes: usize) -> io::Result<String> {
     Ok(String::new())
 }
 
-/// Starts so many threads, or as many as there can be.
+/// Starts a number of threads, or as many as there can be.
 fn threads(count: usize) -> io::Result<String> {
     for at in 0..count {
         let thread = std::thread::Builder::new().stack_size(64 << 10);
@@ -98,7 +98,7 @@ fn threads(count: usize) -> io::Result<String> {
     Ok(count.to_string())
 }
 
-/// Makes so many files of 600 MiB, in turn in its directory and beside its configuration.
+/// Makes a number of files of 600 MiB, in turn in its directory and beside its configuration.
 /// They may be removed, and held open or mapped.
 fn disk(what: &str, count: usize) -> io::Result<String> {
     use std::os::fd::AsRawFd;
@@ -122,7 +122,7 @@ fn disk(what: &str, count: usize) -> io::Result<String> {
     Ok(String::new())
 }
 
-/// Makes so many empty files.
+/// Makes a number of empty files.
 fn inodes(count: usize) -> io::Result<String> {
     fs::create_dir("many")?;
     for at in 0..count {
@@ -131,7 +131,7 @@ fn inodes(count: usize) -> io::Result<String> {
     Ok(String::new())
 }
 
-/// Writes a file of so many MiB.
+/// Writes a file of a number of MiB.
 fn large_file(mebibytes: usize) -> io::Result<String> {
     // Told by an error instead.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
